@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: MIT
+// The module: named parameters, buffers and children, a mode, and a forward that is written once.
+#pragma once
+
+#include <midtread/autograd/engine.hpp>
+#include <midtread/core/ordered_dict.hpp>
+#include <midtread/nn/qconfig_slot.hpp>
+#include <midtread/ops/record.hpp>
+#include <midtread/tensor/any_tensor.hpp>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+MIDTREAD_NAMESPACE_BEGIN(nn)
+
+using StateDict = OrderedDict<AnyTensor>;
+
+template <class Scalar>
+class BasicModule : public std::enable_shared_from_this<BasicModule<Scalar>> {
+ public:
+  using T = BasicTensor<Scalar>;
+  using Ts = std::vector<T>;
+  using Pointer = std::shared_ptr<BasicModule>;
+
+  BasicModule() = default;
+  virtual ~BasicModule() = default;
+  BasicModule& operator=(const BasicModule&) = delete;
+
+  /// One tensor in, one out.
+  virtual T forward(const T& input) {
+    (void)input;
+    throw UnsupportedError(type_name(), "this module has no forward(const Tensor&); override it, or forward_many");
+  }
+  /// Several in or out. The default is forward of the only input.
+  virtual Ts forward_many(const Ts& inputs) {
+    if (inputs.size() != 1)
+      throw ShapeError(type_name(), concat("takes one input, got ", inputs.size(), "; override forward_many for more"));
+    return {forward(inputs[0])};
+  }
+  /// What printing, summaries and qconfig mappings call this kind of module ("Conv2d").
+  virtual std::string type_name() const { return "Module"; }
+  /// Parameters of the constructor for printing: "3, 16, kernel_size=3".
+  virtual std::string extra_repr() const { return {}; }
+  /// HAT's hook: called by prepare_qat before qconfigs are read; set `qconfig` of this module or of children here.
+  virtual void set_qconfig() {}
+  /// HAT's hook: called by fuse_modules; return groups of child names: {{"conv", "bn", "relu"}}.
+  virtual std::vector<std::vector<std::string>> fuse_model() { return {}; }
+
+  /// forward, seen by a tracer as one call of this module.
+  Ts call(const Ts& inputs) {
+    if constexpr (std::is_same_v<Scalar, float>) {
+      if (ops::Recorder* to = ops::recorder()) {
+        if (opaque_) return record_leaf(inputs, [&] { return forward_many(inputs); });
+        to->enter(*this);
+        struct Leave {
+          ops::Recorder* recorder;
+          ~Leave() { recorder->leave(); }
+        } leave{to};
+        return forward_many(inputs);
+      }
+    }
+    return forward_many(inputs);
+  }
+
+  T register_parameter(const std::string& name, T tensor, bool requires_grad = true) {
+    check_new(name);
+    if (tensor.defined()) tensor.requires_grad_(requires_grad);
+    return parameters_.insert(name, std::move(tensor));
+  }
+  template <class S>
+  BasicTensor<S> register_buffer(const std::string& name, BasicTensor<S> tensor) {
+    check_new(name);
+    buffers_.insert(name, AnyTensor(tensor));
+    return tensor;
+  }
+  /// `child` is a holder (nn::Conv2d) or a shared_ptr; returned so that it can initialise a member.
+  template <class Child>
+  Child register_module(const std::string& name, Child child) {
+    check_new(name);
+    if (name.empty() || name.find('.') != std::string::npos)
+      throw ConfigError(printable(name), "a child's name must not be empty nor contain a dot");
+    children_.insert(name, pointer(child));
+    return child;
+  }
+  template <class Child>
+  Child replace_module(const std::string& name, Child child) {
+    children_.at(name) = pointer(child);
+    return child;
+  }
+
+  bool training() const noexcept { return training_; }
+  /// Sets the mode of this module and all below. Overridden where a mode is frozen.
+  virtual void train(bool on = true) {
+    training_ = on;
+    for (auto& child : children_) child.second->train(on);
+  }
+  void eval() { train(false); }
+  /// A tracer takes an opaque module as one node; quantization leaves it in float.
+  void set_leaf(bool opaque) noexcept { opaque_ = opaque; }
+  bool is_opaque() const noexcept { return opaque_; }
+
+  OrderedDict<T>& own_parameters() noexcept { return parameters_; }
+  const OrderedDict<T>& own_parameters() const noexcept { return parameters_; }
+  OrderedDict<AnyTensor>& own_buffers() noexcept { return buffers_; }
+  const OrderedDict<AnyTensor>& own_buffers() const noexcept { return buffers_; }
+  OrderedDict<Pointer>& children() noexcept { return children_; }
+  const OrderedDict<Pointer>& children() const noexcept { return children_; }
+
+  /// Every parameter once, with the first path it is found under.
+  std::vector<std::pair<std::string, T>> named_parameters() const {
+    std::vector<std::pair<std::string, T>> out;
+    std::unordered_set<const void*> seen;
+    visit("", [&](const std::string& prefix, const BasicModule& m) {
+      for (const auto& p : m.parameters_)
+        if (p.second.defined() && seen.insert(p.second.identity()).second) out.emplace_back(prefix + p.first, p.second);
+    });
+    return out;
+  }
+  Ts parameters() const {
+    Ts out;
+    for (auto& p : named_parameters()) out.push_back(p.second);
+    return out;
+  }
+  std::vector<std::pair<std::string, AnyTensor>> named_buffers() const {
+    std::vector<std::pair<std::string, AnyTensor>> out;
+    visit("", [&](const std::string& prefix, const BasicModule& m) {
+      for (const auto& b : m.buffers_) out.emplace_back(prefix + b.first, b.second);
+    });
+    return out;
+  }
+  /// This module ("") and all below, each once.
+  std::vector<std::pair<std::string, Pointer>> named_modules() {
+    std::vector<std::pair<std::string, Pointer>> out;
+    std::unordered_set<const BasicModule*> seen;
+    collect_modules("", this->weak_from_this().lock(), out, seen);
+    return out;
+  }
+  /// Calls `visit` for every module below and for this one.
+  void apply(const std::function<void(BasicModule&)>& visitor) {
+    for (auto& child : children_) child.second->apply(visitor);
+    visitor(*this);
+  }
+  void zero_grad() {
+    for (const T& p : parameters()) p.set_grad(T());
+  }
+
+  /// Parameters and buffers by path. The tensors are shared, not copied.
+  StateDict state_dict() const {
+    StateDict out;
+    visit("", [&](const std::string& prefix, const BasicModule& m) {
+      for (const auto& p : m.parameters_)
+        if (p.second.defined()) out.assign(prefix + p.first, AnyTensor(p.second));
+      for (const auto& b : m.buffers_) out.assign(prefix + b.first, b.second);
+    });
+    return out;
+  }
+  /// Copies values in by name. All or nothing: throws FormatError listing up to ten differences before a value moves.
+  /// A buffer may change its shape (an observer's statistics are sized by the first batch); a parameter may not.
+  /// Not strict: unknown and missing names are passed over.
+  void load_state_dict(const StateDict& state, bool strict = true) {
+    std::vector<std::string> problems;
+    StateDict own = state_dict();
+    std::unordered_set<const void*> is_parameter;
+    for (const T& p : parameters()) is_parameter.insert(p.identity());
+    for (const auto& item : own) {
+      const AnyTensor* found = state.find(item.first);
+      if (!found) {
+        if (strict) problems.push_back("missing " + item.first);
+      } else if (found->index() != item.second.index()) {
+        problems.push_back(concat(item.first, ": ", dtype_of_tensor(*found), " in the file, ", dtype_of_tensor(item.second), " here"));
+      } else if (identity_of(item.second, is_parameter) && shape_of(*found) != shape_of(item.second)) {
+        problems.push_back(concat(item.first, ": shape ", shape_of(*found), " in the file, ", shape_of(item.second), " here"));
+      }
+    }
+    if (strict)
+      for (const auto& item : state)
+        if (!own.contains(item.first)) problems.push_back("unexpected " + printable(item.first));
+    if (!problems.empty()) {
+      std::string text;
+      for (std::size_t i = 0; i < problems.size() && i < 10; ++i) text += (i ? "; " : "") + problems[i];
+      if (problems.size() > 10) text += concat("; and ", problems.size() - 10, " more");
+      throw FormatError("load_state_dict", "the state does not fit this model: " + text);
+    }
+    for (const auto& item : own)
+      if (const AnyTensor* found = state.find(item.first))
+        std::visit(
+            [&](const auto& to) {
+              const auto& from = std::get<std::decay_t<decltype(to)>>(*found);
+              auto handle = to;
+              if (from.shape() == to.shape())
+                handle.copy_(from);
+              else
+                handle.set_data(from.clone());
+            },
+            item.second);
+    state_loaded();
+  }
+
+  /// Original -> copy, of modules and of tensors, while a graph is cloned.
+  struct CloneMap {
+    std::unordered_map<const BasicModule*, Pointer> modules;
+    std::unordered_map<const void*, AnyTensor> tensors;
+  };
+  /// A deep copy; what is shared in the original is shared in the copy. Leaf classes only (see Leaf).
+  Pointer clone(CloneMap& map) const {
+    const auto known = map.modules.find(this);
+    if (known != map.modules.end()) return known->second;
+    Pointer copy = shallow_copy();
+    map.modules[this] = copy;
+    for (auto& p : copy->parameters_)
+      if (p.second.defined()) p.second = std::get<T>(cloned_tensor(p.second, map));
+    for (auto& b : copy->buffers_) b.second = cloned_tensor(b.second, map);
+    for (auto& child : copy->children_) child.second = child.second->clone(map);
+    copy->rebind();
+    return copy;
+  }
+
+  QConfigSlot qconfig;
+
+ protected:
+  BasicModule(const BasicModule&) = default;
+
+  /// The same class with the same handles. Leaf implements it.
+  virtual Pointer shallow_copy() const {
+    throw UnsupportedError(type_name(), "this module cannot be cloned; derive it from nn::Leaf");
+  }
+  /// Points typed members at own_parameters(), own_buffers() and children() again, after they were cloned.
+  virtual void rebind() {}
+  /// Called after values were loaded.
+  virtual void state_loaded() {
+    for (auto& child : children_) child.second->state_loaded();
+  }
+
+  /// Runs `body` (to Tensors) as one node of a trace.
+  template <class Body>
+  Ts record_leaf(const Ts& inputs, const Body& body) {
+    if constexpr (std::is_same_v<Scalar, float>) {
+      if (ops::Recorder* to = ops::recorder()) {
+        Ts outputs;
+        {
+          const ops::PauseRecording pause;
+          outputs = body();
+        }
+        to->leaf(*this, inputs, outputs);
+        return outputs;
+      }
+    }
+    return body();
+  }
+
+ private:
+  template <class Child>
+  static Pointer pointer(const Child& child) {
+    if constexpr (std::is_convertible_v<Child, Pointer>)
+      return child;
+    else
+      return child.ptr();
+  }
+  void check_new(const std::string& name) const {
+    if (parameters_.contains(name) || buffers_.contains(name) || children_.contains(name))
+      throw ConfigError(printable(name), "this name is registered already in " + type_name() + "; choose another");
+  }
+  template <class Visitor>
+  void visit(const std::string& prefix, const Visitor& visitor) const {
+    visitor(prefix, *this);
+    for (const auto& child : children_) child.second->visit(prefix + child.first + ".", visitor);
+  }
+  static void collect_modules(const std::string& path, const Pointer& module, std::vector<std::pair<std::string, Pointer>>& out,
+                              std::unordered_set<const BasicModule*>& seen) {
+    if (!module) throw StateError("named_modules", "the module is not owned by a holder or a shared_ptr; make it with one");
+    if (!seen.insert(module.get()).second) return;
+    out.emplace_back(path, module);
+    for (auto& child : module->children_)
+      collect_modules(path.empty() ? child.first : path + "." + child.first, child.second, out, seen);
+  }
+  static bool identity_of(const AnyTensor& tensor, const std::unordered_set<const void*>& set) {
+    return std::visit([&](const auto& t) { return set.count(t.identity()) > 0; }, tensor);
+  }
+  template <class Any>
+  static AnyTensor cloned_tensor(const Any& tensor, CloneMap& map) {
+    const AnyTensor any = tensor;
+    return std::visit(
+        [&](const auto& t) -> AnyTensor {
+          const auto known = map.tensors.find(t.identity());
+          if (known != map.tensors.end()) return known->second;
+          auto copy = t.clone();
+          if (t.requires_grad()) copy.requires_grad_();
+          map.tensors.emplace(t.identity(), AnyTensor(copy));
+          return copy;
+        },
+        any);
+  }
+
+  OrderedDict<T> parameters_;
+  OrderedDict<AnyTensor> buffers_;
+  OrderedDict<Pointer> children_;
+  bool training_ = true;
+  bool opaque_ = false;
+};
+
+using Module = BasicModule<float>;
+
+/// Base of modules that can be cloned: Derived's copy constructor copies handles, rebind() renews typed members.
+template <class Derived, class Scalar = float>
+class Leaf : public BasicModule<Scalar> {
+ protected:
+  Leaf() = default;
+  Leaf(const Leaf&) = default;
+  std::shared_ptr<BasicModule<Scalar>> shallow_copy() const override {
+    return std::make_shared<Derived>(static_cast<const Derived&>(*this));
+  }
+};
+
+MIDTREAD_NAMESPACE_END

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: MIT
+# What midtread needs, for the source tree (finder: find_package) and the installed package (find_dependency) alike.
+include(CMakeFindDependencyMacro)
+
+option(MIDTREAD_USE_ZLIB "Read .gz data sets where zlib is found" ON)
+
+macro(midtread_find_dependencies finder)
+  if(NOT TARGET Eigen3::Eigen)
+    midtread_find(${finder} Eigen3 CONFIG)
+    if(Eigen3_VERSION VERSION_LESS 3.4)
+      message(FATAL_ERROR "midtread: got Eigen ${Eigen3_VERSION}, needs 3.4 or newer")
+    endif()
+  endif()
+  if(NOT TARGET nlohmann_json::nlohmann_json)
+    midtread_find(${finder} nlohmann_json 3.10 CONFIG)
+  endif()
+  if(NOT TARGET Threads::Threads)
+    midtread_find(${finder} Threads)
+  endif()
+  set(MIDTREAD_ZLIB_FOUND OFF)
+  if(MIDTREAD_USE_ZLIB)
+    find_package(ZLIB QUIET)
+    if(TARGET ZLIB::ZLIB)
+      set(MIDTREAD_ZLIB_FOUND ON)
+    elseif(NOT midtread_FIND_QUIETLY)
+      message(STATUS "midtread: zlib not found: .gz data sets cannot be read (Debian: zlib1g-dev)")
+    endif()
+  endif()
+endmacro()
+
+# find_package must stop with an error; find_dependency returns to the find_package(midtread) that asked.
+macro(midtread_find finder)
+  if("${finder}" STREQUAL find_package)
+    find_package(${ARGN} REQUIRED)
+  else()
+    find_dependency(${ARGN})
+  endif()
+endmacro()

@@ -132,11 +132,11 @@ class BasicModule : public std::enable_shared_from_this<BasicModule<Scalar>> {
     });
     return out;
   }
-  /// This module ("") and all below, each once.
-  std::vector<std::pair<std::string, Pointer>> named_modules() {
-    std::vector<std::pair<std::string, Pointer>> out;
+  /// This module ("") and all below, each once, parents first.
+  std::vector<std::pair<std::string, BasicModule*>> named_modules() {
+    std::vector<std::pair<std::string, BasicModule*>> out;
     std::unordered_set<const BasicModule*> seen;
-    collect_modules("", this->weak_from_this().lock(), out, seen);
+    collect_modules("", this, out, seen);
     return out;
   }
   /// Calls `visit` for every module below and for this one.
@@ -269,13 +269,13 @@ class BasicModule : public std::enable_shared_from_this<BasicModule<Scalar>> {
     visitor(prefix, *this);
     for (const auto& child : children_) child.second->visit(prefix + child.first + ".", visitor);
   }
-  static void collect_modules(const std::string& path, const Pointer& module, std::vector<std::pair<std::string, Pointer>>& out,
+  static void collect_modules(const std::string& path, BasicModule* module,
+                              std::vector<std::pair<std::string, BasicModule*>>& out,
                               std::unordered_set<const BasicModule*>& seen) {
-    if (!module) throw StateError("named_modules", "the module is not owned by a holder or a shared_ptr; make it with one");
-    if (!seen.insert(module.get()).second) return;
+    if (!seen.insert(module).second) return;
     out.emplace_back(path, module);
     for (auto& child : module->children_)
-      collect_modules(path.empty() ? child.first : path + "." + child.first, child.second, out, seen);
+      collect_modules(path.empty() ? child.first : path + "." + child.first, child.second.get(), out, seen);
   }
   static bool identity_of(const AnyTensor& tensor, const std::unordered_set<const void*>& set) {
     return std::visit([&](const auto& t) { return set.count(t.identity()) > 0; }, tensor);

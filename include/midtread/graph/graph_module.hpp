@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+// A module whose forward is a list of nodes. Passes read one and return another; both share leaf modules.
+#pragma once
+
+#include <midtread/graph/node.hpp>
+
+#include <functional>
+#include <unordered_map>
+#include <unordered_set>
+
+MIDTREAD_NAMESPACE_BEGIN(graph)
+
+/// Runs its nodes in order. Copies share the leaf modules; `clone()` is deep.
+class GraphModule : public nn::Module {
+ public:
+  /// Sees every node's value as it is computed.
+  using Visitor = std::function<void(const Node&, const Tensor&)>;
+
+  GraphModule() = default;
+  GraphModule(const GraphModule& other) : nn::Module() { assign(other); }
+  GraphModule& operator=(const GraphModule& other) {
+    if (this != &other) assign(other);
+    return *this;
+  }
+
+  std::string type_name() const override { return "GraphModule"; }
+
+  /// Nodes in the order they run; inputs of a node come before it.
+  const std::vector<std::shared_ptr<Node>>& nodes() const noexcept { return nodes_; }
+  /// Adds a node at the end, and its module or parameter to the tree of children under the node's name.
+  Node* add(Node node) {
+    if (by_name_.count(node.name)) throw StateError(node.name, "two nodes of a graph have this name");
+    nodes_.push_back(std::make_shared<Node>(std::move(node)));
+    Node* added = nodes_.back().get();
+    by_name_.emplace(added->name, added);
+    if (added->module || added->kind == NodeKind::kParameter) own(*added);
+    return added;
+  }
+  /// The node of this name, or null.
+  Node* find(const std::string& name) const {
+    const auto found = by_name_.find(name);
+    return found == by_name_.end() ? nullptr : found->second;
+  }
+  /// Nodes that read `node`, in order.
+  std::vector<Node*> users(const Node* node) const {
+    std::vector<Node*> out;
+    for (const auto& n : nodes_)
+      for (const Node* input : n->inputs)
+        if (input == node) {
+          out.push_back(n.get());
+          break;
+        }
+    return out;
+  }
+
+  using nn::Module::forward;
+  Tensor forward(const Tensor& input) override { return forward_many({input}).at(0); }
+  Tensors forward_many(const Tensors& inputs) override { return run(inputs, nullptr); }
+  Tensor operator()(const Tensor& input) { return forward(input); }
+  Tensors operator()(const Tensors& inputs) { return forward_many(inputs); }
+
+  /// forward_many that shows every value to `visitor`.
+  Tensors run(const Tensors& inputs, const Visitor& visitor) {
+    std::unordered_map<const Node*, Tensor> values;
+    std::unordered_map<const Node*, std::size_t> pending;  // uses left
+    for (const auto& node : nodes_)
+      for (const Node* input : node->inputs) ++pending[input];
+    std::size_t next_input = 0;
+    Tensors outputs;
+    for (const auto& node : nodes_) {
+      Tensors in;
+      for (const Node* input : node->inputs) {
+        Tensor value = input ? values.at(input) : Tensor();
+        if (node->stays_float && value.defined() && value.codes()) value = without_codes(value);
+        in.push_back(std::move(value));
+      }
+      Tensor out;
+      switch (node->kind) {
+        case NodeKind::kInput:
+          if (next_input >= inputs.size())
+            throw ShapeError(node->name, concat("the model takes more inputs than the ", inputs.size(), " given"));
+          out = inputs[next_input++];
+          if (out.codes()) out = without_codes(out);
+          break;
+        case NodeKind::kParameter: out = get_tensor<float>(node->parameter, node->name); break;
+        case NodeKind::kModule: out = node->module->forward_many(in).at(0); break;
+        case NodeKind::kFunction: out = node->operation->run(in, training()); break;
+        case NodeKind::kOutput: outputs = in; break;
+      }
+      if (out.defined() && visitor) visitor(*node, out);
+      for (const Node* input : node->inputs)
+        if (--pending[input] == 0) values.erase(input);
+      if (out.defined()) values[node.get()] = std::move(out);
+    }
+    if (next_input != inputs.size())
+      throw ShapeError("GraphModule", concat("the model takes ", next_input, " inputs, got ", inputs.size()));
+    return outputs;
+  }
+
+  /// A deep copy: own parameters, buffers and modules; what was shared inside stays shared inside.
+  GraphModule clone() const {
+    CloneMap map;
+    GraphModule copy;
+    std::unordered_map<const Node*, Node*> mapped{{nullptr, nullptr}};
+    for (const auto& node : nodes_) {
+      Node n = *node;
+      for (Node*& input : n.inputs) input = mapped.at(input);
+      if (n.module) n.module = n.module->clone(map);
+      if (n.kind == NodeKind::kParameter) {
+        auto tensor = get_tensor<float>(n.parameter, n.name).clone();
+        if (get_tensor<float>(node->parameter, n.name).requires_grad()) tensor.requires_grad_();
+        n.parameter = tensor;
+      }
+      mapped[node.get()] = copy.add(std::move(n));
+    }
+    copy.train(training());
+    return copy;
+  }
+
+  using nn::Module::train;
+
+ private:
+  // A plain folder in the tree of names.
+  class Container : public nn::Module {
+   public:
+    std::string type_name() const override { return "Module"; }
+  };
+
+  static Tensor without_codes(const Tensor& value) {
+    Tensor plain = value.detach();
+    plain.set_codes(nullptr);
+    return autograd::attach("without_codes", plain, Tensors{value}, [](const Tensor& dy) { return Tensors{dy}; });
+  }
+
+  void own(const Node& node) {
+    nn::Module* at = this;
+    std::string rest = node.name;
+    for (std::size_t dot; (dot = rest.find('.')) != std::string::npos; rest = rest.substr(dot + 1)) {
+      const std::string head = rest.substr(0, dot);
+      if (auto* child = at->children().find(head))
+        at = child->get();
+      else
+        at = at->register_module(head, std::shared_ptr<nn::Module>(std::make_shared<Container>())).get();
+    }
+    if (node.module) {
+      bool owned_elsewhere = false;
+      for (const auto& other : nodes_) owned_elsewhere = owned_elsewhere || (other.get() != &node && other->module == node.module);
+      if (!owned_elsewhere) at->register_module(rest, node.module);
+    } else {
+      const Tensor& tensor = get_tensor<float>(node.parameter, node.name);
+      if (tensor.requires_grad())
+        at->register_parameter(rest, tensor);
+      else
+        at->register_buffer(rest, tensor);
+    }
+  }
+
+  void assign(const GraphModule& other) {
+    nodes_.clear();
+    by_name_.clear();
+    children() = {};
+    own_parameters() = {};
+    own_buffers() = {};
+    std::unordered_map<const Node*, Node*> mapped{{nullptr, nullptr}};
+    for (const auto& node : other.nodes_) {
+      Node n = *node;
+      for (Node*& input : n.inputs) input = mapped.at(input);
+      mapped[node.get()] = add(std::move(n));
+    }
+    train_self(other.training());
+  }
+  void train_self(bool on) {
+    OrderedDict<Pointer> kept = children();
+    children() = {};
+    train(on);
+    children() = kept;
+  }
+
+  std::vector<std::shared_ptr<Node>> nodes_;
+  std::unordered_map<std::string, Node*> by_name_;
+};
+
+MIDTREAD_NAMESPACE_END

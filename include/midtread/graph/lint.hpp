@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+// The invariants of a graph, checked at the end of every pass.
+#pragma once
+
+#include <midtread/graph/graph_module.hpp>
+
+MIDTREAD_NAMESPACE_BEGIN(graph)
+
+/// Throws StateError naming the first node that breaks a rule: inputs come earlier and belong to the graph, every node
+/// has what its kind needs, there is one output, at the end.
+inline void lint(const GraphModule& graph, const std::string& pass) {
+  std::unordered_set<const Node*> seen;
+  const auto fail = [&](const Node& node, const std::string& what) { throw StateError(node.name, "after " + pass + ": " + what); };
+  bool has_output = false;
+  for (const auto& node : graph.nodes()) {
+    if (has_output) fail(*node, "a node follows the output");
+    for (const Node* input : node->inputs)
+      if (input && !seen.count(input)) fail(*node, "reads '" + input->name + "', which does not come before it");
+    if (node->kind == NodeKind::kModule && !node->module) fail(*node, "a module node without a module");
+    if (node->kind == NodeKind::kFunction && !node->operation) fail(*node, "a function node without an operation");
+    if ((node->kind == NodeKind::kInput || node->kind == NodeKind::kParameter) && !node->inputs.empty())
+      fail(*node, "an input that reads another node");
+    has_output = node->kind == NodeKind::kOutput;
+    seen.insert(node.get());
+  }
+  if (!has_output) throw StateError(pass, "the graph has no output");
+}
+
+MIDTREAD_NAMESPACE_END

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: MIT
+// From a model to a graph: runs forward once in eval mode and writes down what happens, then checks the result on a
+// batch of another size, bit for bit. The path taken by `if` and `for` is frozen.
+#pragma once
+
+#include <midtread/graph/lint.hpp>
+#include <midtread/nn/module_holder.hpp>
+#include <midtread/tensor/compare.hpp>
+
+#include <algorithm>
+#include <map>
+
+MIDTREAD_NAMESPACE_BEGIN(graph)
+
+struct TraceOptions {
+  /// Repeat with one more example in the batch and compare bits.
+  TraceOptions& check_batch(bool value) {
+    check_batch_ = value;
+    return *this;
+  }
+  bool check_batch_ = true;
+};
+
+namespace detail {
+
+/// Records one forward.
+class Tracer final : public ops::Recorder {
+ public:
+  explicit Tracer(const std::shared_ptr<nn::Module>& root) : root_(root) {
+    for (const auto& item : root->named_modules()) {
+      paths_.emplace(item.second, item.first);
+      for (const auto& p : item.second->own_parameters())
+        if (p.second.defined()) parameters_.emplace(p.second.identity(), std::make_pair(join(item.first, p.first), AnyTensor(p.second)));
+      for (const auto& b : item.second->own_buffers())
+        if (const auto* t = std::get_if<Tensor>(&b.second))
+          parameters_.emplace(t->identity(), std::make_pair(join(item.first, b.first), b.second));
+    }
+    scopes_.push_back({"", root});
+  }
+
+  void record(const Tensors& inputs) {
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      Node node;
+      node.kind = NodeKind::kInput;
+      node.name = concat("input_", i);
+      const Tensor input = inputs[i].detach();
+      inputs_.push_back(input);
+      remember(graph.add(std::move(node)), input);
+    }
+    ops::Recorder* const before = ops::recorder();
+    struct Restore {
+      ops::Recorder* before;
+      ~Restore() { ops::recorder() = before; }
+    } restore{before};
+    ops::recorder() = this;
+    outputs = root_->forward_many(inputs_);
+    ops::recorder() = before;
+
+    Node node;
+    node.kind = NodeKind::kOutput;
+    node.name = "output";
+    for (const Tensor& out : outputs) node.inputs.push_back(resolve(out, "the output"));
+    if (node.inputs.empty()) throw TraceError("output", "forward returned nothing");
+    check_versions();
+    graph.add(std::move(node));
+    lint(graph, "trace");
+  }
+
+  void enter(nn::Module& module) override { scopes_.push_back({path_of(module), shared(module)}); }
+  void leave() override { scopes_.pop_back(); }
+
+  void function(std::shared_ptr<const ops::Operation> operation, const Tensors& inputs, const Tensor& output) override {
+    Node node;
+    node.kind = NodeKind::kFunction;
+    node.operation = std::move(operation);
+    const Scope& scope = scopes_.back();
+    const bool belongs_to_a_layer = scope.module != root_ && scope.module->children().empty();
+    node.name = unique(belongs_to_a_layer ? scope.path : join(scope.path, node.operation->name()));
+    node.scopes = distinct_scopes();
+    for (const Tensor& input : inputs) node.inputs.push_back(input.defined() ? resolve(input, node.name) : nullptr);
+    remember(graph.add(std::move(node)), output);
+  }
+
+  void leaf(nn::Module& module, const Tensors& inputs, const Tensors& results) override {
+    if (results.size() != 1)
+      throw TraceError(path_of(module), concat("a leaf module must give one tensor, it gave ", results.size()));
+    Node node;
+    node.kind = NodeKind::kModule;
+    node.module = shared(module);
+    node.name = unique(path_of(module));
+    node.scopes = distinct_scopes();
+    if (node.scopes.back().module != node.module) node.scopes.push_back({path_of(module), node.module});
+    for (const Tensor& input : inputs) node.inputs.push_back(resolve(input, node.name));
+    remember(graph.add(std::move(node)), results[0]);
+  }
+
+  GraphModule graph;
+  Tensors outputs;
+  std::vector<Tensor> values;  ///< of each node that has one, in order: nothing may be freed and its address reused
+
+ private:
+  static std::string join(const std::string& path, const std::string& name) { return path.empty() ? name : path + "." + name; }
+
+  std::string path_of(const nn::Module& module) const {
+    const auto found = paths_.find(&module);
+    if (found == paths_.end())
+      throw TraceError(module.type_name(), "this module is called but not registered; use register_module");
+    return found->second;
+  }
+  static std::shared_ptr<nn::Module> shared(nn::Module& module) {
+    if (auto pointer = module.weak_from_this().lock()) return pointer;
+    throw TraceError(module.type_name(), "the module is not owned by a holder or a shared_ptr; make it with one");
+  }
+  std::vector<Scope> distinct_scopes() const {
+    std::vector<Scope> out;
+    for (const Scope& scope : scopes_)
+      if (out.empty() || out.back().module != scope.module) out.push_back(scope);
+    return out;
+  }
+  std::string unique(const std::string& name) {
+    const int call = ++calls_[name];
+    return call == 1 && !graph.find(name) ? name : concat(name, '#', std::max(call, 2));
+  }
+  void remember(Node* node, const Tensor& value) {
+    nodes_[value.identity()] = node;
+    values.push_back(value);
+    versions_.emplace_back(node, value.version());
+  }
+  Node* resolve(const Tensor& tensor, const std::string& reader) {
+    const auto known = nodes_.find(tensor.identity());
+    if (known != nodes_.end()) return known->second;
+    const auto parameter = parameters_.find(tensor.identity());
+    if (parameter == parameters_.end())
+      throw TraceError(reader, concat("reads a tensor of shape ", tensor.shape(),
+                                      " that no recorded operation made; register a constant as a buffer, and compute with "
+                                      "midtread's operations"));
+    Node node;
+    node.kind = NodeKind::kParameter;
+    node.name = parameter->second.first;
+    node.parameter = parameter->second.second;
+    Node* added = graph.add(std::move(node));
+    remember(added, tensor);
+    return added;
+  }
+  void check_versions() const {
+    for (std::size_t i = 0; i < values.size(); ++i)
+      if (values[i].version() != versions_[i].second)
+        throw TraceError(versions_[i].first->name, "its result is written in place later; an operation in place cannot be traced");
+  }
+
+  std::shared_ptr<nn::Module> root_;
+  std::unordered_map<const nn::Module*, std::string> paths_;
+  std::unordered_map<const void*, std::pair<std::string, AnyTensor>> parameters_;
+  std::unordered_map<const void*, Node*> nodes_;
+  std::vector<std::pair<Node*, std::uint64_t>> versions_;
+  std::vector<Scope> scopes_;
+  std::map<std::string, int> calls_;
+  Tensors inputs_;
+};
+
+/// Puts modes and buffers back as they were.
+class RestoreModel {
+ public:
+  explicit RestoreModel(nn::Module& model) {
+    for (const auto& item : model.named_modules()) modes_.emplace_back(item.second, item.second->training());
+    for (const auto& item : model.named_buffers()) buffers_.emplace_back(item.second, midtread::clone(item.second));
+  }
+  ~RestoreModel() {
+    for (const auto& mode : modes_) mode.first->train(mode.second);
+    for (auto& buffer : buffers_)
+      std::visit([&](auto& to) { to.set_data(std::get<std::decay_t<decltype(to)>>(buffer.second)); }, buffer.first);
+  }
+  RestoreModel(const RestoreModel&) = delete;
+  RestoreModel& operator=(const RestoreModel&) = delete;
+
+ private:
+  std::vector<std::pair<nn::Module*, bool>> modes_;
+  std::vector<std::pair<AnyTensor, AnyTensor>> buffers_;
+};
+
+/// The example with its first row once more.
+inline Tensor one_more_row(const Tensor& x) {
+  Shape shape = x.shape();
+  ++shape[0];
+  const Tensor from = x.contiguous();
+  Tensor out(shape);
+  float* to = out.mutable_data();
+  std::copy_n(from.data(), from.numel(), to);
+  std::copy_n(from.data(), from.numel() / x.size(0), to + from.numel());
+  return out;
+}
+
+}  // namespace detail
+
+/// The graph of `model` on `examples`. Parameters and buffers are shared with the model, modes and buffer values are
+/// left as they were. Throws TraceError naming what cannot be traced, and where the graph and the model disagree on a
+/// batch with one more example.
+inline GraphModule trace(const std::shared_ptr<nn::Module>& model, const Tensors& examples, TraceOptions options = {}) {
+  if (!model) throw TraceError("trace", "the model is empty");
+  if (examples.empty()) throw TraceError("trace", "needs an example input");
+  const detail::RestoreModel restore(*model);
+  const NoGradGuard no_grad;
+  model->eval();
+  detail::Tracer first(model);
+  first.record(examples);
+  first.graph.train(false);
+
+  bool batched = options.check_batch_;
+  for (const Tensor& x : examples)
+    batched = batched && x.rank() > 0 && x.size(0) > 0 && x.size(0) == examples[0].size(0);
+  if (batched) {
+    Tensors larger;
+    for (const Tensor& x : examples) larger.push_back(detail::one_more_row(x));
+    detail::Tracer second(model);
+    try {
+      second.record(larger);
+    } catch (const TraceError&) {
+      throw;
+    } catch (const Error& error) {
+      throw TraceError(error.where(), concat("forward fails on a batch of ", larger[0].size(0), " (traced with ",
+                                             examples[0].size(0), "): ", error.detail(),
+                                             "; keep the batch size out of reshape, or use TraceOptions().check_batch(false)"));
+    }
+    const auto &a = first.graph.nodes(), &b = second.graph.nodes();
+    for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+      const std::string text_a = a[i]->operation ? a[i]->operation->attributes() : "";
+      const std::string text_b = b[i]->operation ? b[i]->operation->attributes() : "";
+      if (a[i]->name != b[i]->name || a[i]->type() != b[i]->type() || text_a != text_b)
+        throw TraceError(a[i]->name, concat("depends on the batch size: ", a[i]->type(), "(", text_a, ") at ", examples[0].size(0),
+                                            " examples, ", b[i]->name, " = ", b[i]->type(), "(", text_b, ") at ", larger[0].size(0),
+                                            "; use reshape with -1 or 0, or flatten"));
+    }
+    if (a.size() != b.size())
+      throw TraceError("trace", concat("forward takes another path at another batch size: ", a.size(), " and ", b.size(), " nodes"));
+    std::unordered_map<std::string, Tensor> expected;
+    std::size_t next = 0;
+    for (const auto& node : b)
+      if (node->kind != NodeKind::kOutput) expected[node->name] = second.values[next++];
+    first.graph.run(larger, [&](const Node& node, const Tensor& value) {
+      const auto found = expected.find(node.name);
+      if (found != expected.end() && !identical(value, found->second))
+        throw TraceError(node.name, "the graph and the model give different values here on a second batch; does forward draw "
+                                    "random numbers or keep state?");
+    });
+  }
+  GraphModule graph = first.graph;
+  graph.train(true);
+  return graph;
+}
+
+inline GraphModule trace(const std::shared_ptr<nn::Module>& model, const Tensor& example, TraceOptions options = {}) {
+  return trace(model, Tensors{example}, options);
+}
+/// `model` must be owned by a holder or a shared_ptr.
+inline GraphModule trace(nn::Module& model, const Tensor& example, TraceOptions options = {}) {
+  const auto owned = model.weak_from_this().lock();
+  if (!owned) throw TraceError(model.type_name(), "the model is not owned by a holder or a shared_ptr; make it with one");
+  return trace(owned, Tensors{example}, options);
+}
+template <class Impl>
+GraphModule trace(const nn::ModuleHolder<Impl>& model, const Tensor& example, TraceOptions options = {}) {
+  return trace(std::static_pointer_cast<nn::Module>(model.ptr()), Tensors{example}, options);
+}
+template <class Impl>
+GraphModule trace(const nn::ModuleHolder<Impl>& model, const Tensors& examples, TraceOptions options = {}) {
+  return trace(std::static_pointer_cast<nn::Module>(model.ptr()), examples, options);
+}
+
+MIDTREAD_NAMESPACE_END

@@ -25,6 +25,7 @@ midtread_add_script(no_fused_arithmetic contract/run.sh ${scratch}/contract)
 
 if(MIDTREAD_HEADER_TESTS)
   midtread_add_script(headers_alone structure/headers_alone.sh ${scratch}/headers)
+  set_tests_properties(${MIDTREAD_TEST_PREFIX}package/headers_alone PROPERTIES RUN_SERIAL ON)
 endif()
 
 get_property(entries DIRECTORY PROPERTY TESTS)

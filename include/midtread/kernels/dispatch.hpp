@@ -3,6 +3,9 @@
 #pragma once
 
 #include <midtread/kernels/engine.hpp>
+#if MIDTREAD_X86
+#include <midtread/kernels/fbgemm/avx2/table.hpp>
+#endif
 #include <midtread/kernels/packed_weights.hpp>
 #include <midtread/kernels/reference/table.hpp>
 
@@ -19,6 +22,9 @@ struct IsaTable {
 
 /// The tables of this architecture, best first. The last holds every kernel.
 inline constexpr IsaTable kArchitectureTables[] = {
+#if MIDTREAD_X86
+    {Isa::kAvx2, &fbgemm::avx2::kTable},
+#endif
     {Isa::kPortable, &reference::kTable},
 };
 

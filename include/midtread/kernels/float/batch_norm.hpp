@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+// Batch normalisation of [rows, channels] and its gradient.
+//
+//   xhat = (x - mean) / sqrt(var + eps)     y = gamma * xhat + beta
+//   dx = gamma / sqrt(var + eps) * (dy - mean(dy) - xhat * mean(dy * xhat))      batch statistics (1502.03167)
+#pragma once
+
+#include <midtread/kernels/float/channel_sum.hpp>
+
+#include <cmath>
+
+MIDTREAD_NAMESPACE_BEGIN(kernels::floating)
+
+/// Mean and biased variance per channel. Each block of rows has its own mean and sum of squared distances from it
+/// (in S); blocks meet in double by Chan's formula, so a mean far from zero costs no precision.
+template <class S>
+void batch_statistics(std::int64_t rows, std::int64_t channels, const S* x, double* mean, double* variance) {
+  const std::int64_t block = rows_per_block(rows, channels), blocks = (rows + block - 1) / block;
+  const Buffer<S> partial(static_cast<std::size_t>(blocks * channels * 2 + 1));
+  parallel_for(0, blocks, 1, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t b = first; b < last; ++b) {
+      const std::int64_t from = b * block, to = std::min(rows, from + block);
+      S *m = partial.data() + b * channels * 2, *square = m + channels;
+      std::fill_n(m, 2 * channels, S(0));
+      for (std::int64_t r = from; r < to; ++r)
+        for (std::int64_t c = 0; c < channels; ++c) m[c] += x[r * channels + c];
+      for (std::int64_t c = 0; c < channels; ++c) m[c] /= static_cast<S>(to - from);
+      for (std::int64_t r = from; r < to; ++r)
+        for (std::int64_t c = 0; c < channels; ++c) {
+          const S d = x[r * channels + c] - m[c];
+          square[c] += d * d;
+        }
+    }
+  });
+  std::fill_n(mean, channels, 0.0);
+  std::fill_n(variance, channels, 0.0);
+  double seen = 0;
+  for (std::int64_t b = 0; b < blocks; ++b) {
+    const double count = static_cast<double>(std::min(rows, (b + 1) * block) - b * block), all = seen + count;
+    const S *m = partial.data() + b * channels * 2, *square = m + channels;
+    for (std::int64_t c = 0; c < channels; ++c) {
+      const double delta = static_cast<double>(m[c]) - mean[c];
+      mean[c] += delta * (count / all);
+      variance[c] += static_cast<double>(square[c]) + delta * delta * (seen * count / all);
+    }
+    seen = all;
+  }
+  for (std::int64_t c = 0; c < channels; ++c) variance[c] /= std::max(seen, 1.0);
+}
+
+/// y = (x - mean) * factor + shift per channel.
+template <class S>
+void normalize(std::int64_t rows, std::int64_t channels, const S* x, const S* mean, const S* factor, const S* shift, S* y) {
+  parallel_for(0, rows, rows_per_block(rows, channels), [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t r = first; r < last; ++r)
+      for (std::int64_t c = 0; c < channels; ++c)
+        y[r * channels + c] = (x[r * channels + c] - mean[c]) * factor[c] + shift[c];
+  });
+}
+
+/// Per channel sum(dy) and sum(dy * (x - mean)).
+template <class S>
+void batch_norm_sums(std::int64_t rows, std::int64_t channels, const S* x, const S* mean, const S* dy, double* sum_dy,
+                     double* sum_dy_x) {
+  const Buffer<double> total(static_cast<std::size_t>(2 * channels + 1));
+  sum_over_blocks<S>(rows, channels, 2 * channels, total.data(), [&](std::int64_t first, std::int64_t last, S* to) {
+    for (std::int64_t r = first; r < last; ++r)
+      for (std::int64_t c = 0; c < channels; ++c) {
+        const S g = dy[r * channels + c];
+        to[c] += g;
+        to[channels + c] += g * (x[r * channels + c] - mean[c]);
+      }
+  });
+  std::copy_n(total.data(), channels, sum_dy);
+  std::copy_n(total.data() + channels, channels, sum_dy_x);
+}
+
+/// dx = dy * factor - (x - mean) * slope - offset per channel.
+template <class S>
+void batch_norm_input_gradient(std::int64_t rows, std::int64_t channels, const S* x, const S* mean, const S* dy,
+                               const S* factor, const S* slope, const S* offset, S* dx) {
+  parallel_for(0, rows, rows_per_block(rows, channels), [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t r = first; r < last; ++r)
+      for (std::int64_t c = 0; c < channels; ++c) {
+        const std::int64_t i = r * channels + c;
+        dx[i] = dy[i] * factor[c] - (x[i] - mean[c]) * slope[c] - offset[c];
+      }
+  });
+}
+
+MIDTREAD_NAMESPACE_END

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+// Regions of functions compiled for one instruction set whatever the user's flags are, and loop unrolling.
+//
+// Inside a region: no #include, no lambda (it does not inherit the target), no vector type in a signature that leaves
+// the region. GCC contracts even intrinsics under a user's -mfma, so a region switches contraction off as well. Clang
+// leaves intrinsics alone unless -ffp-contract=fast: MIDTREAD_KEEP_PRODUCT(v) holds a product that meets a sum.
+#pragma once
+
+#include <midtread/core/platform.hpp>
+
+#if MIDTREAD_X86
+#include <immintrin.h>
+#endif
+
+#define MIDTREAD_PRAGMA(text) _Pragma(#text)
+
+#if MIDTREAD_GCC
+#define MIDTREAD_TARGET_BEGIN(isa) \
+  _Pragma("GCC push_options") MIDTREAD_PRAGMA(GCC target(isa)) _Pragma("GCC optimize(\"fp-contract=off\")")
+#define MIDTREAD_TARGET_END _Pragma("GCC pop_options")
+#define MIDTREAD_UNROLL(n) MIDTREAD_PRAGMA(GCC unroll n)
+#elif MIDTREAD_CLANG
+#define MIDTREAD_TARGET_BEGIN(isa) \
+  MIDTREAD_PRAGMA(clang attribute push(__attribute__((target(isa))), apply_to = function))
+#define MIDTREAD_TARGET_END _Pragma("clang attribute pop")
+#define MIDTREAD_UNROLL(n) _Pragma("clang loop unroll(full)")
+#else
+#define MIDTREAD_TARGET_BEGIN(isa)
+#define MIDTREAD_TARGET_END
+#define MIDTREAD_UNROLL(n)
+#endif
+
+#if MIDTREAD_GCC || MIDTREAD_CLANG
+#define MIDTREAD_KEEP_PRODUCT(v) asm("" : "+x"(v))
+#else
+#define MIDTREAD_KEEP_PRODUCT(v) ((void)(v))
+#endif
+
+#define MIDTREAD_TARGET_AVX2_BEGIN MIDTREAD_TARGET_BEGIN("avx2")

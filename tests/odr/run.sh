@@ -43,10 +43,11 @@ $shared"
     fi
     for order in 'baseline.o special.o' 'special.o baseline.o'; do
       $CXX $order -pthread -o program
-      ./program || fail "$flags $inlining, linked as $order"
+      ./program > codes || fail "$flags $inlining, linked as $order: $(cat codes)"
       cases=$((cases + 1))
       if [ -n "$qemu" ] && [ -z "$inlining" ]; then
-        $qemu -cpu Nehalem ./program baseline || fail "$flags $inlining, linked as $order, on a CPU without AVX"
+        $qemu -cpu Nehalem ./program baseline > codes-without-avx || fail "$flags, linked as $order, on a CPU without AVX"
+        cmp -s codes codes-without-avx || fail "$flags, linked as $order: other codes on a CPU without AVX"
         cases=$((cases + 1))
       fi
     done

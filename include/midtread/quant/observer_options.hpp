@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+// The run-time options of range observers, with chained setters.
+//
+//   FakeQuantize<MovingAverageMinMaxObserver<UInt8Affine>>::Options().averaging_constant(0.05).quant_min(0).quant_max(127)
+#pragma once
+
+#include <midtread/kernels/choose_qparams.hpp>
+#include <midtread/quant/code_range.hpp>
+#include <midtread/quant/option_value.hpp>
+
+MIDTREAD_NAMESPACE_BEGIN(quant)
+
+struct ObserverSettings {
+  RangeRequest range;
+  double averaging_constant = 0.01;
+  double eps = static_cast<double>(kernels::kQParamsEps);
+  std::optional<int> axis;  ///< channel axis; not set: that of the layer, else 0
+  std::int64_t groups = 1;  ///< see ops/channel_runs.hpp
+  Rounding rounding = Rounding::kHalfEven;
+  bool skip_nonfinite = false;
+  std::optional<bool> memoryless;
+};
+
+inline const char* to_string(Rounding rounding) {
+  switch (rounding) {
+    case Rounding::kHalfEven: return "half_even";
+    case Rounding::kHalfUp: return "half_up";
+    case Rounding::kHalfDown: return "half_down";
+    case Rounding::kStdRound: return "std_round";
+  }
+  return "?";
+}
+
+inline Rounding parse_rounding(const std::string& name) {
+  for (Rounding r : {Rounding::kHalfEven, Rounding::kHalfUp, Rounding::kHalfDown, Rounding::kStdRound})
+    if (name == to_string(r)) return r;
+  throw ConfigError("rounding", concat("got '", printable(name), "', allowed half_even, half_up, half_down, std_round"));
+}
+
+/// Throws ConfigError naming the field, what was got and what is allowed.
+inline void check(const ObserverSettings& settings, const SpecInfo& spec) {
+  check_range(spec, settings.range);
+  if (!(settings.averaging_constant >= 0 && settings.averaging_constant <= 1))
+    throw ConfigError("averaging_constant", concat("got ", settings.averaging_constant, ", allowed 0..1"));
+  if (!(settings.eps >= 1.17549435e-38 && settings.eps <= 1))
+    throw ConfigError("eps", concat("got ", settings.eps, ", allowed 1.17549435e-38..1 (the smallest scale)"));
+  if (settings.axis && !spec.per_channel)
+    throw ConfigError("axis", concat("got ", *settings.axis, ", but ", spec.name(), " has one scale; leave it unset"));
+  if (settings.axis && (*settings.axis < 0 || *settings.axis >= Shape::kMaxRank))
+    throw ConfigError("axis", concat("got ", *settings.axis, ", allowed 0..", Shape::kMaxRank - 1));
+  if (settings.groups < 1) throw ConfigError("groups", concat("got ", settings.groups, ", allowed 1 or more"));
+}
+
+/// The setters, for option classes `Derived`.
+template <class Derived>
+class ObserverSetters {
+ public:
+  /// Both ends or none; default: the spec's range.
+  Derived& quant_min(std::int32_t value) { return settings_.range.quant_min = value, self(); }
+  Derived& quant_max(std::int32_t value) { return settings_.range.quant_max = value, self(); }
+  /// Halves the range (PyTorch's choice for fbgemm); our kernels need no headroom.
+  Derived& reduce_range(bool value) { return settings_.range.reduce_range = value, self(); }
+  /// c of m <- m + c * (batch - m), 0..1. Moving averages only.
+  Derived& averaging_constant(double value) { return settings_.averaging_constant = value, self(); }
+  /// Smallest scale.
+  Derived& eps(double value) { return settings_.eps = value, self(); }
+  /// Channel axis; per-channel specs only. Layers know theirs: needed only for a quantizer that stands alone.
+  Derived& axis(int value) { return settings_.axis = value, self(); }
+  Derived& ch_axis(int value) { return axis(value); }
+  Derived& groups(std::int64_t value) { return settings_.groups = value, self(); }
+  Derived& rounding(Rounding value) { return settings_.rounding = value, self(); }
+  /// Leaves NaN and infinities out, and counts them, instead of throwing.
+  Derived& skip_nonfinite(bool value) { return settings_.skip_nonfinite = value, self(); }
+  /// The range of the current tensor only, taken on every forward, in eval too. Not set: true for the weights of a
+  /// QConfig (a range that accumulates never shrinks with them), else false. `.memoryless(false)` accumulates as
+  /// PyTorch does.
+  Derived& memoryless(bool value) { return settings_.memoryless = value, self(); }
+
+  /// By name. Throws ConfigError listing the names.
+  Derived& set(const std::string& name, const OptionValue& value) {
+    const OptionReader read(name, value);
+    if (name == "quant_min") return quant_min(read.integer<std::int32_t>());
+    if (name == "quant_max") return quant_max(read.integer<std::int32_t>());
+    if (name == "reduce_range") return reduce_range(read.boolean());
+    if (name == "averaging_constant") return averaging_constant(read.number());
+    if (name == "eps") return eps(read.number());
+    if (name == "axis" || name == "ch_axis") return axis(read.integer<int>());
+    if (name == "rounding") return rounding(parse_rounding(read.text()));
+    if (name == "skip_nonfinite") return skip_nonfinite(read.boolean());
+    if (name == "memoryless") return memoryless(read.boolean());
+    throw ConfigError(printable(name), "no such option; there is: quant_min, quant_max, reduce_range, averaging_constant, "
+                                       "eps, axis, rounding, skip_nonfinite, memoryless");
+  }
+
+  const ObserverSettings& settings() const noexcept { return settings_; }
+  operator const ObserverSettings&() const noexcept { return settings_; }  // NOLINT: options are settings to an observer
+
+ private:
+  Derived& self() { return static_cast<Derived&>(*this); }
+  ObserverSettings settings_;
+};
+
+/// Options of `OwnerType`, an observer or a fake quantizer.
+template <class OwnerType>
+class ObserverOptions : public ObserverSetters<ObserverOptions<OwnerType>> {
+ public:
+  using Owner = OwnerType;
+};
+
+MIDTREAD_NAMESPACE_END

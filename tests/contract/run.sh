@@ -16,15 +16,21 @@ while read -r header; do
   sed -e '/^inline namespace/!s/^inline /__attribute__((used)) inline /' \
     -e 's/^MIDTREAD_NOINLINE inline /__attribute__((used)) MIDTREAD_NOINLINE inline /' "$header" > emitted
   mv emitted "$header"
-  echo "#include <${header#include/}>"
-done < headers > contract.cpp
-echo 'float control(float a, float b, float c) { return a * b + c; }' >> contract.cpp
+done < headers
 
-# look OBJDUMP LABEL COMPILER FLAGS...
+# program FOLDER: all headers but those of the engine whose instruction sets the other architecture has.
+program() {
+  grep -v "/$1/" headers | sed 's|^include/\(.*\)|#include <\1>|'
+  echo 'float control(float a, float b, float c) { return a * b + c; }'
+}
+program qnnpack > x86.cpp
+program fbgemm > arm.cpp
+
+# look OBJDUMP LABEL COMPILER ARGUMENT...
 look() {
   objdump=$1 label=$2
   shift 2
-  "$@" -std=c++17 -I include -c contract.cpp -o contract.o
+  "$@" -std=c++17 -I include -c -o contract.o
   "$objdump" -d -C contract.o | awk -v label="$label" '
     /^[0-9a-f]+ <.*>:$/ { name = $0; sub(/^[0-9a-f]+ </, "", name); sub(/>:$/, "", name) }
     /^[0-9a-f]+ <.*midtread::/ { ++functions }
@@ -46,14 +52,14 @@ clang=no eager=
 case $($CXX --version | head -n 1) in *clang*) clang=yes eager="-Xclang -ffp-contract=fast-honor-pragmas" ;; esac
 case $(uname -m) in
   x86_64)
-    for level in -O2 -O3; do look objdump "x86-64 $level" "$CXX" $level -mavx2 -mfma $eager; done
-    look objdump 'x86-64 AVX-512' "$CXX" -O2 -march=x86-64-v4 $eager
+    for level in -O2 -O3; do look objdump "x86-64 $level" "$CXX" $level -mavx2 -mfma $eager x86.cpp; done
+    look objdump 'x86-64 AVX-512' "$CXX" -O2 -march=x86-64-v4 $eager x86.cpp
     ;;
-  aarch64) look objdump AArch64 "$CXX" -O2 $eager ;;
+  aarch64) look objdump AArch64 "$CXX" -O2 $eager arm.cpp ;;
 esac
 if [ "$(uname -m)" != aarch64 ] && command -v aarch64-linux-gnu-g++ > /dev/null; then
   if [ $clang = yes ]; then cross="$CXX --target=aarch64-linux-gnu"; else cross=aarch64-linux-gnu-g++; fi
-  look aarch64-linux-gnu-objdump AArch64 $cross -O2 $eager
+  look aarch64-linux-gnu-objdump AArch64 $cross -O2 $eager arm.cpp
 fi
 echo "cases=$cases"
 exit $status

@@ -91,7 +91,7 @@ FNR == 2 && !/^\/\/ / { breach("head", "the second line must say what the file i
 }
 !is_macro && code ~ /^[ \t]*(inline[ \t]+)?namespace([ \t{]|$)/ {
   if (code !~ /^namespace midtread_state([ \t{]|$)/ && code !~ /^[ \t]+namespace [a-z_]+ = /)
-    breach("namespace", "open it with MIDTREAD_NAMESPACE_BEGIN: " code)
+    breach("namespace", "end the open one and write MIDTREAD_NAMESPACE_BEGIN(outer::inner) for: " code)
 }
 !is_macro && code ~ /using[ \t]+namespace/ { breach("namespace", "using namespace") }
 !is_macro && code ~ /(^|[^a-z_])assert[ \t]*\(/ && code !~ /static_assert/ { breach("assert", "throw a midtread::Error") }

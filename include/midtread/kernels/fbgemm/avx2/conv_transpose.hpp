@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+// Transposed convolution on AVX2. Outputs of one phase (row and column modulo the stride) have the same taps, each at
+// a fixed offset in the input: per phase it is an ordinary convolution of stride 1 with the register tile.
+//
+//   out row oy, t = oy + pad: input row (t - ky * dilation) / stride where that divides
+#pragma once
+
+#include <midtread/kernels/fbgemm/avx2/conv_call.hpp>
+#include <midtread/kernels/fbgemm/avx2/gemm_tile.hpp>
+
+#include <vector>
+
+MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::avx2)
+
+/// Along one axis: which taps reach outputs of phase t % stride, and how far back their input lies from t / stride.
+struct PhaseAxis {
+  std::int64_t stride, kernel, dilation;
+
+  bool has(std::int64_t phase, std::int64_t k) const { return (k * dilation) % stride == phase; }
+  std::int64_t back(std::int64_t k) const { return k * dilation / stride; }
+  std::int64_t reach() const { return back(kernel - 1); }
+  std::int64_t taps(std::int64_t phase) const {
+    std::int64_t count = 0;
+    for (std::int64_t k = 0; k < kernel; ++k) count += has(phase, k) ? 1 : 0;
+    return count;
+  }
+};
+
+inline PhaseAxis row_phases(const Conv2dShape& s) { return {s.stride_height, s.kernel_height, s.dilation_height}; }
+inline PhaseAxis column_phases(const Conv2dShape& s) { return {s.stride_width, s.kernel_width, s.dilation_width}; }
+
+inline std::int64_t transpose_pairs(const Conv2dShape& s) { return (s.in_group() + 1) / 2; }
+inline std::int64_t transpose_panels(const Conv2dShape& s) { return (s.out_group() + kTileColumns - 1) / kTileColumns; }
+inline std::int64_t tap_elements(const Conv2dShape& s) { return transpose_pairs(s) * 2 * kTileColumns; }
+
+/// int16 [group][panel][phase row][phase column][tap of the phase][pair][16][2]: every tap belongs to one phase.
+inline Storage pack_conv_transpose(const Conv2dShape& s, const std::int8_t* weights) {
+  const PhaseAxis ys = row_phases(s), xs = column_phases(s);
+  const std::int64_t panels = transpose_panels(s);
+  Storage storage(static_cast<std::size_t>(s.groups * panels * s.taps() * tap_elements(s)) * sizeof(std::int16_t));
+  auto* packed = static_cast<std::int16_t*>(storage.data());
+  std::memset(packed, 0, storage.bytes());
+  for (std::int64_t g = 0; g < s.groups; ++g)
+    for (std::int64_t panel = 0; panel < panels; ++panel)
+      for (std::int64_t py = 0; py < s.stride_height; ++py)
+        for (std::int64_t px = 0; px < s.stride_width; ++px)
+          for (std::int64_t ky = 0; ky < s.kernel_height; ++ky)
+            for (std::int64_t kx = 0; kx < s.kernel_width; ++kx) {
+              if (!ys.has(py, ky) || !xs.has(px, kx)) continue;
+              const std::int64_t columns = std::min(kTileColumns, s.out_group() - panel * kTileColumns);
+              for (std::int64_t i = 0; i < s.in_group(); ++i)
+                for (std::int64_t c = 0; c < columns; ++c) {
+                  const std::int64_t o = panel * kTileColumns + c;
+                  packed[(i / 2 * kTileColumns + c) * 2 + i % 2] =
+                      weights[(((g * s.in_group() + i) * s.out_group() + o) * s.kernel_height + ky) * s.kernel_width +
+                              kx];
+                }
+              packed += tap_elements(s);
+            }
+  return storage;
+}
+
+/// The outputs of one phase in one output row: they read at `input` in the band, one pixel further each.
+inline void transpose_row(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call,
+                          const std::int32_t* bias, const float* multiplier, const std::int16_t* band,
+                          std::int64_t band_width, std::int64_t image_row, std::int64_t oy, BandPixel* pixels,
+                          std::int32_t* offsets) {
+  const PhaseAxis ys = row_phases(s), xs = column_phases(s);
+  const std::int64_t panels = transpose_panels(s), t_y = oy + s.pad_height, py = t_y % s.stride_height;
+  for (std::int64_t px = 0; px < s.stride_width; ++px) {
+    std::int64_t segments = 0;
+    for (std::int64_t ky = 0; ky < s.kernel_height; ++ky)
+      for (std::int64_t kx = 0; kx < s.kernel_width; ++kx)
+        if (ys.has(py, ky) && xs.has(px, kx))
+          offsets[segments++] = static_cast<std::int32_t>(
+              ((ys.reach() - ys.back(ky)) * band_width + xs.reach() - xs.back(kx)) * s.in_channels);
+    std::int64_t count = 0;
+    const std::int64_t first_x = ((px - s.pad_width) % s.stride_width + s.stride_width) % s.stride_width;
+    for (std::int64_t ox = first_x; ox < s.out_width; ox += s.stride_width, ++count)
+      pixels[count] = {static_cast<std::int32_t>((ox + s.pad_width) / s.stride_width * s.in_channels),
+                       static_cast<std::int32_t>(ox)};
+    // Taps before this phase in the packed order.
+    std::int64_t skipped = 0;
+    for (std::int64_t y = 0; y < py; ++y) skipped += ys.taps(y) * s.kernel_width;
+    for (std::int64_t x = 0; x < px; ++x) skipped += ys.taps(py) * xs.taps(x);
+    for (std::int64_t p = 0; p < s.groups * panels; ++p) {
+      const std::int64_t group = p / panels, column = p % panels * kTileColumns;
+      const std::int64_t at = image_row * s.out_width * s.out_channels + group * s.out_group() + column;
+      TileOutput out{};
+      out.codes = call.codes ? call.codes + at : nullptr;
+      out.acc = call.acc ? call.acc + at : nullptr;
+      out.pitch = s.out_channels;
+      out.columns = std::min(kTileColumns, s.out_group() - column);
+      out.bias = bias + p * kTileColumns;
+      out.multiplier = multiplier + p * kTileColumns;
+      out.bounds = call.bounds();
+      out.general = call.general();
+      const auto* packed = weights.data<std::int16_t>() + (p * s.taps() + skipped) * tap_elements(s);
+      run_panel(band + group * s.in_group(), pixels, count, {packed, offsets, segments, transpose_pairs(s)}, out);
+    }
+  }
+}
+
+/// The input rows that output row `oy` may read, widened, with zeros around: rows t / stride - reach .. t / stride.
+inline void fill_transpose_band(const Conv2dShape& s, const ConvCall& call, std::int64_t n, std::int64_t oy,
+                                std::int64_t band_width, std::int16_t* band) {
+  const std::int64_t top = (oy + s.pad_height) / s.stride_height - row_phases(s).reach();
+  const std::int64_t left = column_phases(s).reach();
+  const std::int64_t inside = std::min(s.in_width, band_width - left), row = band_width * s.in_channels;
+  for (std::int64_t r = 0; r <= row_phases(s).reach(); ++r, band += row) {
+    const std::int64_t iy = top + r;
+    std::memset(band, 0, static_cast<std::size_t>(row) * sizeof(std::int16_t));
+    if (iy < 0 || iy >= s.in_height || inside <= 0) continue;
+    widen(call.x + (n * s.in_height + iy) * s.in_width * s.in_channels, inside * s.in_channels, call.x_zero_point,
+          band + left * s.in_channels);
+  }
+  std::memset(band, 0, kBandSlack * sizeof(std::int16_t));
+}
+
+inline void conv_transpose_rows(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call,
+                                Scratch& scratch) {
+  const std::int64_t columns = s.groups * transpose_panels(s) * kTileColumns;
+  auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>(2 * columns));
+  auto* multiplier = reinterpret_cast<float*>(bias + columns);
+  pad_channels(call.epilogue, s.groups, s.out_group(), transpose_panels(s) * kTileColumns, bias, multiplier);
+
+  const std::int64_t band_width = (s.out_width - 1 + s.pad_width) / s.stride_width + 1 + column_phases(s).reach();
+  const std::int64_t band = (row_phases(s).reach() + 1) * band_width * s.in_channels + kBandSlack;
+  if (band > std::numeric_limits<std::int32_t>::max() / 2)
+    throw UnsupportedError("conv_transpose", concat("one row of output needs ", band, " input codes, allowed 2^30"));
+  const std::int64_t band_bytes = (band * 2 + 63) / 64 * 64;
+  const std::int64_t pixel_bytes = s.out_width * static_cast<std::int64_t>(sizeof(BandPixel));
+  scratch.prepare_leases(static_cast<std::size_t>(band_bytes + pixel_bytes + s.taps() * 4));
+  parallel_for(0, s.batch * s.out_height, 1, [&](std::int64_t row, std::int64_t) {
+    const Scratch::Lease lease(scratch);
+    auto* block = lease.data<unsigned char>();
+    auto* codes = lease.data<std::int16_t>();
+    fill_transpose_band(s, call, row / s.out_height, row % s.out_height, band_width, codes);
+    transpose_row(weights, s, call, bias, multiplier, codes, band_width, row, row % s.out_height,
+                  reinterpret_cast<BandPixel*>(block + band_bytes),
+                  reinterpret_cast<std::int32_t*>(block + band_bytes + pixel_bytes));
+  });
+}
+
+inline void run_conv_transpose(const PackedWeights& weights, const Conv2dShape& s, const std::uint8_t* x,
+                               std::int32_t x_zero_point, const Epilogue& e, std::uint8_t* y, Scratch& scratch) {
+  conv_transpose_rows(weights, s, {x, x_zero_point, &e, y, nullptr}, scratch);
+}
+
+inline void accumulate_conv_transpose(const PackedWeights& weights, const Conv2dShape& s, const std::uint8_t* x,
+                                      std::int32_t x_zero_point, std::int32_t* acc, Scratch& scratch) {
+  conv_transpose_rows(weights, s, {x, x_zero_point, nullptr, nullptr, acc}, scratch);
+}
+
+inline constexpr ConvKernel kConvTranspose = {"conv_transpose_u8s8s32_6x16c2__avx2", true, pack_conv_transpose,
+                                              run_conv_transpose, accumulate_conv_transpose};
+
+MIDTREAD_NAMESPACE_END

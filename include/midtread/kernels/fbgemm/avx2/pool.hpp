@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+// Average and max pooling on AVX2, 16 or 32 channels at a time.
+//
+// The average divides in float32: for fewer than 2^16 counted codes the quotient is nearer to its true value than to
+// any tie (a tie is at least 1 / (2 n) away, the quotient within 2^-17), so rounding it is exact.
+#pragma once
+
+#include <midtread/kernels/fbgemm/avx2/vector.hpp>
+#include <midtread/kernels/reference/pool.hpp>
+
+MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::avx2)
+
+inline constexpr std::int64_t kMaxAverageWindow = (1 << 16) - 1;
+
+/// The input codes of one output pixel, all channels.
+struct PoolTaps {
+  const std::uint8_t* first;
+  std::int64_t rows, columns;
+  std::int64_t row_step, column_step;  ///< in bytes
+};
+
+inline PoolTaps pool_taps(const Pool2dShape& s, const std::uint8_t* image, const PoolWindow& rows,
+                          const PoolWindow& columns) {
+  PoolTaps taps;
+  taps.first = image + (rows.first * s.in_width + columns.first) * s.channels;
+  taps.rows = (rows.last - rows.first + rows.step - 1) / rows.step;
+  taps.columns = (columns.last - columns.first + columns.step - 1) / columns.step;
+  taps.row_step = rows.step * s.in_width * s.channels;
+  taps.column_step = columns.step * s.channels;
+  return taps;
+}
+
+MIDTREAD_TARGET_AVX2_BEGIN
+
+/// Channels [0, 16) of one output.
+inline void average_16(const PoolTaps& taps, std::int64_t c, __m256 counted, __m256i taken, __m256i zero_point,
+                       std::uint8_t* y) {
+  __m256i low = _mm256_setzero_si256(), high = low;
+  for (std::int64_t r = 0; r < taps.rows; ++r) {
+    const std::uint8_t* p = taps.first + r * taps.row_step + c;
+    for (std::int64_t x = 0; x < taps.columns; ++x, p += taps.column_step) {
+      const __m256i words = load_codes_16(p);
+      low = _mm256_add_epi32(low, _mm256_cvtepu16_epi32(_mm256_castsi256_si128(words)));
+      high = _mm256_add_epi32(high, _mm256_cvtepu16_epi32(_mm256_extracti128_si256(words, 1)));
+    }
+  }
+  low = _mm256_sub_epi32(low, taken);
+  high = _mm256_sub_epi32(high, taken);
+  low = _mm256_cvtps_epi32(_mm256_div_ps(_mm256_cvtepi32_ps(low), counted));
+  high = _mm256_cvtps_epi32(_mm256_div_ps(_mm256_cvtepi32_ps(high), counted));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(y + c),
+                   pack_ordered(_mm256_add_epi32(low, zero_point), _mm256_add_epi32(high, zero_point)));
+}
+
+/// One output, at least 16 channels; the last vector overlaps the one before it.
+MIDTREAD_NOINLINE inline void average_pixel(const PoolTaps& taps, std::int64_t channels, std::int64_t counted,
+                                            std::int32_t zero_point, std::uint8_t* y) {
+  const __m256 n = _mm256_set1_ps(static_cast<float>(counted));
+  const __m256i z = _mm256_set1_epi32(zero_point);
+  const __m256i taken = _mm256_set1_epi32(static_cast<std::int32_t>(taps.rows * taps.columns) * zero_point);
+  for (std::int64_t c = 0; c < channels; c += 16) {
+    if (c + 16 > channels) c = channels - 16;
+    average_16(taps, c, n, taken, z, y);
+  }
+}
+
+/// One output, at least 16 channels.
+MIDTREAD_NOINLINE inline void max_pixel(const PoolTaps& taps, std::int64_t channels, std::uint8_t* y) {
+  for (std::int64_t c = 0; c < channels; c += 16) {
+    if (c + 16 > channels) c = channels - 16;
+    __m128i largest = _mm_setzero_si128();
+    for (std::int64_t r = 0; r < taps.rows; ++r) {
+      const std::uint8_t* p = taps.first + r * taps.row_step + c;
+      for (std::int64_t x = 0; x < taps.columns; ++x, p += taps.column_step)
+        largest = _mm_max_epu8(largest, _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    }
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(y + c), largest);
+  }
+}
+
+MIDTREAD_TARGET_END
+
+/// Calls pixel(taps, counted, output index) for every output.
+template <class Pixel>
+void for_each_window(const Pool2dShape& s, const std::uint8_t* x, const Pixel& pixel) {
+  parallel_for(0, s.batch * s.out_height, 1, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t row = first; row < last; ++row) {
+      const std::uint8_t* image = x + row / s.out_height * s.in_height * s.in_width * s.channels;
+      const PoolWindow rows = row_window(s, row % s.out_height);
+      for (std::int64_t ox = 0; ox < s.out_width; ++ox) {
+        const PoolWindow columns = column_window(s, ox);
+        pixel(pool_taps(s, image, rows, columns), rows.counted * columns.counted,
+              (row * s.out_width + ox) * s.channels);
+      }
+    }
+  });
+}
+
+inline void run_average_pool(const Pool2dShape& s, const std::uint8_t* x, std::int32_t zero_point, std::uint8_t* y,
+                             Scratch& scratch) {
+  const std::int64_t largest = s.adaptive ? s.in_height * s.in_width : s.kernel_height * s.kernel_width;
+  if (s.channels < 16 || largest > kMaxAverageWindow) {
+    reference::run_average_pool(s, x, zero_point, y, scratch);
+    return;
+  }
+  for_each_window(s, x, [&](const PoolTaps& taps, std::int64_t counted, std::int64_t at) {
+    average_pixel(taps, s.channels, std::max(counted, std::int64_t{1}), zero_point, y + at);
+  });
+}
+
+inline void run_max_pool(const Pool2dShape& s, const std::uint8_t* x, std::uint8_t* y) {
+  if (s.channels < 16) {
+    reference::run_max_pool(s, x, y);
+    return;
+  }
+  for_each_window(s, x, [&](const PoolTaps& taps, std::int64_t, std::int64_t at) {
+    max_pixel(taps, s.channels, y + at);
+  });
+}
+
+inline constexpr AveragePoolKernel kAveragePool = {"average_pool_u8_x16__avx2", run_average_pool};
+inline constexpr MaxPoolKernel kMaxPool = {"max_pool_u8_x16__avx2", run_max_pool};
+
+MIDTREAD_NAMESPACE_END

@@ -15,6 +15,7 @@ class FakeQuantize : public FakeQuantizeBase {
   using Spec = typename Observer::Spec;
   /// The observer's options; QConfig finds this class through Options::Owner.
   using Options = typename Observer::template OptionsFor<FakeQuantize>;
+  static constexpr bool kMemorylessWeight = Observer::kMemorylessWeight;
 
   /// Throws ConfigError on options that do not fit.
   explicit FakeQuantize(const typename Observer::Settings& settings = {})

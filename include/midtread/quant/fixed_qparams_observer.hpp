@@ -37,6 +37,7 @@ class FixedQParamsOptions {
     throw ConfigError(printable(name), "no such option; there is: scale, zero_point, quant_min, quant_max, rounding");
   }
 
+  FixedQParamsOptions for_weight(const WeightChannels&) const { return *this; }
   operator const FixedQParamsSettings&() const noexcept { return settings_; }  // NOLINT: options are settings to an observer
   const FixedQParamsSettings& settings() const noexcept { return settings_; }
 
@@ -55,6 +56,7 @@ class FixedQParamsObserver : public ObserverBase {
   using OptionsFor = FixedQParamsOptions<Owner>;
   using Options = OptionsFor<FixedQParamsObserver>;
   using Settings = FixedQParamsSettings;
+  static constexpr bool kMemorylessWeight = false;
   static constexpr const char* kName = "fixed_qparams";
 
   /// Throws ConfigError on a range that does not fit, QuantizationError on a scale that is not normal or a zero point

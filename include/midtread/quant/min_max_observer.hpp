@@ -16,6 +16,7 @@ class MinMaxObserver : public RangeObserver {
   using OptionsFor = ObserverOptions<Owner>;
   using Options = OptionsFor<MinMaxObserver>;
   using Settings = ObserverSettings;
+  static constexpr bool kMemorylessWeight = true;  ///< as a QConfig's weight, unless the options say otherwise
   static constexpr const char* kName = "min_max";
 
   explicit MinMaxObserver(const ObserverSettings& settings = {}) : RangeObserver(Spec::info(), settings) {}

@@ -24,6 +24,7 @@ class MovingAverageMinMaxObserver : public RangeObserver {
   using OptionsFor = ObserverOptions<Owner>;
   using Options = OptionsFor<MovingAverageMinMaxObserver>;
   using Settings = ObserverSettings;
+  static constexpr bool kMemorylessWeight = false;  ///< as a QConfig's weight, unless the options say otherwise
   static constexpr const char* kName = "moving_average_min_max";
 
   /// Throws ConfigError for memoryless(true): an average remembers.

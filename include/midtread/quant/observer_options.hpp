@@ -4,6 +4,7 @@
 //   FakeQuantize<MovingAverageMinMaxObserver<UInt8Affine>>::Options().averaging_constant(0.05).quant_min(0).quant_max(127)
 #pragma once
 
+#include <midtread/core/shape.hpp>
 #include <midtread/kernels/choose_qparams.hpp>
 #include <midtread/quant/code_range.hpp>
 #include <midtread/quant/option_value.hpp>
@@ -19,6 +20,13 @@ struct ObserverSettings {
   Rounding rounding = Rounding::kHalfEven;
   bool skip_nonfinite = false;
   std::optional<bool> memoryless;
+};
+
+/// Where a weight's output channels lie: axis 0 of [O, I/g, kH, kW], axis 1 and g groups of a transposed convolution's
+/// [I, O/g, kH, kW].
+struct WeightChannels {
+  int axis = 0;
+  std::int64_t groups = 1;
 };
 
 inline const char* to_string(Rounding rounding) {
@@ -105,6 +113,18 @@ template <class OwnerType>
 class ObserverOptions : public ObserverSetters<ObserverOptions<OwnerType>> {
  public:
   using Owner = OwnerType;
+
+  /// These options for a layer's weight. Throws ConfigError where an axis was set that is not the layer's.
+  ObserverOptions for_weight(const WeightChannels& channels) const {
+    ObserverOptions out = *this;
+    const ObserverSettings& set = this->settings();
+    if (set.axis && *set.axis != channels.axis)
+      throw ConfigError("axis", concat("got ", *set.axis, ", this layer's output channels lie along axis ", channels.axis,
+                                       "; leave it unset"));
+    if (Owner::Spec::kPerChannel) out.axis(channels.axis).groups(channels.groups);
+    if (Owner::kMemorylessWeight && !set.memoryless) out.memoryless(true);
+    return out;
+  }
 };
 
 MIDTREAD_NAMESPACE_END

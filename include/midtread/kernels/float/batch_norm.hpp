@@ -11,23 +11,21 @@
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::floating)
 
-/// Mean and biased variance per channel. Each block of rows has its own mean and sum of squared distances from it
-/// (in S); blocks meet in double by Chan's formula, so a mean far from zero costs no precision.
+/// Mean and biased variance per channel in one pass. A block of rows sums distances d from its first row, and d * d, in
+/// S; blocks meet in double by Chan's formula: a mean far from zero costs no precision.
 template <class S>
 void batch_statistics(std::int64_t rows, std::int64_t channels, const S* x, double* mean, double* variance) {
   const std::int64_t block = rows_per_block(rows, channels), blocks = (rows + block - 1) / block;
   const Buffer<S> partial(static_cast<std::size_t>(blocks * channels * 2 + 1));
   parallel_for(0, blocks, 1, [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t b = first; b < last; ++b) {
-      const std::int64_t from = b * block, to = std::min(rows, from + block);
-      S *m = partial.data() + b * channels * 2, *square = m + channels;
-      std::fill_n(m, 2 * channels, S(0));
-      for (std::int64_t r = from; r < to; ++r)
-        for (std::int64_t c = 0; c < channels; ++c) m[c] += x[r * channels + c];
-      for (std::int64_t c = 0; c < channels; ++c) m[c] /= static_cast<S>(to - from);
-      for (std::int64_t r = from; r < to; ++r)
+      const S* origin = x + b * block * channels;
+      S *sum = partial.data() + b * channels * 2, *square = sum + channels;
+      std::fill_n(sum, 2 * channels, S(0));
+      for (std::int64_t r = b * block; r < std::min(rows, (b + 1) * block); ++r)
         for (std::int64_t c = 0; c < channels; ++c) {
-          const S d = x[r * channels + c] - m[c];
+          const S d = x[r * channels + c] - origin[c];
+          sum[c] += d;
           square[c] += d * d;
         }
     }
@@ -37,11 +35,13 @@ void batch_statistics(std::int64_t rows, std::int64_t channels, const S* x, doub
   double seen = 0;
   for (std::int64_t b = 0; b < blocks; ++b) {
     const double count = static_cast<double>(std::min(rows, (b + 1) * block) - b * block), all = seen + count;
-    const S *m = partial.data() + b * channels * 2, *square = m + channels;
+    const S *origin = x + b * block * channels, *sum = partial.data() + b * channels * 2, *square = sum + channels;
     for (std::int64_t c = 0; c < channels; ++c) {
-      const double delta = static_cast<double>(m[c]) - mean[c];
+      const double shift = static_cast<double>(sum[c]) / count;
+      const double spread = std::max(static_cast<double>(square[c]) - shift * shift * count, 0.0);
+      const double delta = static_cast<double>(origin[c]) + shift - mean[c];
       mean[c] += delta * (count / all);
-      variance[c] += static_cast<double>(square[c]) + delta * delta * (seen * count / all);
+      variance[c] += spread + delta * delta * (seen * count / all);
     }
     seen = all;
   }

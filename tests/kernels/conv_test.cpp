@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: MIT
+// Convolutions, depthwise and transposed ones against an int64 oracle, on every instruction set.
+#include "kernel_tester.hpp"
+
+namespace {
+
+using namespace kernel_tester;
+using midtread::Rounding;
+using midtread::kernels::conv_output_size;
+using midtread::kernels::conv_transpose_output_size;
+using midtread::kernels::Epilogue;
+using midtread::kernels::Scratch;
+
+/// acc[n, oy, ox, o]: a convolution gathers, a transposed one scatters.
+std::vector<std::int64_t> oracle_accumulators(const Conv2dShape& s, bool transposed, const std::vector<std::uint8_t>& x,
+                                              int zero_point, const std::vector<std::int8_t>& w) {
+  std::vector<std::int64_t> acc(static_cast<std::size_t>(s.batch * s.out_pixels() * s.out_channels));
+  const std::int64_t ig = s.in_channels / s.groups, og = s.out_channels / s.groups;
+  for (std::int64_t n = 0; n < s.batch; ++n)
+    for (std::int64_t y = 0; y < (transposed ? s.in_height : s.out_height); ++y)
+      for (std::int64_t z = 0; z < (transposed ? s.in_width : s.out_width); ++z)
+        for (std::int64_t ky = 0; ky < s.kernel_height; ++ky)
+          for (std::int64_t kx = 0; kx < s.kernel_width; ++kx) {
+            const std::int64_t v = y * s.stride_height - s.pad_height + ky * s.dilation_height;
+            const std::int64_t u = z * s.stride_width - s.pad_width + kx * s.dilation_width;
+            const std::int64_t iy = transposed ? y : v, ix = transposed ? z : u;
+            const std::int64_t oy = transposed ? v : y, ox = transposed ? u : z;
+            if (iy < 0 || ix < 0 || oy < 0 || ox < 0 || iy >= s.in_height || ix >= s.in_width ||
+                oy >= s.out_height || ox >= s.out_width)
+              continue;
+            for (std::int64_t g = 0; g < s.groups; ++g)
+              for (std::int64_t o = 0; o < og; ++o)
+                for (std::int64_t i = 0; i < ig; ++i) {
+                  const std::int64_t at = transposed ? (g * ig + i) * og + o : (g * og + o) * ig + i;
+                  const std::int64_t code =
+                      x[static_cast<std::size_t>(((n * s.in_height + iy) * s.in_width + ix) * s.in_channels + g * ig + i)];
+                  acc[static_cast<std::size_t>(((n * s.out_height + oy) * s.out_width + ox) * s.out_channels + g * og +
+                                               o)] +=
+                      (code - zero_point) *
+                      std::int64_t{w[static_cast<std::size_t>((at * s.kernel_height + ky) * s.kernel_width + kx)]};
+                }
+          }
+  return acc;
+}
+
+class ConvTester {
+ public:
+  ConvTester() : x_(4 << 20), w_(1 << 20), bias_(1 << 14), scale_(1 << 14), y_(8 << 20), sets_(sets_under_test()) {}
+
+  std::int64_t cases = 0;
+
+  void check(const Conv2dShape& s, bool transposed, unsigned seed) {
+    Operands make(seed);
+    const bool extreme = make.below(3) == 0, at_start = make.below(2) == 0;
+    const auto x = make.activations(static_cast<std::size_t>(s.batch * s.in_pixels() * s.in_channels),
+                                    extreme ? static_cast<int>(make.below(5)) : 0);
+    const auto w = make.weights(static_cast<std::size_t>(s.weight_count()), extreme ? static_cast<int>(make.below(5)) : 0);
+    const int zero_points[3] = {0, 255, static_cast<int>(make.below(256))};
+    const int x_zero_point = zero_points[make.below(3)], zero_point = static_cast<int>(make.below(256));
+    const int lo = make.below(2) ? 0 : zero_point, policy = make.below(3) ? 0 : static_cast<int>(make.below(4));
+    const bool has_bias = make.below(4) != 0;
+    const auto bias = make.biases(static_cast<std::size_t>(s.out_channels));
+    const auto scale = make.multipliers(static_cast<std::size_t>(s.out_channels), s.depth());
+    const auto sums = oracle_accumulators(s, transposed, x, x_zero_point, w);
+    std::vector<std::int32_t> acc(sums.begin(), sums.end());
+    std::vector<std::uint8_t> y(sums.size());
+    for (std::size_t i = 0; i < sums.size(); ++i) {
+      const std::size_t c = i % static_cast<std::size_t>(s.out_channels);
+      y[i] = oracle_requantize(sums[i] + (has_bias ? bias[c] : 0), scale[c], zero_point, lo, 255, policy);
+    }
+    for (const KernelSet* set : sets_) {
+      const auto& kernel = transposed ? *(*set)->conv_transpose : set->conv(s);
+      const auto packed = midtread::kernels::pack_weights(kernel, s, w_.place(w, at_start));
+      const Epilogue epilogue{has_bias ? bias_.place(bias, at_start) : nullptr, scale_.place(scale, at_start),
+                              zero_point, lo, 255, static_cast<Rounding>(policy)};
+      const std::uint8_t* px = x_.place(x, at_start);
+      auto* py = y_.place<std::uint8_t>(y.size(), at_start, 0xEE);
+      midtread::kernels::run_conv(packed, s, px, x_zero_point, epilogue, py, scratch_);
+      ASSERT_EQ(std::memcmp(py, y.data(), y.size()), 0) << describe(kernel.label, s);
+      ASSERT_TRUE(y_.canary_intact()) << describe(kernel.label, s);
+      auto* pa = y_.place<std::int32_t>(acc.size(), at_start, 0xEE);
+      midtread::kernels::accumulate_conv(packed, s, px, x_zero_point, pa, scratch_);
+      ASSERT_EQ(std::memcmp(pa, acc.data(), acc.size() * 4), 0) << describe(kernel.label, s);
+      ASSERT_TRUE(y_.canary_intact()) << describe(kernel.label, s);
+      ++cases;
+    }
+  }
+
+ private:
+  static std::string describe(const char* label, const Conv2dShape& s) {
+    return midtread::concat(label, ": [", s.batch, ", ", s.in_channels, ", ", s.in_height, ", ", s.in_width, "] -> ",
+                            s.out_channels, " groups ", s.groups, " kernel ", s.kernel_height, "x", s.kernel_width,
+                            " stride ", s.stride_height, "x", s.stride_width, " pad ", s.pad_height, "x", s.pad_width,
+                            " dilation ", s.dilation_height, "x", s.dilation_width);
+  }
+
+  GuardedArena x_, w_, bias_, scale_, y_;
+  Scratch scratch_;
+  std::vector<const KernelSet*> sets_;
+};
+
+/// A square window with the output it gives. `extra`: output padding of a transposed convolution.
+Conv2dShape square(std::int64_t batch, std::int64_t in, std::int64_t size, std::int64_t out, std::int64_t kernel,
+                   std::int64_t stride, std::int64_t pad, std::int64_t groups = 1, std::int64_t dilation = 1,
+                   bool transposed = false, std::int64_t extra = 0) {
+  Conv2dShape s;
+  s.batch = batch;
+  s.in_channels = in;
+  s.in_height = s.in_width = size;
+  s.out_channels = out;
+  s.kernel_height = s.kernel_width = kernel;
+  s.stride_height = s.stride_width = stride;
+  s.pad_height = s.pad_width = pad;
+  s.dilation_height = s.dilation_width = dilation;
+  s.groups = groups;
+  s.out_height = s.out_width = transposed ? conv_transpose_output_size(size, kernel, stride, pad, dilation, extra)
+                                          : conv_output_size(size, kernel, stride, pad, dilation);
+  return s;
+}
+
+TEST(Conv, ShapesOfUsualNetworksEqualTheOracle) {
+  ConvTester tester;
+  unsigned seed = 0;
+  for (const Conv2dShape& s :
+       {square(2, 3, 32, 16, 3, 1, 1), square(1, 16, 32, 16, 3, 1, 1), square(1, 16, 32, 32, 3, 2, 1),
+        square(2, 16, 17, 32, 1, 2, 0), square(1, 64, 8, 64, 3, 1, 1), square(1, 3, 57, 24, 7, 2, 3),
+        square(1, 32, 14, 33, 1, 1, 0), square(1, 24, 9, 40, 1, 1, 1), square(1, 40, 67, 20, 3, 1, 1),
+        square(1, 48, 80, 16, 3, 1, 1), square(1, 64, 7, 128, 3, 1, 1, 32), square(1, 24, 12, 36, 3, 1, 2, 4, 2),
+        square(1, 5, 9, 7, 5, 3, 4), square(3, 1, 28, 6, 5, 1, 2), square(1, 130, 5, 100, 3, 1, 1)})
+    tester.check(s, false, ++seed);
+  std::printf("cases=%lld\n", static_cast<long long>(tester.cases));
+}
+
+TEST(Conv, DepthwiseShapesEqualTheOracle) {
+  ConvTester tester;
+  unsigned seed = 100;
+  for (std::int64_t c : {2, 3, 15, 16, 17, 32, 40, 65})
+    for (std::int64_t kernel : {1, 2, 3, 5})
+      for (std::int64_t stride : {1, 2})
+        for (std::int64_t dilation : {1, 2})
+          tester.check(square(2, c, 11, c, kernel, stride, kernel / 2, c, dilation), false, ++seed);
+  tester.check(square(1, 96, 40, 96, 3, 1, 1, 96), false, ++seed);
+  tester.check(square(1, 200, 31, 200, 3, 2, 1, 200), false, ++seed);
+  std::printf("cases=%lld\n", static_cast<long long>(tester.cases));
+}
+
+TEST(Conv, TransposedShapesEqualTheOracle) {
+  ConvTester tester;
+  unsigned seed = 200;
+  for (std::int64_t kernel : {1, 2, 3, 4, 5})
+    for (std::int64_t stride : {1, 2, 3})
+      for (std::int64_t pad = 0; pad <= kernel / 2; ++pad)
+        for (std::int64_t extra = 0; extra < stride; ++extra)
+          for (std::int64_t dilation : {1, 2, 3}) {
+            const Conv2dShape s = square(2, 6, 5, 18, kernel, stride, pad, 2, dilation, true, extra);
+            if (s.out_height > 0) tester.check(s, true, ++seed);
+          }
+  tester.check(square(1, 32, 12, 40, 4, 2, 1, 1, 1, true), true, ++seed);
+  tester.check(square(1, 7, 9, 3, 3, 2, 1, 1, 1, true, 1), true, ++seed);
+  std::printf("cases=%lld\n", static_cast<long long>(tester.cases));
+}
+
+TEST(Conv, RandomShapesEqualTheOracle) {
+  ConvTester tester;
+  Operands pick(7);
+  int wanted = 1500;
+  for (unsigned seed = 1000; wanted > 0; ++seed) {
+    const bool transposed = pick.below(4) == 0;
+    Conv2dShape s;
+    s.groups = pick.below(3) == 0 ? 1 + pick.below(5) : 1;
+    s.batch = 1 + pick.below(3);
+    s.in_channels = s.groups * pick.log_uniform(1, 20);
+    s.out_channels = s.groups * pick.log_uniform(1, 40);
+    if (pick.below(5) == 0) s.in_channels = s.out_channels = s.groups = 1 + pick.below(40);
+    s.in_height = 1 + pick.below(12);
+    s.in_width = 1 + pick.below(14);
+    s.kernel_height = 1 + pick.below(4);
+    s.kernel_width = 1 + pick.below(5);
+    s.stride_height = 1 + pick.below(3);
+    s.stride_width = 1 + pick.below(3);
+    s.pad_height = pick.below(4);
+    s.pad_width = pick.below(4);
+    s.dilation_height = 1 + pick.below(2);
+    s.dilation_width = 1 + pick.below(3);
+    const auto output = [&](std::int64_t in, std::int64_t k, std::int64_t stride, std::int64_t pad, std::int64_t d) {
+      return transposed ? conv_transpose_output_size(in, k, stride, pad, d, pick.below(stride))
+                        : conv_output_size(in, k, stride, pad, d);
+    };
+    s.out_height = output(s.in_height, s.kernel_height, s.stride_height, s.pad_height, s.dilation_height);
+    s.out_width = output(s.in_width, s.kernel_width, s.stride_width, s.pad_width, s.dilation_width);
+    if (s.out_height < 1 || s.out_width < 1) continue;
+    tester.check(s, transposed, seed);
+    if (HasFatalFailure()) return;
+    --wanted;
+  }
+  std::printf("cases=%lld\n", static_cast<long long>(tester.cases));
+}
+
+TEST(Conv, RefusesWhatDoesNotFit) {
+  namespace k = midtread::kernels;
+  const k::KernelSet& set = k::select_kernels(k::Engine::kReference, "");
+  const std::vector<std::int8_t> w(64 * 9, 1);
+  Conv2dShape s = square(1, 4, 8, 8, 3, 1, 1);
+  Conv2dShape odd = s;
+  odd.out_height = 9;
+  EXPECT_THROW(k::pack_weights(*set->conv, odd, w.data()), midtread::ShapeError);
+  odd = s;
+  odd.groups = 3;
+  EXPECT_THROW(k::pack_weights(*set->conv, odd, w.data()), midtread::ShapeError);
+  odd = s;
+  odd.stride_width = 0;
+  EXPECT_THROW(k::pack_weights(*set->conv, odd, w.data()), midtread::ShapeError);
+  EXPECT_THROW(k::pack_weights(*set->conv_transpose, s = square(1, 4, 8, 8, 3, 2, 1), w.data()), midtread::ShapeError);
+
+  s = square(1, 4, 8, 8, 3, 1, 1);
+  const auto packed = k::pack_weights(*set->conv, s, w.data());
+  const std::vector<std::uint8_t> x(4 * 64);
+  std::vector<std::uint8_t> y(8 * 64);
+  const std::vector<float> scale(8, 0.01f);
+  Scratch scratch;
+  Epilogue e;
+  e.multiplier = scale.data();
+  EXPECT_NO_THROW(k::run_conv(packed, s, x.data(), 0, e, y.data(), scratch));
+  EXPECT_THROW(k::run_conv(packed, s, x.data(), 256, e, y.data(), scratch), midtread::QuantizationError);
+  EXPECT_THROW(k::run_conv(packed, s, x.data(), -1, e, y.data(), scratch), midtread::QuantizationError);
+  e.hi = 256;
+  EXPECT_THROW(k::run_conv(packed, s, x.data(), 0, e, y.data(), scratch), midtread::QuantizationError);
+  e.hi = 255;
+  EXPECT_THROW(k::run_conv({}, s, x.data(), 0, e, y.data(), scratch), midtread::StateError);
+  Conv2dShape other = square(1, 4, 8, 8, 1, 1, 0);
+  EXPECT_THROW(k::run_conv(packed, other, x.data(), 0, e, y.data(), scratch), midtread::ShapeError);
+}
+
+}  // namespace

@@ -31,6 +31,7 @@ for inlining in '' -fno-inline; do
   IFS='|'
   for flags in $flag_sets; do
     IFS=$old_ifs
+    [ "$flags$inlining" != -O0-fno-inline ] || continue
     compile $flags $inlining -c "$here/special.cpp" -o special.o
     if [ "$flags" != -O0 ]; then
       mergeable baseline.o > baseline.names

@@ -70,8 +70,8 @@ void straight_through_loop(const float* MIDTREAD_RESTRICT x, const float* MIDTRE
   const Rounding rounding = row.rounding;
   for (std::int64_t i = 0; i < n; ++i) {
     const float r = rounded<kHalfEven>(kernels::clamp_float(x[i] * inverse, lo - 1.0f, hi + 1.0f), rounding);
-    const bool inside = (r >= lo) & (r <= hi);
-    dx[i] = inside ? dy[i] : 0.0f;
+    const float gradient = dy[i];
+    dx[i] = kernels::clamp_float(r, lo, hi) == r ? gradient : 0.0f;
   }
 }
 

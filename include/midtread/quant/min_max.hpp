@@ -27,21 +27,19 @@ struct MinMax {
 /// Where not all are finite, min and max mean nothing.
 inline MinMax min_max(const float* x, std::int64_t n) {
   constexpr int kLanes = 16;
-  constexpr std::int32_t kExponent = 0x7f800000;
   MinMax out;
   std::int64_t i = 0;
   if (n >= kLanes) {
-    float lo[kLanes], hi[kLanes];
-    std::int32_t bad[kLanes] = {};
+    float lo[kLanes], hi[kLanes], bad[kLanes] = {};
     std::copy_n(x, kLanes, lo);
     std::copy_n(x, kLanes, hi);
-    for (; i + kLanes <= n; i += kLanes) {
-      std::int32_t bits[kLanes];
-      std::memcpy(bits, x + i, sizeof bits);
-      for (int j = 0; j < kLanes; ++j) lo[j] = x[i + j] < lo[j] ? x[i + j] : lo[j];
-      for (int j = 0; j < kLanes; ++j) hi[j] = x[i + j] > hi[j] ? x[i + j] : hi[j];
-      for (int j = 0; j < kLanes; ++j) bad[j] |= (bits[j] & kExponent) == kExponent ? -1 : 0;
-    }
+    for (; i + kLanes <= n; i += kLanes)
+      for (int j = 0; j < kLanes; ++j) {
+        const float v = x[i + j];
+        lo[j] = v < lo[j] ? v : lo[j];
+        hi[j] = v > hi[j] ? v : hi[j];
+        bad[j] += v - v;  // NaN where v is not finite
+      }
     for (int j = 0; j < kLanes; ++j) out.merge({lo[j], hi[j], bad[j] == 0});
   }
   for (; i < n; ++i) out.merge({x[i], x[i], std::isfinite(x[i])});

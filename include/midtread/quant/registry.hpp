@@ -44,7 +44,10 @@ std::shared_ptr<FakeQuantizeBase> make_from_options(const OptionValues& values, 
   return std::make_shared<T>(channels ? options.for_weight(*channels) : options);
 }
 
-namespace detail {
+MIDTREAD_NAMESPACE_END
+
+MIDTREAD_NAMESPACE_BEGIN(quant::detail)
+
 struct RegistryEntry {
   std::string name;
   FakeQuantizeMaker make;
@@ -87,7 +90,10 @@ inline FakeQuantizeMaker find_fake_quantize(const std::string& name) {
       return reinterpret_cast<FakeQuantizeMaker>(entry->make);
   return nullptr;
 }
-}  // namespace detail
+
+MIDTREAD_NAMESPACE_END
+
+MIDTREAD_NAMESPACE_BEGIN(quant)
 
 /// All names, the library's first.
 inline std::vector<std::string> fake_quantize_names() {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-// What options structs are made of: chained setters, a pair that one number fills, and checks at construction.
+// What options structs of layers are made of: a pair that one number fills, and checks at construction.
 //
 //   Conv2dOptions(3, 16, 3).padding(1).bias(false)
 #pragma once
 
 #include <midtread/core/error.hpp>
+#include <midtread/core/option.hpp>
 
 #include <array>
 #include <cstdint>
@@ -60,15 +61,3 @@ inline void check_channels(const std::string& where, std::int64_t in, std::int64
 }  // namespace detail
 
 MIDTREAD_NAMESPACE_END
-
-/// One option: MIDTREAD_OPTION(bool, bias) = true; gives .bias(false), .bias() and the default.
-#define MIDTREAD_OPTION(Type, name)                     \
- public:                                                \
-  auto name(const Type& value)->decltype(*this) {       \
-    name##_ = value;                                    \
-    return *this;                                       \
-  }                                                     \
-  const Type& name() const noexcept { return name##_; } \
-                                                        \
- private:                                               \
-  Type name##_

@@ -19,8 +19,9 @@ inline TensorDataset load_cifar10_files(const std::vector<std::string>& paths) {
     files.push_back(read_file(path));
     const auto size = static_cast<std::int64_t>(files.back().size());
     if (size == 0 || size % kRecord != 0)
-      throw FormatError(concat(path, ":", size), concat("ends here, after ", size / kRecord, " records of ", kRecord,
-                                                        " bytes and ", size % kRecord, " bytes more"));
+      throw FormatError(concat(path, ":", size),
+                        concat("ends here, after ", size / kRecord, " records of ", kRecord, " bytes and ",
+                               size % kRecord, " bytes more"));
     count += size / kRecord;
   }
   const Shape shape{count, 3, 32, 32};
@@ -33,7 +34,8 @@ inline TensorDataset load_cifar10_files(const std::vector<std::string>& paths) {
       const char* record = files[f].data() + at;
       *label = static_cast<unsigned char>(record[0]);
       if (*label >= kClasses)
-        throw FormatError(concat(paths[f], ":", at), concat("label is ", *label, ", allowed 0..", kClasses - 1));
+        throw FormatError(concat(paths[f], ":", at),
+                          concat("label is ", *label, ", allowed 0..", kClasses - 1));
       ++label;
       for (std::int64_t i = 0; i < kPixels; ++i)
         for (std::int64_t c = 0; c < 3; ++c) *to++ = static_cast<std::uint8_t>(record[1 + c * kPixels + i]);

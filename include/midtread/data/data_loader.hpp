@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Batches of a data set, in an order that is a function of the seed and the epoch only, made ahead on one thread.
+// Batches of a data set, in an order that is a function of the seed and the epoch only, made ahead on one
+// thread.
 #pragma once
 
 #include <midtread/data/batch_maker.hpp>
@@ -13,7 +14,8 @@
 
 MIDTREAD_NAMESPACE_BEGIN(data)
 
-/// for (const Batch& batch : loader) goes once through the data set, an epoch. The next such loop is the next epoch.
+/// for (const Batch& batch : loader) goes once through the data set, an epoch. The next such loop is the next
+/// epoch.
 class DataLoader {
  public:
   /// One pass. It may outlive its loader, and several may run at once.
@@ -48,7 +50,8 @@ class DataLoader {
   DataLoader(std::shared_ptr<const Dataset> dataset, const DataLoaderOptions& options)
       : dataset_(std::move(dataset)), options_(options) {
     if (!dataset_) throw ConfigError("DataLoader", "the data set is null");
-    if (dataset_->size() < 0) throw ConfigError("DataLoader", concat("the data set's size is ", dataset_->size()));
+    if (dataset_->size() < 0)
+      throw ConfigError("DataLoader", concat("the data set's size is ", dataset_->size()));
     options_.check();
   }
   template <class Data, class = std::enable_if_t<std::is_base_of_v<Dataset, Data>>>
@@ -73,7 +76,8 @@ class DataLoader {
   Iterator begin() { return begin_at(0); }
   /// An epoch without its first `batch` batches: to resume in its middle.
   Iterator begin_at(std::int64_t batch) {
-    if (batch < 0 || batch > size()) throw ConfigError("begin_at", concat("batch ", batch, ", allowed 0..", size()));
+    if (batch < 0 || batch > size())
+      throw ConfigError("begin_at", concat("batch ", batch, ", allowed 0..", size()));
     const BatchMaker maker(dataset_, options_, epoch_);
     Iterator pass(std::make_shared<Prefetcher>(maker, batch, size(), options_.prefetch()));
     ++epoch_;

@@ -47,7 +47,8 @@ class DataLoaderOptions {
 
   /// Throws ConfigError.
   void check() const {
-    if (batch_size_ < 1) throw ConfigError("DataLoaderOptions", concat("batch size ", batch_size_, ", allowed 1 and more"));
+    if (batch_size_ < 1)
+      throw ConfigError("DataLoaderOptions", concat("batch size ", batch_size_, ", allowed 1 and more"));
     if (prefetch_ < 0 || prefetch_ > 1024)
       throw ConfigError("DataLoaderOptions", concat("prefetch ", prefetch_, " batches, allowed 0..1024"));
   }

@@ -29,7 +29,8 @@ class Dataset {
   /// index in [0, size()). The caller does not write to the result.
   virtual Example get(std::int64_t index) const = 0;
   /// A whole batch at once, for data sets that can do it faster than by get(): fills `out` and returns true.
-  virtual bool get_batch(const std::vector<std::int64_t>& indices, const Normalize& normalize, Batch& out) const {
+  virtual bool get_batch(const std::vector<std::int64_t>& indices, const Normalize& normalize,
+                         Batch& out) const {
     (void)indices, (void)normalize, (void)out;
     return false;
   }

@@ -19,9 +19,10 @@
 MIDTREAD_NAMESPACE_BEGIN(data)
 
 #if MIDTREAD_HAVE_ZLIB
-/// All members of a gzip stream. Throws FormatError naming `where`, also above `limit` bytes: a small file can unpack to
-/// a thousand times its size.
-inline std::string gunzip(std::string_view bytes, const std::string& where, std::size_t limit = std::size_t{1} << 31) {
+/// All members of a gzip stream. Throws FormatError naming `where`, also above `limit` bytes: a small file
+/// can unpack to a thousand times its size.
+inline std::string gunzip(std::string_view bytes, const std::string& where,
+                          std::size_t limit = std::size_t{1} << 31) {
   struct Inflater {
     z_stream stream{};
     Inflater() {
@@ -46,7 +47,8 @@ inline std::string gunzip(std::string_view bytes, const std::string& where, std:
       const std::size_t offset = at + feed - stream.avail_in;
       if (status == Z_MEM_ERROR) throw IoError(where, "cannot unpack: out of memory");
       if (status == Z_DATA_ERROR || status == Z_NEED_DICT || status == Z_STREAM_ERROR)
-        throw FormatError(concat(where, ":", offset), concat("not a sound gzip file: ", stream.msg ? stream.msg : "bad data"));
+        throw FormatError(concat(where, ":", offset),
+                          concat("not a sound gzip file: ", stream.msg ? stream.msg : "bad data"));
       const std::size_t made = piece.size() - stream.avail_out;
       if (made > limit - out.size())
         throw FormatError(concat(where, ":", offset), concat("unpacks to more than ", limit, " bytes"));
@@ -60,8 +62,10 @@ inline std::string gunzip(std::string_view bytes, const std::string& where, std:
 }
 #else
 inline std::string gunzip(std::string_view, const std::string& where) {
-  throw IoError(where, "this program was built without zlib; unpack the file (gunzip -k), or build with zlib (Debian: "
-                       "zlib1g-dev) and MIDTREAD_HAVE_ZLIB=1");
+  throw IoError(
+      where,
+      "this program was built without zlib; unpack the file (gunzip -k), or build with zlib (Debian: "
+      "zlib1g-dev) and MIDTREAD_HAVE_ZLIB=1");
 }
 #endif
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// IDX, the format of MNIST: 00 00 type rank, one big-endian uint32 per dimension, then row-major big-endian values.
+// IDX, the format of MNIST: 00 00 type rank, one big-endian uint32 per dimension, then row-major big-endian
+// values.
 #pragma once
 
 #include <midtread/data/gunzip.hpp>
@@ -36,7 +37,9 @@ inline AnyTensor parse_idx(std::string_view bytes, const std::string& where) {
   const auto fail = [&](std::size_t offset, const std::string& text) {
     return FormatError(concat(where, ":", offset), text);
   };
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned>(static_cast<unsigned char>(bytes[i])); };
+  const auto byte = [&](std::size_t i) {
+    return static_cast<unsigned>(static_cast<unsigned char>(bytes[i]));
+  };
   if (bytes.size() < 4) throw fail(0, concat("got ", bytes.size(), " bytes, an IDX file begins with 4"));
   if (byte(0) != 0 || byte(1) != 0)
     throw fail(0, concat("begins with bytes ", byte(0), " ", byte(1), ", an IDX file with 0 0",
@@ -63,7 +66,8 @@ inline AnyTensor parse_idx(std::string_view bytes, const std::string& where) {
   bool empty = false;
   for (std::size_t d = 0; d < rank; ++d) {
     const std::size_t at = 4 + 4 * d;
-    const std::uint64_t dim = std::uint64_t{byte(at)} << 24 | byte(at + 1) << 16 | byte(at + 2) << 8 | byte(at + 3);
+    const std::uint64_t dim =
+        std::uint64_t{byte(at)} << 24 | byte(at + 1) << 16 | byte(at + 2) << 8 | byte(at + 3);
     shape.push_back(static_cast<std::int64_t>(dim));
     if (dim == 0)
       empty = true;
@@ -74,8 +78,8 @@ inline AnyTensor parse_idx(std::string_view bytes, const std::string& where) {
   }
   if (empty) promised = 0;
   if (room != promised)
-    throw fail(bytes.size(), concat("ends here, ", room, " bytes after the header; its dimensions ", shape, " of ", width,
-                                    " bytes promise ", promised));
+    throw fail(bytes.size(), concat("ends here, ", room, " bytes after the header; its dimensions ", shape,
+                                    " of ", width, " bytes promise ", promised));
   const char* from = bytes.data() + begin;
   switch (byte(2)) {
     case 0x08: return read_big_endian<std::uint8_t, std::uint8_t>(from, shape);

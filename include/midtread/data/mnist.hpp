@@ -15,8 +15,11 @@ inline std::string find_mnist_file(const std::string& stem) {
   if (::stat(stem.c_str(), &status) == 0) return stem;
   const int error = errno;
   if (::stat((stem + ".gz").c_str(), &status) == 0) return stem + ".gz";
-  throw io_error(stem, "neither it nor its .gz can be read; give the directory of the four IDX files (Debian: apt-get "
-                       "install dataset-fashion-mnist, then /usr/share/datasets/fashion-mnist)", error);
+  throw io_error(
+      stem,
+      "neither it nor its .gz can be read; give the directory of the four IDX files (Debian: apt-get "
+      "install dataset-fashion-mnist, then /usr/share/datasets/fashion-mnist)",
+      error);
 }
 
 /// Images [N, 1, H, W] of `images_path` with the labels of `labels_path`, each in [0, classes).
@@ -26,25 +29,28 @@ inline TensorDataset load_idx_images(const std::string& images_path, const std::
   const AnyTensor images = load_idx(images_path);
   const auto* pixels = std::get_if<BasicTensor<std::uint8_t>>(&images);
   if (!pixels || pixels->rank() != 3)
-    throw FormatError(images_path + ":2", concat("holds ", dtype_of_tensor(images), " of shape ", shape_of(images),
-                                                 ", wanted uint8 images [N, H, W] (magic 2051)"));
+    throw FormatError(images_path + ":2",
+                      concat("holds ", dtype_of_tensor(images), " of shape ", shape_of(images),
+                             ", wanted uint8 images [N, H, W] (magic 2051)"));
   const AnyTensor labels = load_idx(labels_path);
   const auto* codes = std::get_if<BasicTensor<std::uint8_t>>(&labels);
   if (!codes || codes->rank() != 1)
-    throw FormatError(labels_path + ":2", concat("holds ", dtype_of_tensor(labels), " of shape ", shape_of(labels),
-                                                 ", wanted uint8 labels [N] (magic 2049)"));
+    throw FormatError(labels_path + ":2", concat("holds ", dtype_of_tensor(labels), " of shape ",
+                                                 shape_of(labels), ", wanted uint8 labels [N] (magic 2049)"));
   if (codes->size(0) != pixels->size(0))
-    throw FormatError(labels_path + ":4", concat("holds ", codes->size(0), " labels, but ", images_path, " holds ",
-                                                 pixels->size(0), " images"));
+    throw FormatError(labels_path + ":4", concat("holds ", codes->size(0), " labels, but ", images_path,
+                                                 " holds ", pixels->size(0), " images"));
   BasicTensor<std::int64_t> target(codes->shape());
   for (std::int64_t i = 0; i < target.numel(); ++i) {
     const std::int64_t label = codes->data()[i];
     if (label >= classes)
-      throw FormatError(concat(labels_path, ":", 8 + i), concat("label ", i, " is ", label, ", allowed 0..", classes - 1));
+      throw FormatError(concat(labels_path, ":", 8 + i),
+                        concat("label ", i, " is ", label, ", allowed 0..", classes - 1));
     target.mutable_data()[i] = label;
   }
   const Shape shape{pixels->size(0), 1, pixels->size(1), pixels->size(2)};
-  return TensorDataset(BasicTensor<std::uint8_t>(pixels->storage(), 0, shape, contiguous_strides(shape)), target, classes);
+  return TensorDataset(BasicTensor<std::uint8_t>(pixels->storage(), 0, shape, contiguous_strides(shape)),
+                       target, classes);
 }
 
 /// The training set (60,000 images) or the test set (10,000) of `directory`, plain or .gz, ten classes.

@@ -51,7 +51,9 @@ class Normalize {
   }
 
  private:
-  std::size_t position(std::int64_t channel) const { return mean_.size() == 1 ? 0 : static_cast<std::size_t>(channel); }
+  std::size_t position(std::int64_t channel) const {
+    return mean_.size() == 1 ? 0 : static_cast<std::size_t>(channel);
+  }
 
   std::vector<float> mean_;
   std::vector<float> std_;

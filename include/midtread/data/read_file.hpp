@@ -31,20 +31,23 @@ class FileDescriptor {
   FileDescriptor(const FileDescriptor&) = delete;
   FileDescriptor& operator=(const FileDescriptor&) = delete;
   int get() const noexcept { return value_; }
-  /// Closes now; returns errno, 0 for none.
+  /// Closes now; returns errno, 0 for none. An interrupted close has closed.
   int close() noexcept {
     const int result = ::close(value_);
     value_ = -1;
-    return result == 0 ? 0 : errno;
+    return result == 0 || errno == EINTR ? 0 : errno;
   }
 
  private:
   int value_;
 };
 
-/// Never maps the file: it may be truncated under our feet. Throws IoError, also where its size changes meanwhile.
+/// Never maps the file: it may be truncated under our feet. Throws IoError, also where its size changes
+/// meanwhile.
 inline std::string read_file(const std::string& path) {
-  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // a pipe must not block
+  if (path.find('\0') != std::string::npos) throw io_error(path.c_str(), "cannot open", EINVAL);
+  const FileDescriptor file(
+      ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // a pipe must not block
   if (file.get() < 0) throw io_error(path, "cannot open", errno);
   struct stat status;
   if (::fstat(file.get(), &status) != 0) throw io_error(path, "cannot inspect", errno);

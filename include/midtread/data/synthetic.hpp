@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Made-up images for tests and for machines without a data set: one smooth pattern per class, moved, dimmed and noisy.
+// Made-up images for tests and for machines without a data set: one smooth pattern per class, moved, dimmed
+// and noisy.
 #pragma once
 
 #include <midtread/core/random.hpp>
@@ -17,13 +18,14 @@ struct SyntheticOptions {
   std::int64_t noise = 32;  ///< added to a byte, at most, either way
 };
 
-/// `count` images, labels 0, 1, ..., 0, 1, ... The patterns depend on the options only and the rest on `seed`, so a
-/// training and a test set are two seeds. Integer arithmetic: the same bytes on every machine.
-inline TensorDataset synthetic_images(std::int64_t count, std::uint64_t seed, const SyntheticOptions& options = {}) {
+/// `count` images, labels 0, 1, ..., 0, 1, ... The patterns depend on the options only and the rest on
+/// `seed`, so a training and a test set are two seeds. Integer arithmetic: the same bytes on every machine.
+inline TensorDataset synthetic_images(std::int64_t count, std::uint64_t seed,
+                                      const SyntheticOptions& options = {}) {
   const std::int64_t channels = options.channels, height = options.height, width = options.width;
   if (count < 0) throw ConfigError("synthetic_images", concat("got ", count, " images, allowed 0 and more"));
-  if (channels < 1 || height < 1 || width < 1 || options.classes < 1 || options.shift < 0 || options.noise < 0 ||
-      options.noise > 127 || options.shift > 1024)
+  if (channels < 1 || height < 1 || width < 1 || options.classes < 1 || options.shift < 0 ||
+      options.noise < 0 || options.noise > 127 || options.shift > 1024)
     throw ConfigError("synthetic_images",
                       "allowed: channels, height, width and classes 1 and more, shift 0..1024, noise 0..127");
 

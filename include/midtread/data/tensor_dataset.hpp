@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A data set in memory: uint8 images and their labels. A byte b becomes the float b / 255 when it is asked for.
+// A data set in memory: uint8 images and their labels. A byte b becomes the float b / 255 when it is asked
+// for.
 #pragma once
 
 #include <midtread/data/dataset.hpp>
@@ -12,21 +13,24 @@ MIDTREAD_NAMESPACE_BEGIN(data)
 /// Copies share the images.
 class TensorDataset : public Dataset {
  public:
-  /// `images` [N, C, H, W], `labels` [N], all in [0, classes) unless classes is 0. Throws ShapeError, or ConfigError
-  /// for a label out of range.
+  /// `images` [N, C, H, W], `labels` [N], all in [0, classes) unless classes is 0. Throws ShapeError, or
+  /// ConfigError for a label out of range.
   TensorDataset(const BasicTensor<std::uint8_t>& images, const BasicTensor<std::int64_t>& labels,
                 std::int64_t classes = 0)
       : classes_(classes) {
     const char* const where = "TensorDataset";
-    if (images.rank() != 4) throw ShapeError(where, concat("images have shape ", images.shape(), ", wanted [N, C, H, W]"));
-    if (labels.rank() != 1) throw ShapeError(where, concat("labels have shape ", labels.shape(), ", wanted [N]"));
+    if (images.rank() != 4)
+      throw ShapeError(where, concat("images have shape ", images.shape(), ", wanted [N, C, H, W]"));
+    if (labels.rank() != 1)
+      throw ShapeError(where, concat("labels have shape ", labels.shape(), ", wanted [N]"));
     if (images.size(0) != labels.size(0))
       throw ShapeError(where, concat(images.size(0), " images but ", labels.size(0), " labels"));
     images_ = images.channels_last();
     labels_ = labels.contiguous();
     for (std::int64_t i = 0; classes > 0 && i < size(); ++i)
       if (labels_.data()[i] < 0 || labels_.data()[i] >= classes)
-        throw ConfigError(where, concat("label ", i, " is ", labels_.data()[i], ", allowed 0..", classes - 1));
+        throw ConfigError(where,
+                          concat("label ", i, " is ", labels_.data()[i], ", allowed 0..", classes - 1));
   }
 
   std::int64_t size() const override { return images_.size(0); }
@@ -44,7 +48,8 @@ class TensorDataset : public Dataset {
     Shape shape = images_.shape();
     shape[0] = count;
     out.images_ = BasicTensor<std::uint8_t>(images_.storage(), images_.offset(), shape, images_.strides());
-    out.labels_ = BasicTensor<std::int64_t>(labels_.storage(), labels_.offset(), Shape{count}, labels_.strides());
+    out.labels_ =
+        BasicTensor<std::int64_t>(labels_.storage(), labels_.offset(), Shape{count}, labels_.strides());
     return out;
   }
 
@@ -60,8 +65,10 @@ class TensorDataset : public Dataset {
     return {image, labels_.data()[index]};
   }
 
-  /// One pass from bytes to normalised floats through a table per channel; the same bits as get() and Normalize.
-  bool get_batch(const std::vector<std::int64_t>& indices, const Normalize& normalize, Batch& out) const override {
+  /// One pass from bytes to normalised floats through a table per channel; the same bits as get() and
+  /// Normalize.
+  bool get_batch(const std::vector<std::int64_t>& indices, const Normalize& normalize,
+                 Batch& out) const override {
     const auto count = static_cast<std::int64_t>(indices.size());
     const std::int64_t channels = images_.size(1), pixels = images_.size(2) * images_.size(3);
     normalize.check_channels(channels);

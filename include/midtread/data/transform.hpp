@@ -26,7 +26,8 @@ inline Transform compose(std::vector<Transform> transforms) {
 
 /// Row-major [C, H, W], or ShapeError naming `where`.
 inline Tensor as_image(const Tensor& image, const char* where) {
-  if (image.rank() != 3) throw ShapeError(where, concat("the image has shape ", image.shape(), ", wanted [C, H, W]"));
+  if (image.rank() != 3)
+    throw ShapeError(where, concat("the image has shape ", image.shape(), ", wanted [C, H, W]"));
   return image.contiguous();
 }
 

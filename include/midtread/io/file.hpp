@@ -56,18 +56,22 @@ class TemporaryFile {
   }
   /// Takes over the access rights of the file to be replaced.
   void copy_mode(mode_t mode) {
-    if (::fchmod(file_.get(), mode & 07777) != 0) throw io_error(path_, "cannot set its access rights", errno);
+    if (::fchmod(file_.get(), mode & 07777) != 0)
+      throw io_error(path_, "cannot set its access rights", errno);
   }
-  /// Data to the disk first, then the name, then the name to the disk. A failed fsync is not tried again: the kernel may
-  /// have dropped the pages.
+  /// Data to the disk first, then the name, then the name to the disk. A failed fsync is not tried again: the
+  /// kernel may have dropped the pages.
   void replace() {
     if (::fsync(file_.get()) != 0) throw io_error(path_, "cannot make its data durable", errno);
     if (const int error = file_.close()) throw io_error(path_, "cannot close", error);
-    if (std::rename(name_.c_str(), path_.c_str()) != 0) throw io_error(path_, "cannot rename the new file over it", errno);
+    if (std::rename(name_.c_str(), path_.c_str()) != 0)
+      throw io_error(path_, "cannot rename the new file over it", errno);
     name_.clear();
     const std::string directory = std::filesystem::path(path_).parent_path().string();
-    const FileDescriptor parent(::open(directory.empty() ? "." : directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (parent.get() < 0 || (::fsync(parent.get()) != 0 && errno != EINVAL))  // EINVAL: a file system without it
+    const FileDescriptor parent(
+        ::open(directory.empty() ? "." : directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (parent.get() < 0 ||
+        (::fsync(parent.get()) != 0 && errno != EINVAL))  // EINVAL: a file system without it
       throw io_error(path_, "is written, but its name may not survive a power cut", errno);
   }
 
@@ -77,7 +81,7 @@ class TemporaryFile {
       name_ = concat(path_, ".tmp.", ::getpid(), ".", midtread_state::temporary_files.fetch_add(1));
       const int file = ::open(name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
       if (file >= 0) return file;
-      if (errno == EEXIST) continue;  // left by a process of the same number
+      if (errno == EEXIST || errno == EINTR) continue;  // EEXIST: left by a process of the same number
       const int error = errno;
       name_.clear();
       throw io_error(path_, "cannot create a file beside it", error);
@@ -105,14 +109,15 @@ inline void remove_stale_temporaries(const std::string& path) {
       continue;
     std::error_code ignored;
     const auto written = fs::last_write_time(entry->path(), ignored);
-    if (!ignored && fs::file_time_type::clock::now() - written > std::chrono::hours(1)) fs::remove(entry->path(), ignored);
+    if (!ignored && fs::file_time_type::clock::now() - written > std::chrono::hours(1))
+      fs::remove(entry->path(), ignored);
   }
 }
 
-/// Replaces the file `path`, or leaves the old one as it was. Whoever reads it sees one or the other; of two writers the
-/// last wins. Throws IoError.
+/// Replaces the file `path`, or leaves the old one as it was. Whoever reads it sees one or the other; of two
+/// writers the last wins. Throws IoError.
 inline void write_file(const std::string& path, std::string_view bytes) {
-  if (path.empty() || path.find('\0') != std::string::npos) throw io_error(path, "cannot write", EINVAL);
+  if (path.empty() || path.find('\0') != std::string::npos) throw io_error(path.c_str(), "cannot write", EINVAL);
   const std::string target = resolve_links(path);
   struct stat status;
   const bool exists = ::stat(target.c_str(), &status) == 0;

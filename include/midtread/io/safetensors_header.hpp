@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The header of a safetensors file: JSON {"name": {"dtype", "shape", "data_offsets": [begin, end]}, ...} and a string
-// map "__metadata__". Read event by event into exactly this shape: nothing else is accepted.
+// The header of a safetensors file: JSON {"name": {"dtype", "shape", "data_offsets": [begin, end]}, ...} and
+// a string map "__metadata__". Read event by event into exactly this shape: nothing else is accepted.
 #pragma once
 
 #include <midtread/core/error.hpp>
@@ -108,13 +108,15 @@ class SafetensorsHeaderReader {
       if (!names_.insert(text).second) throw fail("the name " + printable(text) + " appears twice");
       in_metadata_ = text == "__metadata__";
       if (!in_metadata_) {
-        if (header.tensors.size() == kMaxHeaderNames) throw fail(concat("more than ", kMaxHeaderNames, " tensors"));
+        if (header.tensors.size() == kMaxHeaderNames)
+          throw fail(concat("more than ", kMaxHeaderNames, " tensors"));
         header.tensors.emplace_back();
         tensor().name = text;
       }
     } else {
       if (!inner_.insert(text).second) throw fail("the key " + printable(text) + " appears twice");
-      if (inner_.size() > kMaxHeaderNames) throw fail(concat("more than ", kMaxHeaderNames, " strings of metadata"));
+      if (inner_.size() > kMaxHeaderNames)
+        throw fail(concat("more than ", kMaxHeaderNames, " strings of metadata"));
       if (!in_metadata_ && text != "dtype" && text != "shape" && text != "data_offsets")
         throw fail("unknown key " + printable(text) + ", allowed: dtype, shape, data_offsets");
       key_ = text;
@@ -122,12 +124,13 @@ class SafetensorsHeaderReader {
     return true;
   }
   bool end_object() {
-    if (--depth_ == 1 && !in_metadata_) {
+    if (depth_ == 2 && !in_metadata_) {
       for (const char* needed : {"dtype", "shape", "data_offsets"})
         if (!inner_.count(needed)) throw fail(concat("without ", needed));
       if (offsets_ != 2) throw fail(concat("data_offsets holds ", offsets_, " numbers, wanted 2"));
       offsets_ = 0;
     }
+    --depth_;
     return true;
   }
   bool start_array(std::size_t) {
@@ -140,7 +143,8 @@ class SafetensorsHeaderReader {
     return true;
   }
   bool parse_error(std::size_t position, const std::string& token, const nlohmann::json::exception&) {
-    throw FormatError(concat(where_, ":", 8 + position), "the header is not JSON from here on: got '" + printable(token) + "'");
+    throw FormatError(concat(where_, ":", 8 + position),
+                      "the header is not JSON from here on: got '" + printable(token) + "'");
   }
 
  private:
@@ -172,23 +176,25 @@ class SafetensorsHeaderReader {
   std::unordered_set<std::string> names_, inner_;
 };
 
-/// Parses the header's text and checks that the tensors fill `body` bytes in turn, without hole or overlap. The tensors
-/// come in the order of their bytes. Throws FormatError.
+/// Parses the header's text and checks that the tensors fill `body` bytes in turn, without hole or overlap.
+/// The tensors come in the order of their bytes. Throws FormatError.
 inline SafetensorsHeader parse_header(std::string_view text, std::uint64_t body, const std::string& where) {
   if (text.empty() || text[0] != '{') throw FormatError(where + ":8", "the header does not begin with {");
   const std::size_t nul = text.find('\0');  // to the parser an end of input
-  if (nul != std::string_view::npos) throw FormatError(concat(where, ":", 8 + nul), "a zero byte in the header");
+  if (nul != std::string_view::npos)
+    throw FormatError(concat(where, ":", 8 + nul), "a zero byte in the header");
   SafetensorsHeaderReader reader(where);
   nlohmann::json::sax_parse(text.begin(), text.end(), &reader);
   SafetensorsHeader& header = reader.header;
-  std::stable_sort(header.tensors.begin(), header.tensors.end(), [](const TensorEntry& a, const TensorEntry& b) {
-    return a.begin != b.begin ? a.begin < b.begin : a.end < b.end;
-  });
+  std::stable_sort(header.tensors.begin(), header.tensors.end(),
+                   [](const TensorEntry& a, const TensorEntry& b) {
+                     return a.begin != b.begin ? a.begin < b.begin : a.end < b.end;
+                   });
   std::uint64_t at = 0;
   for (const TensorEntry& tensor : header.tensors) {
     if (tensor.begin != at || tensor.end < tensor.begin)
-      throw FormatError(where, concat("tensor ", printable(tensor.name), " has bytes ", tensor.begin, "..", tensor.end,
-                                      ", but it must begin at ", at, ": no holes, no overlap"));
+      throw FormatError(where, concat("tensor ", printable(tensor.name), " has bytes ", tensor.begin, "..",
+                                      tensor.end, ", but it must begin at ", at, ": no holes, no overlap"));
     at = tensor.end;
   }
   if (at != body)

@@ -31,8 +31,9 @@ void save(const nn::ModuleHolder<Impl>& module, const std::string& path, const M
 
 inline nn::StateDict load_state_dict(const std::string& path) { return load_tensors(path).tensors; }
 
-/// Copies values in by name; all or nothing. Not strict: names of one side only are passed over. Returns the file's
-/// metadata. Throws IoError, FormatError (a damaged file; or up to ten differences to the module), UnsupportedError.
+/// Copies values in by name; all or nothing. Not strict: names of one side only are passed over. Returns the
+/// file's metadata. Throws IoError, FormatError (a damaged file; or up to ten differences to the module),
+/// UnsupportedError.
 template <class Scalar>
 Metadata load(nn::BasicModule<Scalar>& module, const std::string& path, bool strict = true) {
   TensorFile file = load_tensors(path);

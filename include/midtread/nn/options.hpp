@@ -37,7 +37,10 @@ class Pair {
   std::array<std::int64_t, 2> values_{};
 };
 
-namespace detail {
+MIDTREAD_NAMESPACE_END
+
+MIDTREAD_NAMESPACE_BEGIN(nn::detail)
+
 inline const char* python(bool value) { return value ? "True" : "False"; }
 /// A pair as one number where both are equal, as PyTorch prints pools.
 inline std::string short_text(const Pair& pair) { return pair[0] == pair[1] ? concat(pair[0]) : concat(pair); }
@@ -58,6 +61,5 @@ inline void check_channels(const std::string& where, std::int64_t in, std::int64
   if (in % groups != 0 || out % groups != 0)
     throw ConfigError(where, concat("groups is ", groups, ", it must divide in_channels ", in, " and out_channels ", out));
 }
-}  // namespace detail
 
 MIDTREAD_NAMESPACE_END

@@ -26,7 +26,10 @@ struct AvgPool2dOptions {
   MIDTREAD_OPTION(bool, count_include_pad) = true;
 };
 
-namespace detail {
+MIDTREAD_NAMESPACE_END
+
+MIDTREAD_NAMESPACE_BEGIN(nn::detail)
+
 inline void check_pool(const char* where, const Pair& kernel, const Pair& stride, const Pair& padding) {
   check_at_least(where, "kernel_size", kernel, 1);
   check_at_least(where, "stride", stride, 1);
@@ -35,7 +38,10 @@ inline void check_pool(const char* where, const Pair& kernel, const Pair& stride
     if (padding[i] > kernel[i] / 2)
       throw ConfigError(where, concat("padding is ", padding, ", allowed up to half of kernel_size ", kernel));
 }
-}  // namespace detail
+
+MIDTREAD_NAMESPACE_END
+
+MIDTREAD_NAMESPACE_BEGIN(nn)
 
 /// Throws ConfigError naming the option.
 template <class Scalar>

@@ -7,9 +7,8 @@
 #include <ostream>
 #include <string>
 
-MIDTREAD_NAMESPACE_BEGIN(nn)
+MIDTREAD_NAMESPACE_BEGIN(nn::detail)
 
-namespace detail {
 template <class Scalar>
 void print_module(std::ostream& out, const BasicModule<Scalar>& module, const std::string& indent) {
   out << module.type_name() << '(';
@@ -29,7 +28,10 @@ void print_module(std::ostream& out, const BasicModule<Scalar>& module, const st
   }
   out << '\n' << indent << ')';
 }
-}  // namespace detail
+
+MIDTREAD_NAMESPACE_END
+
+MIDTREAD_NAMESPACE_BEGIN(nn)
 
 template <class Scalar>
 std::ostream& operator<<(std::ostream& out, const BasicModule<Scalar>& module) {

@@ -14,9 +14,8 @@
 #include <unordered_set>
 #include <vector>
 
-MIDTREAD_NAMESPACE_BEGIN(nn)
+MIDTREAD_NAMESPACE_BEGIN(nn::detail)
 
-namespace detail {
 /// Notes every module call of one forward.
 class SummaryRecorder final : public ops::Recorder {
  public:
@@ -99,7 +98,10 @@ inline std::string megabytes(std::int64_t bytes) {
   out << std::fixed << std::setprecision(2) << static_cast<double>(bytes) / 1e6 << " MB";
   return out.str();
 }
-}  // namespace detail
+
+MIDTREAD_NAMESPACE_END
+
+MIDTREAD_NAMESPACE_BEGIN(nn)
 
 /// Runs `module` once on zeros of shape `input`, in eval mode and without history, and tabulates what was called.
 /// Modes are restored.

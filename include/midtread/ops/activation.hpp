@@ -10,9 +10,8 @@
 #include <cmath>
 #include <optional>
 
-MIDTREAD_NAMESPACE_BEGIN(ops)
+MIDTREAD_NAMESPACE_BEGIN(ops::detail)
 
-namespace detail {
 /// y = clamp(x, low, high), on codes where x carries them.
 template <class Op, class S>
 BasicTensor<S> clamped(const Op& op, const BasicTensor<S>& x, double low, double high) {
@@ -45,7 +44,10 @@ inline QParams fixed_range(float scale, std::int32_t uint8_zero_point, DType dty
   }
   return q;
 }
-}  // namespace detail
+
+MIDTREAD_NAMESPACE_END
+
+MIDTREAD_NAMESPACE_BEGIN(ops)
 
 /// max(x, 0); NaN stays NaN.
 struct Relu {

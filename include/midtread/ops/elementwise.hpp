@@ -5,14 +5,16 @@
 #include <midtread/ops/map.hpp>
 #include <midtread/ops/sum_to.hpp>
 
-MIDTREAD_NAMESPACE_BEGIN(ops)
+MIDTREAD_NAMESPACE_BEGIN(ops::detail)
 
-namespace detail {
 template <class S>
 BasicTensor<S> negative(const BasicTensor<S>& x) {
   return map(x, [](S v) { return -v; });
 }
-}  // namespace detail
+
+MIDTREAD_NAMESPACE_END
+
+MIDTREAD_NAMESPACE_BEGIN(ops)
 
 /// dL/da = dy, dL/db = dy, summed over what was broadcast.
 struct Add {

@@ -15,7 +15,10 @@ MIDTREAD_ROOT_NAMESPACE_BEGIN
 /// What becomes of the losses of a batch.
 enum class Reduction { kMean, kSum, kNone };
 
-namespace detail {
+MIDTREAD_ROOT_NAMESPACE_END
+
+MIDTREAD_NAMESPACE_BEGIN(detail)
+
 /// Labels [N] for logits [N, C]: ShapeError on sizes, NumericError naming the first label outside 0..C-1.
 template <class S>
 void check_labels(const BasicTensor<S>& logits, const BasicTensor<std::int64_t>& labels, const char* where) {
@@ -51,7 +54,10 @@ BasicTensor<S> reduced_loss(const char* name, const BasicTensor<S>& x, const std
     return std::vector<BasicTensor<S>>{gradient(weights)};
   });
 }
-}  // namespace detail
+
+MIDTREAD_NAMESPACE_END
+
+MIDTREAD_ROOT_NAMESPACE_BEGIN
 
 /// Softmax cross entropy of logits [N, C] with labels [N] in 0..C-1, as PyTorch's.
 /// Throws ShapeError on sizes, NumericError on a label out of range, ConfigError on a smoothing outside 0..1.

@@ -15,9 +15,8 @@
 #include <string>
 #include <vector>
 
-MIDTREAD_NAMESPACE_BEGIN(ops)
+MIDTREAD_NAMESPACE_BEGIN(ops::detail)
 
-namespace detail {
 /// Which dimensions a reduction takes away, and what is left.
 struct Reduction {
   Shape kept;     ///< with size 1 where reduced
@@ -95,7 +94,10 @@ inline BasicTensor<std::uint8_t> mean_codes(const BasicTensor<std::uint8_t>& val
   });
   return out;
 }
-}  // namespace detail
+
+MIDTREAD_NAMESPACE_END
+
+MIDTREAD_NAMESPACE_BEGIN(ops)
 
 /// Sum over `dims` (empty: all).
 struct Sum {
@@ -148,7 +150,10 @@ BasicTensor<S> mean(const BasicTensor<S>& x, const std::vector<int>& dims = {}, 
   return ops::record(ops::Mean{dims, keepdim}, x);
 }
 
-namespace detail {
+MIDTREAD_ROOT_NAMESPACE_END
+
+MIDTREAD_NAMESPACE_BEGIN(detail)
+
 template <class S, class Better>
 S extreme(const BasicTensor<S>& x, const char* where, const Better& better) {
   if (x.numel() == 0) throw ShapeError(where, concat("shape ", x.shape(), " has no elements"));
@@ -159,7 +164,10 @@ S extreme(const BasicTensor<S>& x, const char* where, const Better& better) {
   });
   return best;
 }
-}  // namespace detail
+
+MIDTREAD_NAMESPACE_END
+
+MIDTREAD_ROOT_NAMESPACE_BEGIN
 
 /// The largest element, of shape []; NaN if there is one. Without history.
 template <class S>

@@ -10,9 +10,8 @@
 
 #include <cmath>
 
-MIDTREAD_NAMESPACE_BEGIN(ops)
+MIDTREAD_NAMESPACE_BEGIN(ops::detail)
 
-namespace detail {
 /// Calls line(offset) for every line of dense `shape` along `dim`, in parallel.
 template <class Line>
 void for_each_line(const Shape& shape, const Shape& strides, int dim, const Line& line) {
@@ -32,7 +31,10 @@ S largest(const S* x, std::int64_t n, std::int64_t step) {
   for (std::int64_t i = 1; i < n; ++i) m = x[i * step] > m ? x[i * step] : m;
   return m;
 }
-}  // namespace detail
+
+MIDTREAD_NAMESPACE_END
+
+MIDTREAD_NAMESPACE_BEGIN(ops)
 
 /// dx = y * (dy - sum(dy * y))
 struct Softmax {

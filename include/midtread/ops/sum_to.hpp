@@ -9,9 +9,8 @@
 #include <algorithm>
 #include <vector>
 
-MIDTREAD_NAMESPACE_BEGIN(ops)
+MIDTREAD_NAMESPACE_BEGIN(ops::detail)
 
-namespace detail {
 // Eight partial sums keep the additions independent of each other.
 template <class S>
 double sum_row(const S* x, std::int64_t n, std::int64_t step) {
@@ -25,7 +24,10 @@ double sum_row(const S* x, std::int64_t n, std::int64_t step) {
   for (; i < n; ++i) rest += static_cast<double>(x[i * step]);
   return ((lane[0] + lane[1]) + (lane[2] + lane[3])) + ((lane[4] + lane[5]) + (lane[6] + lane[7])) + rest;
 }
-}  // namespace detail
+
+MIDTREAD_NAMESPACE_END
+
+MIDTREAD_NAMESPACE_BEGIN(ops)
 
 /// Sum of `x` over the dimensions where `target`, which broadcasts to x's shape, has size 1 (or none), times `factor`.
 template <class S>

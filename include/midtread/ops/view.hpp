@@ -11,9 +11,8 @@
 #include <limits>
 #include <vector>
 
-MIDTREAD_NAMESPACE_BEGIN(ops)
+MIDTREAD_NAMESPACE_BEGIN(ops::detail)
 
-namespace detail {
 /// y = view(x) for any scalar type; dx = back(dy).
 template <class S, class View, class Back>
 BasicTensor<S> viewed(const char* name, const BasicTensor<S>& x, const View& view, Back back) {
@@ -58,7 +57,10 @@ BasicTensor<S> permute_dims(const char* name, const BasicTensor<S>& x, const std
       name, x, [&](const auto& t) { return permuted(t, order); },
       [inverse](const BasicTensor<S>& dy) { return permuted(dy, inverse); });
 }
-}  // namespace detail
+
+MIDTREAD_NAMESPACE_END
+
+MIDTREAD_NAMESPACE_BEGIN(ops)
 
 /// -1 infers one dimension, 0 keeps that of the input.
 struct Reshape {

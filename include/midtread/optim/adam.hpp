@@ -36,7 +36,10 @@ struct AdamWOptions : AdamOptions {
   AdamWOptions(const AdamOptions& options) : AdamOptions(options) {}  // NOLINT: what a chain of setters gives
 };
 
-namespace detail {
+MIDTREAD_NAMESPACE_END
+
+MIDTREAD_NAMESPACE_BEGIN(optim::detail)
+
 template <class Options, bool kDecoupled>
 class AdamBase : public GroupedOptimizer<Options> {
  public:
@@ -65,7 +68,10 @@ class AdamBase : public GroupedOptimizer<Options> {
     });
   }
 };
-}  // namespace detail
+
+MIDTREAD_NAMESPACE_END
+
+MIDTREAD_NAMESPACE_BEGIN(optim)
 
 class Adam : public detail::AdamBase<AdamOptions, false> {
  public:

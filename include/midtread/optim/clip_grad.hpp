@@ -10,9 +10,8 @@
 #include <algorithm>
 #include <cmath>
 
-MIDTREAD_NAMESPACE_BEGIN(optim)
+MIDTREAD_NAMESPACE_BEGIN(optim::detail)
 
-namespace detail {
 /// Replaces the gradient of `p` by f(g): in place, a storage shared by two gradients would be changed twice.
 template <class S, class F>
 void replace_gradient(const BasicTensor<S>& p, const F& f) {
@@ -22,7 +21,10 @@ void replace_gradient(const BasicTensor<S>& p, const F& f) {
   for (std::int64_t i = 0; i < out.numel(); ++i) to[i] = f(to[i]);
   p.set_grad(out);
 }
-}  // namespace detail
+
+MIDTREAD_NAMESPACE_END
+
+MIDTREAD_NAMESPACE_BEGIN(optim)
 
 /// Scales all gradients together so that their norm is at most `max_norm`; returns the norm before. Throws
 /// NumericError naming the parameter, with nothing changed, where a gradient is not finite.

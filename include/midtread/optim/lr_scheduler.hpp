@@ -17,11 +17,17 @@ MIDTREAD_NAMESPACE_BEGIN(optim)
 /// The learning rate at `step` (from 0) of a group that started with `base`.
 using Schedule = std::function<double(std::int64_t step, double base)>;
 
-namespace detail {
+MIDTREAD_NAMESPACE_END
+
+MIDTREAD_NAMESPACE_BEGIN(optim::detail)
+
 inline void check_steps(const char* where, const char* field, std::int64_t value) {
   if (value < 1) throw ConfigError(where, concat(field, " is ", value, ", allowed 1 and up"));
 }
-}  // namespace detail
+
+MIDTREAD_NAMESPACE_END
+
+MIDTREAD_NAMESPACE_BEGIN(optim)
 
 /// base * gamma^floor(step / step_size)
 inline Schedule step_schedule(std::int64_t step_size, double gamma = 0.1) {

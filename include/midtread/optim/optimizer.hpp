@@ -186,11 +186,13 @@ class GroupedOptimizer : public Optimizer {
   std::vector<ParameterState> states_;  ///< in the order of all groups' parameters
 };
 
-namespace detail {
+MIDTREAD_NAMESPACE_END
+
+MIDTREAD_NAMESPACE_BEGIN(optim::detail)
+
 inline void check_not_negative(const char* where, const char* field, double value) {
   if (!(value >= 0.0 && value <= 1e30)) throw ConfigError(where, concat(field, " is ", value, ", allowed 0 and up"));
 }
 inline constexpr std::int64_t kGrain = std::int64_t{1} << 15;
-}  // namespace detail
 
 MIDTREAD_NAMESPACE_END

@@ -61,7 +61,7 @@ class BlockCache {
     return ::operator new(rounded_bytes, std::align_val_t(kAlignment));
   }
 
-  void release(void* block, std::size_t rounded_bytes) noexcept {
+  void release(void* block, [[maybe_unused]] std::size_t rounded_bytes) noexcept {
 #if MIDTREAD_CACHE_BLOCKS
     {
       std::lock_guard<std::mutex> lock(mutex_);

@@ -4,7 +4,7 @@
 //   s = gamma / sqrt(var + eps),  w' = w * s,  b' = (b - mean) * s + beta          where abs(s) < 1e-12: w' = 0, b' = beta
 #pragma once
 
-#include <midtread/core/platform.hpp>
+#include <midtread/kernels/target.hpp>
 
 #include <cmath>
 #include <cstdint>
@@ -49,7 +49,8 @@ MIDTREAD_NOINLINE inline void fold_batch_norm(const BatchNormParams& p, const fl
       continue;
     }
     const float centred = (bias ? bias[c] : 0.0f) - p.mean[c];
-    const float scaled = centred * factor[c];
+    float scaled = centred * factor[c];
+    MIDTREAD_KEEP_PRODUCT(scaled);
     folded_bias[c] = scaled + beta;
   }
 }

@@ -3,7 +3,7 @@
 //
 // Inside a region: no #include, no lambda (it does not inherit the target), no vector type in a signature that leaves
 // the region. GCC contracts even intrinsics under a user's -mfma, so a region switches contraction off as well. Clang
-// leaves intrinsics alone unless -ffp-contract=fast: MIDTREAD_KEEP_PRODUCT(v) holds a product that meets a sum.
+// does not, but its -ffp-contract=fast overrides every pragma: MIDTREAD_KEEP_PRODUCT(v) holds a product that meets a sum.
 #pragma once
 
 #include <midtread/core/platform.hpp>
@@ -30,10 +30,12 @@
 #define MIDTREAD_UNROLL(n)
 #endif
 
-#if MIDTREAD_GCC || MIDTREAD_CLANG
+#if MIDTREAD_CLANG && MIDTREAD_X86
 #define MIDTREAD_KEEP_PRODUCT(v) asm("" : "+x"(v))
+#elif MIDTREAD_CLANG && MIDTREAD_AARCH64
+#define MIDTREAD_KEEP_PRODUCT(v) asm("" : "+w"(v))
 #else
-#define MIDTREAD_KEEP_PRODUCT(v) ((void)(v))
+#define MIDTREAD_KEEP_PRODUCT(v) static_cast<void>(v)
 #endif
 
 #define MIDTREAD_TARGET_AVX2_BEGIN MIDTREAD_TARGET_BEGIN("avx2")

@@ -5,12 +5,15 @@
 #pragma once
 
 #include <midtread/kernels/kernel_table.hpp>
+#include <midtread/kernels/target.hpp>
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::reference)
 MIDTREAD_EXACT_BEGIN
 
 inline float add_real(float a, float b) {
   MIDTREAD_EXACT
+  MIDTREAD_KEEP_PRODUCT(a);
+  MIDTREAD_KEEP_PRODUCT(b);
   return a + b;
 }
 inline float mul_real(float a, float b) {

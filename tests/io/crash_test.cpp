@@ -57,7 +57,9 @@ TEST(Crash, AKilledWriterLeavesTheLastCheckpointItReported) {
     }
     ::close(report[1]);
     std::int64_t acknowledged = last, next = 0;
-    if (kill % 2) ASSERT_EQ(::read(report[0], &acknowledged, sizeof acknowledged), ssize_t{sizeof acknowledged});
+    if (kill % 2) {
+      ASSERT_EQ(::read(report[0], &acknowledged, sizeof acknowledged), ssize_t{sizeof acknowledged});
+    }
     ::usleep(static_cast<useconds_t>(random.below(8000)));
     ::kill(child, SIGKILL);
     ::waitpid(child, nullptr, 0);

@@ -37,6 +37,8 @@ struct Node {
   std::shared_ptr<const ops::Operation> operation;    ///< kFunction
   AnyTensor parameter;                                ///< kParameter: shared with its module
   std::vector<Scope> scopes;                          ///< root first; the last is the module this node belongs to
+  Shape example_shape;                                ///< of its value when it was traced
+  std::string note;                                   ///< why prepare_qat left it in float; empty otherwise
   bool stays_float = false;  ///< takes and gives real tensors without codes (set by prepare_qat)
 
   /// "Conv2d", "relu", "input".

@@ -42,7 +42,7 @@ class Tracer final : public ops::Recorder {
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       Node node;
       node.kind = NodeKind::kInput;
-      node.name = concat("input_", i);
+      node.name = concat("x_", i);
       const Tensor input = inputs[i].detach();
       inputs_.push_back(input);
       remember(graph.add(std::move(node)), input);
@@ -123,6 +123,7 @@ class Tracer final : public ops::Recorder {
   }
   void remember(Node* node, const Tensor& value) {
     nodes_[value.identity()] = node;
+    node->example_shape = value.shape();
     values.push_back(value);
     versions_.emplace_back(node, value.version());
   }

@@ -215,6 +215,7 @@ class BasicModule : public std::enable_shared_from_this<BasicModule<Scalar>> {
       if (p.second.defined()) p.second = std::get<T>(cloned_tensor(p.second, map));
     for (auto& b : copy->buffers_) b.second = cloned_tensor(b.second, map);
     for (auto& child : copy->children_) child.second = child.second->clone(map);
+    copy->clone_references(map);
     copy->rebind();
     return copy;
   }
@@ -230,6 +231,8 @@ class BasicModule : public std::enable_shared_from_this<BasicModule<Scalar>> {
   }
   /// Points typed members at own_parameters(), own_buffers() and children() again, after they were cloned.
   virtual void rebind() {}
+  /// Clones modules that are held but are not children.
+  virtual void clone_references(CloneMap& map) { (void)map; }
   /// Called after values were loaded.
   virtual void state_loaded() {
     for (auto& child : children_) child.second->state_loaded();

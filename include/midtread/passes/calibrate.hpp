@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+// Ranges from data without training: observers on, fake quantize off, everything in eval mode; then all as it was.
+#pragma once
+
+#include <midtread/graph/graph_module.hpp>
+#include <midtread/quant/fake_quantize_base.hpp>
+
+#include <utility>
+
+MIDTREAD_NAMESPACE_BEGIN(passes)
+
+/// Sets the switches for the time of a scope: a model being calibrated.
+class CalibrationScope {
+ public:
+  explicit CalibrationScope(nn::Module& model) {
+    for (const auto& item : model.named_modules()) {
+      modes_.emplace_back(item.second, item.second->training());
+      if (auto* fake_quantize = dynamic_cast<quant::FakeQuantizeBase*>(item.second))
+        switches_.push_back({fake_quantize, fake_quantize->is_enabled(), fake_quantize->is_observer_enabled()});
+    }
+    model.eval();
+    for (const Switch& s : switches_) {
+      s.fake_quantize->set_fake_quant_enabled(false);
+      s.fake_quantize->set_observer_enabled(true);
+      s.fake_quantize->set_calibrating(true);
+    }
+  }
+  ~CalibrationScope() {
+    for (const auto& mode : modes_) mode.first->train(mode.second);
+    for (const Switch& s : switches_) {
+      s.fake_quantize->set_fake_quant_enabled(s.enabled);
+      s.fake_quantize->set_observer_enabled(s.observing);
+      s.fake_quantize->set_calibrating(false);
+    }
+  }
+  CalibrationScope(const CalibrationScope&) = delete;
+  CalibrationScope& operator=(const CalibrationScope&) = delete;
+
+ private:
+  struct Switch {
+    quant::FakeQuantizeBase* fake_quantize;
+    bool enabled, observing;
+  };
+  std::vector<std::pair<nn::Module*, bool>> modes_;
+  std::vector<Switch> switches_;
+};
+
+/// Runs `prepared` on one batch of inputs, observing. Modes and switches are as before when it returns.
+inline void calibrate(graph::GraphModule& prepared, const Tensor& batch) {
+  const CalibrationScope scope(prepared);
+  const NoGradGuard no_grad;
+  prepared.forward_many({batch});
+}
+
+/// The same over a range of batches: anything whose elements have `.input` or are tensors. `batches` < 0: all of them.
+/// Returns how many were seen; StateError if there was none.
+template <class Loader>
+std::int64_t calibrate(graph::GraphModule& prepared, Loader&& loader, std::int64_t batches) {
+  const CalibrationScope scope(prepared);
+  const NoGradGuard no_grad;
+  std::int64_t seen = 0;
+  if (batches != 0)
+    for (const auto& batch : loader) {
+      if constexpr (std::is_same_v<std::decay_t<decltype(batch)>, Tensor>)
+        prepared.forward_many({batch});
+      else
+        prepared.forward_many({batch.input});
+      if (++seen == batches) break;
+    }
+  if (seen == 0) throw StateError("calibrate", "the loader gave no batch; calibration needs data");
+  return seen;
+}
+
+MIDTREAD_NAMESPACE_END

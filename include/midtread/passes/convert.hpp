@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+// From a trained, prepared graph to the int8 model: each unit gives its operator, real tensors are quantized where a
+// quantizer stands, and dequantized where a float operation or the output reads them.
+#pragma once
+
+#include <midtread/passes/prepare_qat.hpp>
+#include <midtread/quantized/constant.hpp>
+#include <midtread/quantized/float_operator.hpp>
+#include <midtread/quantized/model.hpp>
+
+MIDTREAD_NAMESPACE_BEGIN(passes)
+
+namespace detail {
+
+/// Builds the list of steps.
+class Converter {
+ public:
+  explicit Converter(const graph::GraphModule& prepared) : prepared_(prepared) {}
+
+  quantized::Model build(const kernels::KernelSet& kernels) {
+    int inputs = 0;
+    for (const auto& node : prepared_.nodes())
+      if (node->kind == graph::NodeKind::kInput) values_[node.get()].real = inputs++;
+    next_ = inputs;
+    std::vector<int> outputs;
+    for (const auto& node : prepared_.nodes()) {
+      if (node->kind == graph::NodeKind::kInput) continue;
+      if (node->kind == graph::NodeKind::kOutput)
+        for (const graph::Node* input : node->inputs) outputs.push_back(real(input));
+      else
+        lower(*node);
+    }
+    return quantized::Model(inputs, std::move(steps_), std::move(outputs), kernels);
+  }
+
+ private:
+  /// Where a node's value lies: as codes, as real numbers, or both.
+  struct Location {
+    int codes = -1;
+    int real = -1;
+    QParams qparams;
+  };
+
+  int push(const std::string& name, OperatorPointer op, std::vector<int> inputs) {
+    steps_.push_back({name, std::move(op), std::move(inputs)});
+    return next_++;
+  }
+  int real(const graph::Node* node) {
+    Location& at = values_.at(node);
+    if (at.real < 0) at.real = push(node->name + ".dequantize", std::make_shared<quantized::Dequantize>(), {at.codes});
+    return at.real;
+  }
+  const Location& codes(const graph::Node* node, const graph::Node& reader) {
+    const Location& at = values_.at(node);
+    if (at.codes < 0) throw StateError(reader.name, "reads '" + node->name + "', which is not quantized");
+    return at;
+  }
+
+  void lower(const graph::Node& node) {
+    Location& at = values_[&node];
+    if (node.kind == graph::NodeKind::kParameter) {
+      at.real = push(node.name, std::make_shared<quantized::Constant>(quantized::Value(get_tensor<float>(node.parameter, node.name).clone())), {});
+    } else if (const auto* unit = dynamic_cast<const qat::Unit*>(node.module.get())) {
+      lower_unit(node, *unit, at);
+    } else if (node.kind == graph::NodeKind::kFunction && !node.stays_float && !node.inputs.empty() && values_.at(node.inputs[0]).codes >= 0) {
+      lower_preserving(node, at);
+    } else {
+      lower_float(node, at);
+    }
+  }
+
+  void lower_unit(const graph::Node& node, const qat::Unit& unit, Location& at) {
+    std::vector<int> inputs;
+    std::vector<QParams> qparams;
+    if (dynamic_cast<const qat::QuantizeUnit*>(&unit)) {
+      inputs.push_back(real(node.inputs[0]));
+    } else {
+      for (const graph::Node* input : node.inputs) {
+        const Location& from = codes(input, node);
+        inputs.push_back(from.codes);
+        qparams.push_back(from.qparams);
+      }
+    }
+    at.qparams = unit.activation_post_process().tensor_qparams();
+    at.codes = push(node.name, unit.lower(qparams), std::move(inputs));
+  }
+
+  void lower_preserving(const graph::Node& node, Location& at) {
+    const Location from = codes(node.inputs[0], node);
+    at = from;
+    at.real = -1;
+    const std::vector<OperatorPointer> steps = preserving_operators(*node.operation, node.inputs[0]->example_shape.rank(), from.qparams);
+    if (steps.empty()) throw StateError(node.name, std::string(node.operation->name()) + " does not keep codes");
+    for (std::size_t i = 0; i < steps.size(); ++i)
+      if (steps[i]) at.codes = push(i + 1 == steps.size() ? node.name : node.name + concat(".", i), steps[i], {at.codes});
+  }
+
+  void lower_float(const graph::Node& node, Location& at) {
+    std::vector<int> inputs;
+    std::vector<bool> absent;
+    for (const graph::Node* input : node.inputs) {
+      absent.push_back(input == nullptr);
+      if (input) inputs.push_back(real(input));
+    }
+    if (std::dynamic_pointer_cast<nn::DeQuantStubImpl>(node.module) || std::dynamic_pointer_cast<nn::QuantStubImpl>(node.module) ||
+        (node.operation && ops::as<ops::Dropout>(*node.operation))) {
+      at.real = inputs.at(0);
+    } else if (node.module) {
+      nn::Module::CloneMap map;
+      // An opaque user module cannot be copied: it is shared, and put into eval mode.
+      std::shared_ptr<nn::Module> module = node.module;
+      if (!module->is_opaque()) module = module->clone(map);
+      module->eval();
+      at.real = push(node.name, std::make_shared<quantized::FloatModule>(module), std::move(inputs));
+    } else {
+      at.real = push(node.name, std::make_shared<quantized::FloatOperation>(node.operation, absent), std::move(inputs));
+    }
+  }
+
+  const graph::GraphModule& prepared_;
+  std::unordered_map<const graph::Node*, Location> values_;
+  std::vector<quantized::Model::Step> steps_;
+  int next_ = 0;
+};
+
+}  // namespace detail
+
+/// The int8 model of `prepared`, bound to `kernels`. Never observes and never applies another rule than the eval
+/// forward. Throws StateError naming the quantizer that saw no data or is off, QuantizationError where scales cannot be
+/// used, ConfigError if `prepared` is not a prepared graph.
+inline quantized::Model convert(const graph::GraphModule& prepared, const kernels::KernelSet& kernels = kernels::select_kernels()) {
+  bool any = false;
+  for (const auto& node : prepared.nodes()) any = any || dynamic_cast<const qat::Unit*>(node->module.get());
+  if (!any) throw StateError("convert", "the graph has no QAT unit; run prepare_qat first");
+  const FpEnvGuard fp_env;
+  return detail::Converter(prepared).build(kernels);
+}
+
+MIDTREAD_NAMESPACE_END

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT
+// Puts QAT units where operations will be int8, and fake quantizers where real tensors enter them.
+//
+// One fake quantizer per produced tensor. What cannot be quantized stays float, and its node's note says why.
+#pragma once
+
+#include <midtread/passes/fuse_modules.hpp>
+#include <midtread/passes/preserving.hpp>
+#include <midtread/qat/conv_unit.hpp>
+#include <midtread/qat/operation_unit.hpp>
+#include <midtread/qat/quantize_unit.hpp>
+#include <midtread/quant/default_qconfig.hpp>
+#include <midtread/quant/fixed_qparams_observer.hpp>
+#include <midtread/quant/qconfig_mapping.hpp>
+
+MIDTREAD_NAMESPACE_BEGIN(passes)
+
+using QConfigPointer = std::shared_ptr<const quant::AnyQConfig>;
+
+namespace detail {
+
+/// The qconfig of a node: from the innermost module outwards its own attribute, the mapping's name, the mapping's type;
+/// last the mapping's global one. No value: nothing says anything.
+inline std::optional<QConfigPointer> resolve_qconfig(const graph::Node& node, const quant::QConfigMapping& mapping) {
+  const std::string plain = node.name.substr(0, node.name.find('#'));
+  if (const auto* found = mapping.module_names().find(plain)) {
+    const bool own = !node.scopes.empty() && node.scopes.back().path == plain && node.scopes.back().module->qconfig.is_set();
+    if (!own) return found->value();
+  }
+  if (node.operation)
+    if (const auto* found = mapping.object_types().find(node.operation->name())) return found->value();
+  for (auto scope = node.scopes.rbegin(); scope != node.scopes.rend(); ++scope) {
+    if (scope->module->qconfig.is_set()) return scope->module->qconfig.value();
+    if (const auto* found = mapping.module_names().find(scope->path)) return found->value();
+    if (const auto* found = mapping.object_types().find(scope->module->type_name())) return found->value();
+  }
+  if (mapping.global().is_set()) return mapping.global().value();
+  return std::nullopt;
+}
+
+inline void check_mapping(const graph::GraphModule& graph, const quant::QConfigMapping& mapping) {
+  std::set<std::string> names;
+  for (const auto& node : graph.nodes()) {
+    names.insert(node->name.substr(0, node->name.find('#')));
+    for (const graph::Scope& scope : node->scopes) names.insert(scope.path);
+  }
+  names.erase("");
+  for (const auto& item : mapping.module_names())
+    if (!names.count(item.first)) {
+      std::string known;
+      for (const std::string& name : names)
+        if (known.size() < 300) known += (known.empty() ? "" : ", ") + name;
+      throw ConfigError(printable(item.first), "the qconfig mapping names a module that the model does not have; it has: " + known);
+    }
+}
+
+enum class Plan { kFloat, kUnit, kPreserving, kQuantize };
+
+struct Planned {
+  QConfigPointer qconfig;
+  Plan plan = Plan::kFloat;
+  std::string note;
+  bool wanted = false;     ///< someone needs its codes
+  bool quantized = false;  ///< its value carries codes
+};
+
+inline Planned plan_node(const graph::Node& node, const quant::QConfigMapping& mapping) {
+  using graph::NodeKind;
+  Planned p;
+  if (node.kind == NodeKind::kInput || node.kind == NodeKind::kOutput || node.kind == NodeKind::kParameter) return p;
+  const auto resolved = resolve_qconfig(node, mapping);
+  p.qconfig = resolved.value_or(nullptr);
+  const int rank = node.inputs.empty() || !node.inputs[0] ? 0 : node.inputs[0]->example_shape.rank();
+  const bool is_layer_node = node.module && (detail::is_layer(node) || std::dynamic_pointer_cast<nn::FusedImpl>(node.module));
+  if (std::dynamic_pointer_cast<nn::DeQuantStubImpl>(node.module)) return p;
+  if (!p.qconfig) {
+    p.note = resolved ? "qconfig is none" : "no qconfig";
+    return p;
+  }
+  if (std::dynamic_pointer_cast<nn::QuantStubImpl>(node.module)) {
+    p.plan = Plan::kQuantize;
+  } else if (is_layer_node) {
+    p.plan = Plan::kUnit;
+    const auto fused = std::dynamic_pointer_cast<nn::FusedImpl>(node.module);
+    const auto layer = qat::as_layer(fused ? *fused->layer() : *node.module);
+    if (layer->geometry.rank != rank) {
+      p.plan = Plan::kFloat;
+      p.note = concat(node.type(), " on a tensor of rank ", rank, " has no int8 kernel");
+    }
+  } else if (node.module) {
+    p.note = node.module->is_opaque() ? "opaque module" : node.type() + " has no int8 kernel" +
+             (detail::is_batch_norm(node) ? " unless it is fused into the layer before it" : "");
+  } else if (preserves_codes(*node.operation, rank)) {
+    p.plan = Plan::kPreserving;
+  } else if (qat::OperationUnit::supports(*node.operation) && node.example_shape.rank() <= 4) {
+    p.plan = Plan::kUnit;
+  } else {
+    p.note = std::string(node.operation->name()) + " has no int8 kernel";
+  }
+  return p;
+}
+
+/// The fake quantizer of an output; with constant qparams where the operation's range fixes them.
+inline std::shared_ptr<quant::FakeQuantizeBase> make_output_quantizer(const quant::AnyQConfig& qconfig, const ops::Operation* operation,
+                                                                      const std::string& where) {
+  auto post = qconfig.make_activation();
+  if (!post) throw ConfigError(where, "its qconfig has no activation; a quantized operation needs one, or give it qconfig nullptr");
+  const std::optional<QParams> fixed = operation ? operation->fixed_qparams(post->dtype()) : std::nullopt;
+  if (!fixed || !(fixed->range == post->range())) return post;
+  const auto options = [&](auto&& o) { return o.scale(static_cast<double>(fixed->scale)).zero_point(fixed->zero_point); };
+  if (fixed->dtype == DType::kUInt8) {
+    using Fixed = quant::FakeQuantize<quant::FixedQParamsObserver<quant::UInt8Affine>>;
+    return std::make_shared<Fixed>(options(Fixed::Options()));
+  }
+  using Fixed = quant::FakeQuantize<quant::FixedQParamsObserver<quant::Int8Affine>>;
+  return std::make_shared<Fixed>(options(Fixed::Options()));
+}
+
+}  // namespace detail
+
+/// The model to train: shares parameters and batch norm buffers with `graph`. qconfigs come from the modules' `qconfig`
+/// and from `mapping`. Throws ConfigError where nothing is to be quantized, or the mapping names what is not there.
+inline graph::GraphModule prepare_qat(const graph::GraphModule& graph, const quant::QConfigMapping& mapping = {}) {
+  using detail::Plan;
+  using graph::Node;
+  using graph::NodeKind;
+  std::set<const nn::Module*> asked;
+  for (const auto& node : graph.nodes()) {
+    if (node->module && dynamic_cast<const qat::Unit*>(node->module.get()))
+      throw StateError(node->name, "this graph is prepared already; prepare the float graph");
+    for (const graph::Scope& scope : node->scopes)
+      if (asked.insert(scope.module.get()).second) scope.module->set_qconfig();
+  }
+  detail::check_mapping(graph, mapping);
+
+  std::unordered_map<const Node*, detail::Planned> plans;
+  for (const auto& node : graph.nodes()) plans[node.get()] = detail::plan_node(*node, mapping);
+  // Who needs codes: units, and what keeps codes for somebody who does.
+  for (auto it = graph.nodes().rbegin(); it != graph.nodes().rend(); ++it) {
+    const detail::Planned& p = plans[it->get()];
+    const bool wants = p.plan == Plan::kUnit || (p.plan == Plan::kPreserving && p.wanted);
+    for (const Node* input : (*it)->inputs)
+      if (wants && input) plans[input].wanted = true;
+  }
+
+  graph::GraphModule out;
+  // A real tensor that somebody needs as codes has two nodes; what stays float reads the real one.
+  std::unordered_map<const Node*, Node*> mapped{{nullptr, nullptr}}, real{{nullptr, nullptr}};
+  std::unordered_map<const nn::Module*, std::shared_ptr<qat::ConvUnit>> first_units;
+  bool any = false;
+  for (const auto& node : graph.nodes()) {
+    detail::Planned& p = plans[node.get()];
+    Node copy = *node;
+    copy.note = p.note;
+    const bool input_quantized = !node->inputs.empty() && node->inputs[0] && plans[node->inputs[0]].quantized;
+    const bool reads_codes = p.plan == Plan::kUnit || (p.plan == Plan::kPreserving && input_quantized);
+    for (Node*& input : copy.inputs) input = (reads_codes ? mapped : real).at(input);
+    switch (p.plan) {
+      case Plan::kUnit: {
+        auto post = detail::make_output_quantizer(*p.qconfig, node->operation.get(), node->name);
+        if (node->operation) {
+          copy.module = std::make_shared<qat::OperationUnit>(node->name, node->operation, std::move(post));
+          copy.operation = nullptr;
+        } else {
+          std::shared_ptr<qat::ConvUnit>& first = first_units[node->module.get()];
+          const bool is_first = !first;
+          auto unit = std::make_shared<qat::ConvUnit>(node->name, node->module, is_first ? p.qconfig->make_weight() : first->shared_weight_fake_quant(),
+                                                      std::move(post), is_first);
+          if (is_first) first = unit;
+          copy.module = unit;
+        }
+        copy.kind = NodeKind::kModule;
+        p.quantized = any = true;
+        break;
+      }
+      case Plan::kQuantize:
+        copy.module = std::make_shared<qat::QuantizeUnit>(node->name, detail::make_output_quantizer(*p.qconfig, nullptr, node->name));
+        p.quantized = any = true;
+        break;
+      case Plan::kPreserving:
+        p.quantized = input_quantized;
+        copy.stays_float = !input_quantized;
+        break;
+      case Plan::kFloat:
+        copy.stays_float = true;
+        break;
+    }
+    Node* added = out.add(std::move(copy));
+    mapped[node.get()] = real[node.get()] = added;
+    if (p.quantized || !p.wanted) continue;
+    QConfigPointer qconfig;  // of its first reader that needs codes
+    for (const Node* user : graph.users(node.get())) {
+      const detail::Planned& u = plans[user];
+      if (!qconfig && (u.plan == Plan::kUnit || (u.plan == Plan::kPreserving && u.wanted))) qconfig = u.qconfig;
+    }
+    Node quantize;
+    quantize.kind = NodeKind::kModule;
+    quantize.name = node->kind == NodeKind::kInput ? "input_" + node->name.substr(node->name.find('_') + 1) : node->name + ".quantize";
+    quantize.inputs = {added};
+    quantize.example_shape = node->example_shape;
+    quantize.module = std::make_shared<qat::QuantizeUnit>(quantize.name, detail::make_output_quantizer(*qconfig, nullptr, quantize.name));
+    mapped[node.get()] = out.add(std::move(quantize));
+    p.quantized = true;
+  }
+  if (!any)
+    throw ConfigError("prepare_qat", "nothing to quantize: set a qconfig on the model (model->qconfig = ...) or pass a mapping with set_global");
+  out.train(graph.training());
+  graph::lint(out, "prepare_qat");
+  return out;
+}
+
+/// Traces and fuses first.
+template <class Impl>
+graph::GraphModule prepare_qat(const nn::ModuleHolder<Impl>& model, const Tensor& example, const quant::QConfigMapping& mapping = {}) {
+  return prepare_qat(fuse_modules(graph::trace(model, example)), mapping);
+}
+
+/// "name: why" for every operation that stays float.
+inline std::vector<std::string> float_report(const graph::GraphModule& prepared) {
+  std::vector<std::string> out;
+  for (const auto& node : prepared.nodes())
+    if (!node->note.empty()) out.push_back(node->name + ": " + node->note);
+  return out;
+}
+
+MIDTREAD_NAMESPACE_END

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+// A parameter or buffer that the model's forward reads directly, as codes or as real numbers.
+#pragma once
+
+#include <midtread/quantized/operator.hpp>
+
+MIDTREAD_NAMESPACE_BEGIN(quantized)
+
+class Constant final : public Operator {
+ public:
+  explicit Constant(Value value) : value_(std::move(value)) {}
+  std::string kind() const override { return "constant"; }
+  Value allocate(const Values&) const override { return value_; }
+  void run(const Values&, Value& output, Workspace&) const override {
+    if (const auto* codes = std::get_if<Tensor>(&value_))
+      std::copy_n(codes->stored().data(), codes->numel(), codes_of(output));  // the plan may have moved it to shared bytes
+  }
+  std::int64_t parameter_bytes() const override {
+    if (const auto* codes = std::get_if<Tensor>(&value_)) return codes->numel();
+    return 4 * std::get<midtread::Tensor>(value_).numel();
+  }
+  Record save() const override {
+    Record r;
+    r.kind = kind();
+    if (const auto* codes = std::get_if<Tensor>(&value_)) {
+      r.numbers.insert("output", to_numbers(codes->qparams()));
+      r.tensors.insert("codes", codes->stored().contiguous());
+    } else {
+      r.tensors.insert("value", std::get<midtread::Tensor>(value_).contiguous());
+    }
+    return r;
+  }
+  static std::shared_ptr<const Operator> load(const Record& record, const std::string& where) {
+    const RecordReader in(record, where);
+    if (in.has_tensor("value")) return std::make_shared<Constant>(Value(in.tensor<float>("value", shape_of(record.tensors.at("value")))));
+    const QParams q = in.qparams("output");
+    const kernels::QuantizeParams stored = kernels::engine_params(q);
+    if (!in.has_tensor("codes")) throw FormatError(where, "misses the tensor 'codes'");
+    const auto codes = in.tensor<std::uint8_t>("codes", shape_of(record.tensors.at("codes")));
+    for (std::int64_t i = 0; i < codes.numel(); ++i)
+      if (codes.data()[i] < stored.range.quant_min || codes.data()[i] > stored.range.quant_max)
+        throw FormatError(where, "'codes' holds a code outside the range");
+    return std::make_shared<Constant>(Value(Tensor(codes.channels_last(), q)));
+  }
+
+ private:
+  Value value_;
+};
+
+MIDTREAD_NAMESPACE_END

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+// One step of an int8 model: constant parameters, an output that can be sized ahead, a run without allocation.
+#pragma once
+
+#include <midtread/kernels/dispatch.hpp>
+#include <midtread/quantized/record.hpp>
+#include <midtread/quantized/workspace.hpp>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+MIDTREAD_NAMESPACE_BEGIN(quantized)
+
+class Operator {
+ public:
+  virtual ~Operator() = default;
+  /// "conv2d", "add", ...: the name in files and summaries.
+  virtual std::string kind() const = 0;
+  /// The output for inputs of these shapes, uninitialised. Throws ShapeError where they do not fit.
+  virtual Value allocate(const Values& inputs) const = 0;
+  /// Computes into an output that allocate made.
+  virtual void run(const Values& inputs, Value& output, Workspace& workspace) const = 0;
+  /// The same operator on these kernels, its weights packed for them; null if it needs none.
+  virtual std::shared_ptr<const Operator> bind(const kernels::KernelSet& kernels) const {
+    (void)kernels;
+    return nullptr;
+  }
+  virtual Record save() const = 0;
+
+  /// The kernel it is bound to, "gemm_u8s8s32_6x16c4__avx2"; empty if none.
+  virtual std::string kernel_label() const { return {}; }
+  /// Bytes of its parameters as they would be stored.
+  virtual std::int64_t parameter_bytes() const { return 0; }
+  /// Multiply-accumulates for these inputs.
+  virtual std::int64_t multiply_accumulates(const Values& inputs) const {
+    (void)inputs;
+    return 0;
+  }
+  /// Works on real numbers inside an int8 model.
+  virtual bool is_float() const { return false; }
+};
+
+/// The int8 input i of an operator; StateError if it is real.
+inline const Tensor& quantized_input(const Values& inputs, std::size_t i, const char* kind) {
+  const auto* tensor = i < inputs.size() ? std::get_if<Tensor>(inputs[i]) : nullptr;
+  if (!tensor) throw StateError(kind, concat("input ", i, " must be an int8 tensor"));
+  return *tensor;
+}
+inline const midtread::Tensor& real_input(const Values& inputs, std::size_t i, const char* kind) {
+  const auto* tensor = i < inputs.size() ? std::get_if<midtread::Tensor>(inputs[i]) : nullptr;
+  if (!tensor) throw StateError(kind, concat("input ", i, " must be a real tensor"));
+  return *tensor;
+}
+/// Where kernels write; outputs are owned by the plan and carry no history.
+inline std::uint8_t* codes_of(Value& output) { return std::get<Tensor>(output).stored().mutable_data(); }
+
+MIDTREAD_NAMESPACE_END

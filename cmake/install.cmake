@@ -10,7 +10,7 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/midtread-config-version.c
 
 install(TARGETS midtread EXPORT midtread-targets)
 install(EXPORT midtread-targets NAMESPACE midtread:: DESTINATION ${midtread_cmake_dir})
-install(DIRECTORY include/midtread DESTINATION include FILES_MATCHING PATTERN "*.hpp")
+install(DIRECTORY include/midtread DESTINATION include FILES_MATCHING PATTERN "*.hpp" PATTERN "*.inc")
 install(FILES
   ${PROJECT_BINARY_DIR}/midtread-config.cmake
   ${PROJECT_BINARY_DIR}/midtread-config-version.cmake

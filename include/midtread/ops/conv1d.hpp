@@ -4,9 +4,8 @@
 
 #include <midtread/ops/conv2d.hpp>
 
-MIDTREAD_NAMESPACE_BEGIN(ops)
+MIDTREAD_NAMESPACE_BEGIN(ops::detail)
 
-namespace detail {
 /// [A, B, L] as [A, B, 1, L], the same memory. From [A, B, 1, L] back: remove_height.
 template <class S>
 BasicTensor<S> insert_height(const BasicTensor<S>& t) {
@@ -20,7 +19,10 @@ BasicTensor<S> remove_height(const BasicTensor<S>& t) {
   const Shape &shape = t.shape(), &strides = t.strides();
   return BasicTensor<S>(t.storage(), t.offset(), {shape[0], shape[1], shape[3]}, {strides[0], strides[1], strides[3]});
 }
-}  // namespace detail
+
+MIDTREAD_NAMESPACE_END
+
+MIDTREAD_NAMESPACE_BEGIN(ops)
 
 /// Inputs x [N, I, L], weight [O, I/groups, k], bias [O] or undefined; output [N, O, outL]. Throws ShapeError.
 struct Conv1d {

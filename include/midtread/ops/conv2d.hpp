@@ -2,7 +2,7 @@
 // Two-dimensional convolution (cross-correlation, as PyTorch):  y[n, o] = b[o] + sum over i of w[o, i] * x[n, i]
 #pragma once
 
-#include <midtread/kernels/float/conv2d.hpp>
+#include <midtread/kernels/float/conv2d_weights.hpp>
 #include <midtread/ops/weighted.hpp>
 
 MIDTREAD_NAMESPACE_BEGIN(ops)

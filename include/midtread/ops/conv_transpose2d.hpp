@@ -4,7 +4,7 @@
 //   y[n, o, iy * stride - padding + ky * dilation] += x[n, i, iy] * w[i, o, ky]
 #pragma once
 
-#include <midtread/kernels/float/conv2d.hpp>
+#include <midtread/kernels/float/conv2d_weights.hpp>
 #include <midtread/ops/weighted.hpp>
 
 MIDTREAD_NAMESPACE_BEGIN(ops)

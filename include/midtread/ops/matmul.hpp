@@ -5,9 +5,8 @@
 #include <midtread/kernels/float/gemm.hpp>
 #include <midtread/ops/weighted.hpp>
 
-MIDTREAD_NAMESPACE_BEGIN(ops)
+MIDTREAD_NAMESPACE_BEGIN(ops::detail)
 
-namespace detail {
 /// The matrices of a batched product: for each product of the output, which matrix of a and which of b.
 struct MatmulPlan {
   std::int64_t m = 0, n = 0, k = 0;
@@ -57,7 +56,10 @@ BasicTensor<S> sum_products(const Shape& shape, const std::vector<std::int64_t>&
   }
   return out;
 }
-}  // namespace detail
+
+MIDTREAD_NAMESPACE_END
+
+MIDTREAD_NAMESPACE_BEGIN(ops)
 
 /// Inputs [.., M, K] and [.., K, N], output [.., M, N]; leading dimensions broadcast. Throws ShapeError.
 struct Matmul {

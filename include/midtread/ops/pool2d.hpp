@@ -13,9 +13,8 @@
 
 #include <array>
 
-MIDTREAD_NAMESPACE_BEGIN(ops)
+MIDTREAD_NAMESPACE_BEGIN(ops::detail)
 
-namespace detail {
 inline void check_pool_input(const Shape& x, const char* where) {
   if (x.rank() != 4 || x[1] < 1 || x[2] < 1 || x[3] < 1)
     throw ShapeError(where, concat("input has shape ", x, ", needs [N, C, H, W] with at least one channel and pixel"));
@@ -88,7 +87,10 @@ inline std::string pool_text(const std::array<std::int64_t, 2>& kernel, const st
   return concat("kernel ", kernel[0], "x", kernel[1], ", stride ", stride[0] ? stride[0] : kernel[0], "x",
                 stride[1] ? stride[1] : kernel[1], ", padding ", padding[0], "x", padding[1]);
 }
-}  // namespace detail
+
+MIDTREAD_NAMESPACE_END
+
+MIDTREAD_NAMESPACE_BEGIN(ops)
 
 /// Input [N, C, H, W]; padding never wins. stride {0, 0}: the kernel. Throws ShapeError.
 struct MaxPool2d {

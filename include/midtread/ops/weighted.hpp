@@ -21,6 +21,7 @@ inline void check_at_least(const Pair& pair, std::int64_t low, const char* what,
     if (value < low || value > limit)
       throw ShapeError(where, concat(what, " is ", text(pair), ", allowed ", low, "..", limit));
 }
+
 /// Throws ShapeError unless `bias` is undefined or [channels].
 template <class S>
 void check_bias(const BasicTensor<S>& bias, std::int64_t channels, const char* where) {
@@ -56,4 +57,5 @@ BasicTensor<S> attach_weighted(const Op& op, const BasicTensor<S>& x, const Basi
                             return gradients;
                           });
 }
+
 MIDTREAD_NAMESPACE_END

@@ -14,7 +14,8 @@ MIDTREAD_NAMESPACE_BEGIN(kernels::floating)
 /// Mean and biased variance per channel in one pass. A block of rows sums distances d from its first row, and d * d, in
 /// S; blocks meet in double by Chan's formula: a mean far from zero costs no precision.
 template <class S>
-void batch_statistics(std::int64_t rows, std::int64_t channels, const S* x, double* mean, double* variance) {
+void batch_statistics(std::int64_t rows, std::int64_t channels, const S* x, double* mean, double* variance,
+                      const KernelSet<S>& kernels = best_kernels<S>()) {
   const std::int64_t block = rows_per_block(rows, channels), blocks = (rows + block - 1) / block;
   const Buffer<S> partial(static_cast<std::size_t>(blocks * channels * 2 + 1));
   parallel_for(0, blocks, 1, [&](std::int64_t first, std::int64_t last) {
@@ -22,12 +23,7 @@ void batch_statistics(std::int64_t rows, std::int64_t channels, const S* x, doub
       const S* origin = x + b * block * channels;
       S *sum = partial.data() + b * channels * 2, *square = sum + channels;
       std::fill_n(sum, 2 * channels, S(0));
-      for (std::int64_t r = b * block; r < std::min(rows, (b + 1) * block); ++r)
-        for (std::int64_t c = 0; c < channels; ++c) {
-          const S d = x[r * channels + c] - origin[c];
-          sum[c] += d;
-          square[c] += d * d;
-        }
+      kernels.moments(std::min(rows, (b + 1) * block) - b * block, channels, origin, origin, sum, square);
     }
   });
   std::fill_n(mean, channels, 0.0);
@@ -50,26 +46,20 @@ void batch_statistics(std::int64_t rows, std::int64_t channels, const S* x, doub
 
 /// y = (x - mean) * factor + shift per channel.
 template <class S>
-void normalize(std::int64_t rows, std::int64_t channels, const S* x, const S* mean, const S* factor, const S* shift, S* y) {
+void normalize(std::int64_t rows, std::int64_t channels, const S* x, const S* mean, const S* factor, const S* shift, S* y,
+               const KernelSet<S>& kernels = best_kernels<S>()) {
   parallel_for(0, rows, rows_per_block(rows, channels), [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t r = first; r < last; ++r)
-      for (std::int64_t c = 0; c < channels; ++c)
-        y[r * channels + c] = (x[r * channels + c] - mean[c]) * factor[c] + shift[c];
+    kernels.affine(last - first, channels, x + first * channels, mean, factor, shift, y + first * channels);
   });
 }
 
 /// Per channel sum(dy) and sum(dy * (x - mean)).
 template <class S>
 void batch_norm_sums(std::int64_t rows, std::int64_t channels, const S* x, const S* mean, const S* dy, double* sum_dy,
-                     double* sum_dy_x) {
+                     double* sum_dy_x, const KernelSet<S>& kernels = best_kernels<S>()) {
   const Buffer<double> total(static_cast<std::size_t>(2 * channels + 1));
   sum_over_blocks<S>(rows, channels, 2 * channels, total.data(), [&](std::int64_t first, std::int64_t last, S* to) {
-    for (std::int64_t r = first; r < last; ++r)
-      for (std::int64_t c = 0; c < channels; ++c) {
-        const S g = dy[r * channels + c];
-        to[c] += g;
-        to[channels + c] += g * (x[r * channels + c] - mean[c]);
-      }
+    kernels.products(last - first, channels, x + first * channels, mean, dy + first * channels, to, to + channels);
   });
   std::copy_n(total.data(), channels, sum_dy);
   std::copy_n(total.data() + channels, channels, sum_dy_x);
@@ -78,13 +68,11 @@ void batch_norm_sums(std::int64_t rows, std::int64_t channels, const S* x, const
 /// dx = dy * factor - (x - mean) * slope - offset per channel.
 template <class S>
 void batch_norm_input_gradient(std::int64_t rows, std::int64_t channels, const S* x, const S* mean, const S* dy,
-                               const S* factor, const S* slope, const S* offset, S* dx) {
+                               const S* factor, const S* slope, const S* offset, S* dx,
+                               const KernelSet<S>& kernels = best_kernels<S>()) {
   parallel_for(0, rows, rows_per_block(rows, channels), [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t r = first; r < last; ++r)
-      for (std::int64_t c = 0; c < channels; ++c) {
-        const std::int64_t i = r * channels + c;
-        dx[i] = dy[i] * factor[c] - (x[i] - mean[c]) * slope[c] - offset[c];
-      }
+    kernels.affine_gradient(last - first, channels, x + first * channels, mean, dy + first * channels, factor, slope, offset,
+                            dx + first * channels);
   });
 }
 

@@ -4,13 +4,14 @@
 
 #include <midtread/core/parallel.hpp>
 #include <midtread/core/storage.hpp>
+#include <midtread/kernels/float/dispatch.hpp>
 
 #include <algorithm>
 #include <cstdint>
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::floating)
 
-/// Rows summed in S by one thread; such partial sums meet in double. Depends on the shape alone.
+/// Rows summed in S by one thread, 64 KiB of float; such partial sums meet in double. Depends on the shape alone.
 inline std::int64_t rows_per_block(std::int64_t rows, std::int64_t channels) {
   const std::int64_t cached = std::max<std::int64_t>(16384 / std::max<std::int64_t>(channels, 1), 16);
   return std::max<std::int64_t>(std::min(rows, cached), 1);
@@ -37,11 +38,11 @@ void sum_over_blocks(std::int64_t rows, std::int64_t channels, std::int64_t widt
 
 /// sum[c] = sum over rows of x[row, c].
 template <class S>
-void channel_sum(std::int64_t rows, std::int64_t channels, const S* x, S* sum) {
+void channel_sum(std::int64_t rows, std::int64_t channels, const S* x, S* sum,
+                 const KernelSet<S>& kernels = best_kernels<S>()) {
   const Buffer<double> total(static_cast<std::size_t>(std::max<std::int64_t>(channels, 1)));
   sum_over_blocks<S>(rows, channels, channels, total.data(), [&](std::int64_t first, std::int64_t last, S* to) {
-    for (std::int64_t r = first; r < last; ++r)
-      for (std::int64_t c = 0; c < channels; ++c) to[c] += x[r * channels + c];
+    kernels.sum(last - first, channels, x + first * channels, to);
   });
   for (std::int64_t c = 0; c < channels; ++c) sum[c] = static_cast<S>(total.data()[c]);
 }

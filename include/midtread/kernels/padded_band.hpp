@@ -20,24 +20,28 @@ struct BandPixel {
 /// Elements kernels may read beyond the last pixel.
 inline constexpr std::int64_t kBandSlack = 32;
 
+/// `pixels` pixels of `channels` codes each, starts `q_pitch` apart: q - z as int16, starts `out_pitch` apart, zeros after
+/// the last channel.
+using WidenPixels = void (*)(const std::uint8_t* q, std::int64_t pixels, std::int64_t channels, std::int64_t q_pitch,
+                             std::int32_t zero_point, std::int16_t* out, std::int64_t out_pitch);
+
 /// How an image is cut into bands. A convolution with one tap copies just the pixels its outputs read.
 struct PaddedBand {
   Conv2dShape shape;        ///< all pixels of a pointwise convolution as rows of one image
-  std::int64_t pitch;       ///< elements per pixel, channels rounded up
+  std::int64_t pitch;       ///< elements per pixel
   std::int64_t stride_y;    ///< rows of the copy from one output row to the next
   std::int64_t stride_x;    ///< pixels of the copy from one output to the next
   std::int64_t width;       ///< pixels per row of the copy
   std::int64_t out_rows;    ///< output rows per band (the last may have fewer)
 
-  /// Bands of about `bytes` of int16 copy, and at least `min_pixels` output pixels where the image has them.
-  PaddedBand(const Conv2dShape& s, std::int64_t channel_multiple, std::int64_t bytes, std::int64_t min_pixels)
-      : shape(s) {
+  /// Bands of `elements_per_pixel` of about `bytes`, and at least `min_pixels` output pixels where the image has them.
+  PaddedBand(const Conv2dShape& s, std::int64_t elements_per_pixel, std::int64_t bytes, std::int64_t min_pixels)
+      : shape(s), pitch(elements_per_pixel) {
     if (s.is_pointwise()) {
       shape.batch = s.batch > 0 ? 1 : 0;
       shape.in_height = shape.out_height = s.batch * s.out_pixels();
       shape.in_width = shape.out_width = 1;
     }
-    pitch = (s.in_channels + channel_multiple - 1) / channel_multiple * channel_multiple;
     const bool gather = s.taps() == 1;
     stride_y = gather ? 1 : s.stride_height;
     stride_x = gather ? 1 : s.stride_width;
@@ -69,48 +73,41 @@ struct PaddedBand {
         *pixels++ = {static_cast<std::int32_t>((y * stride_y * width + x * stride_x) * pitch), output};
   }
 
-  using Widen = void (*)(const std::uint8_t* q, std::int64_t n, std::int32_t zero_point, std::int16_t* out);
-
-  /// Copies what output rows [first, first + rows) of image `n` need.
-  void fill(const std::uint8_t* x, std::int64_t n, std::int64_t first, std::int64_t rows, std::int32_t zero_point,
-            Widen widen, std::int16_t* band) const {
+  /// Copies what output rows [first, first + rows) of image `n` need of `channels` channels from x on.
+  void fill(const std::uint8_t* x, std::int64_t channels, std::int64_t n, std::int64_t first, std::int64_t rows,
+            std::int32_t zero_point, WidenPixels widen, std::int16_t* band) const {
     const Conv2dShape& s = shape;
     const std::uint8_t* image = x + n * s.in_pixels() * s.in_channels;
     const std::int64_t row_elements = width * pitch;
-    const bool gather = s.taps() == 1;
-    if (s.is_pointwise() && pitch == s.in_channels) {
-      widen(image + first * pitch, rows * pitch, zero_point, band);
+    if (s.is_pointwise()) {
+      widen(image + first * s.in_channels, rows, channels, s.in_channels, zero_point, band, pitch);
       band += rows * pitch;
     } else {
+      const bool gather = s.taps() == 1;
       for (std::int64_t r = 0; r < in_rows(rows); ++r, band += row_elements) {
-        const std::int64_t iy = (gather ? (first + r) : first) * s.stride_height - s.pad_height + (gather ? 0 : r);
+        const std::int64_t iy = (gather ? first + r : first) * s.stride_height - s.pad_height + (gather ? 0 : r);
         if (iy < 0 || iy >= s.in_height)
-          std::memset(band, 0, static_cast<std::size_t>(row_elements) * 2);
+          std::memset(band, 0, static_cast<std::size_t>(row_elements) * sizeof(std::int16_t));
         else
-          fill_row(image + iy * s.in_width * s.in_channels, zero_point, widen, band);
+          fill_row(image + iy * s.in_width * s.in_channels, channels, zero_point, widen, band);
       }
     }
-    std::memset(band, 0, kBandSlack * 2);
+    std::memset(band, 0, kBandSlack * sizeof(std::int16_t));
   }
 
  private:
-  void fill_row(const std::uint8_t* row, std::int32_t zero_point, Widen widen, std::int16_t* out) const {
+  void fill_row(const std::uint8_t* row, std::int64_t channels, std::int32_t zero_point, WidenPixels widen,
+                std::int16_t* out) const {
     const Conv2dShape& s = shape;
-    if (s.taps() == 1 || pitch != s.in_channels) {
-      const std::int64_t step = s.taps() == 1 ? s.stride_width : 1;
-      for (std::int64_t p = 0; p < width; ++p, out += pitch) {
-        const std::int64_t ix = p * step - s.pad_width;
-        const std::int64_t valid = ix >= 0 && ix < s.in_width ? s.in_channels : 0;
-        if (valid > 0) widen(row + ix * s.in_channels, valid, zero_point, out);
-        std::memset(out + valid, 0, static_cast<std::size_t>(pitch - valid) * 2);
-      }
-      return;
-    }
-    const std::int64_t left = std::min(s.pad_width, width);
-    const std::int64_t inside = std::max(std::min(s.in_width, width - left), std::int64_t{0});
-    std::memset(out, 0, static_cast<std::size_t>(left * pitch) * 2);
-    widen(row, inside * pitch, zero_point, out + left * pitch);
-    std::memset(out + (left + inside) * pitch, 0, static_cast<std::size_t>((width - left - inside) * pitch) * 2);
+    const std::int64_t step = s.taps() == 1 ? s.stride_width : 1;
+    // Pixel p of the copy is input column p * step - pad.
+    const std::int64_t left = std::min((s.pad_width + step - 1) / step, width);
+    const std::int64_t end = std::max(std::min((s.in_width + s.pad_width + step - 1) / step, width), left);
+    std::memset(out, 0, static_cast<std::size_t>(left * pitch) * sizeof(std::int16_t));
+    if (end > left)
+      widen(row + (left * step - s.pad_width) * s.in_channels, end - left, channels, step * s.in_channels, zero_point,
+            out + left * pitch, pitch);
+    std::memset(out + end * pitch, 0, static_cast<std::size_t>((width - end) * pitch) * sizeof(std::int16_t));
   }
 };
 

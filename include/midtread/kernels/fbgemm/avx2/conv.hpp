@@ -47,7 +47,7 @@ inline Storage pack_conv(const Conv2dShape& s, const std::int8_t* weights) {
 inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call, Scratch& scratch) {
   constexpr std::int64_t kBandBytes = 192 * 1024, kMinPixels = 48, kPanelsPerPiece = 8, kPixelBlock = 48;
   const Segments segments(s);
-  const PaddedBand plan(s, 1, kBandBytes, kMinPixels);
+  const PaddedBand plan(s, s.in_channels, kBandBytes, kMinPixels);
   const std::int64_t bands = plan.shape.batch * plan.bands_per_image();
   const std::int64_t all_panels = s.groups * segments.panels;
 
@@ -80,7 +80,7 @@ inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const
     const std::int64_t index = piece / splits, n = index / plan.bands_per_image();
     const std::int64_t first = index % plan.bands_per_image() * plan.out_rows;
     const std::int64_t rows = std::min(plan.out_rows, plan.shape.out_height - first);
-    plan.fill(call.x, n, first, rows, call.x_zero_point, widen, band);
+    plan.fill(call.x, s.in_channels, n, first, rows, call.x_zero_point, widen_pixels, band);
     plan.list_pixels(rows, pixels);
     const std::int64_t origin = (n * plan.shape.out_height + first) * plan.shape.out_width * s.out_channels;
     const std::int64_t last_panel = std::min(all_panels, (piece % splits + 1) * panels_per_piece);

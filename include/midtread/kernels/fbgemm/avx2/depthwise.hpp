@@ -30,39 +30,69 @@ inline Storage pack_depthwise(const Conv2dShape& s, const std::int8_t* weights) 
   return storage;
 }
 
-/// 16 channels of a band; `bias` and `multiplier` in interleaved order.
+/// 16 channels of a band.
 struct DepthwiseBlock {
   const std::int16_t* weights;
   const std::int32_t* tap_offsets;  ///< an even number of them
   std::int64_t pairs;
-  const std::int32_t* bias;
-  const float* multiplier;
+  const std::int32_t* bias;  ///< in interleaved order
+  const float* multiplier;   ///< in interleaved order
   OutputCodes bounds;
+  const Epilogue* general;  ///< set for other roundings than half to even
   std::uint8_t* codes;
-  std::int32_t* acc;  ///< set: accumulators in natural order, no bias
+  std::int32_t* acc;        ///< set: accumulators
+  std::int64_t first;       ///< channel
   std::int64_t pitch;
   std::int64_t channels;  ///< at most 16
 };
 
+/// Accumulators and the rarer roundings, from a row of 16 sums in natural order.
+MIDTREAD_NOINLINE inline void finish_depthwise(const std::int32_t* row, std::int64_t at, const DepthwiseBlock& block) {
+  if (block.acc != nullptr) {
+    std::memcpy(block.acc + at, row, static_cast<std::size_t>(block.channels) * sizeof(std::int32_t));
+    return;
+  }
+  const Epilogue& e = *block.general;
+  for (std::int64_t c = 0; c < block.channels; ++c)
+    block.codes[at + c] = static_cast<std::uint8_t>(
+        requantize(row[c], e.multiplier[block.first + c], e.zero_point, e.lo, e.hi, e.rounding));
+}
+
 MIDTREAD_TARGET_AVX2_BEGIN
 
-template <int kPixels>
+/// 16 codes in natural order from sums in interleaved order.
+inline __m128i depthwise_codes(__m256i low, __m256i high, const DepthwiseBlock& block, __m256 lo, __m256 hi,
+                               __m256i zero_point) {
+  const __m256 real_low = _mm256_mul_ps(_mm256_cvtepi32_ps(low), _mm256_loadu_ps(block.multiplier));
+  const __m256 real_high = _mm256_mul_ps(_mm256_cvtepi32_ps(high), _mm256_loadu_ps(block.multiplier + 8));
+  const __m256i words =
+      _mm256_packs_epi32(to_codes(real_low, lo, hi, zero_point), to_codes(real_high, lo, hi, zero_point));
+  return _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+}
+
+/// kPlain: 16 codes, rounded half to even.
+template <int kPixels, bool kPlain>
 MIDTREAD_NOINLINE void depthwise_pixels(const std::int16_t* band, const BandPixel* pixels, std::int64_t count,
                                         const DepthwiseBlock& block) {
   const __m256 lo = _mm256_set1_ps(block.bounds.lo), hi = _mm256_set1_ps(block.bounds.hi);
   const __m256i z = _mm256_set1_epi32(block.bounds.zero_point);
   for (std::int64_t p = 0; p + kPixels <= count; p += kPixels, pixels += kPixels) {
+    const std::int16_t* inputs[kPixels];
     __m256i low[kPixels], high[kPixels];
     MIDTREAD_UNROLL(4)
-    for (int i = 0; i < kPixels; ++i) low[i] = high[i] = _mm256_setzero_si256();
+    for (int i = 0; i < kPixels; ++i) {
+      inputs[i] = band + pixels[i].input;
+      low[i] = load(block.bias);
+      high[i] = load(block.bias + 8);
+    }
     const std::int16_t* w = block.weights;
-    for (std::int64_t t = 0; t < block.pairs; ++t, w += 32) {
-      const std::int16_t* first = band + block.tap_offsets[2 * t];
-      const std::int16_t* second = band + block.tap_offsets[2 * t + 1];
+    const std::int32_t* offsets = block.tap_offsets;
+    for (std::int64_t t = block.pairs; t > 0; --t, w += 32, offsets += 2) {
+      const std::int64_t first = offsets[0], second = offsets[1];
       const __m256i w_low = load(w), w_high = load(w + 16);
       MIDTREAD_UNROLL(4)
       for (int i = 0; i < kPixels; ++i) {
-        const __m256i a = load(first + pixels[i].input), b = load(second + pixels[i].input);
+        const __m256i a = load(inputs[i] + first), b = load(inputs[i] + second);
         low[i] = _mm256_add_epi32(low[i], _mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), w_low));
         high[i] = _mm256_add_epi32(high[i], _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), w_high));
       }
@@ -70,39 +100,45 @@ MIDTREAD_NOINLINE void depthwise_pixels(const std::int16_t* band, const BandPixe
     MIDTREAD_UNROLL(4)
     for (int i = 0; i < kPixels; ++i) {
       const std::int64_t at = pixels[i].output * block.pitch;
-      if (block.acc != nullptr) {
+      if (kPlain) {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(block.codes + at),
+                         depthwise_codes(low[i], high[i], block, lo, hi, z));
+      } else if (block.acc == nullptr && block.general == nullptr) {
+        store_codes(depthwise_codes(low[i], high[i], block, lo, hi, z), block.codes + at, block.channels);
+      } else {
         alignas(32) std::int32_t row[16];
         store(row, _mm256_permute2x128_si256(low[i], high[i], 0x20));
         store(row + 8, _mm256_permute2x128_si256(low[i], high[i], 0x31));
-        std::memcpy(block.acc + at, row, static_cast<std::size_t>(block.channels) * sizeof(std::int32_t));
-        continue;
+        finish_depthwise(row, at, block);
       }
-      const __m256i a = _mm256_add_epi32(low[i], load(block.bias));
-      const __m256i b = _mm256_add_epi32(high[i], load(block.bias + 8));
-      const __m256 real_a = _mm256_mul_ps(_mm256_cvtepi32_ps(a), _mm256_loadu_ps(block.multiplier));
-      const __m256 real_b = _mm256_mul_ps(_mm256_cvtepi32_ps(b), _mm256_loadu_ps(block.multiplier + 8));
-      const __m256i words = _mm256_packs_epi32(to_codes(real_a, lo, hi, z), to_codes(real_b, lo, hi, z));
-      store_codes(_mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)),
-                  block.codes + at, block.channels);
     }
   }
 }
 
 MIDTREAD_TARGET_END
 
+inline void run_depthwise_block(const std::int16_t* band, const BandPixel* pixels, std::int64_t count,
+                                const DepthwiseBlock& block) {
+  const std::int64_t wide = count / 4 * 4;
+  const bool plain = block.acc == nullptr && block.general == nullptr && block.channels == kDepthwiseChannels;
+  (plain ? depthwise_pixels<4, true> : depthwise_pixels<4, false>)(band, pixels, wide, block);
+  (plain ? depthwise_pixels<1, true> : depthwise_pixels<1, false>)(band, pixels + wide, count - wide, block);
+}
+
 inline void depthwise_bands(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call,
                             Scratch& scratch) {
-  constexpr std::int64_t kBandBytes = 64 * 1024, kMinPixels = 1;
-  const PaddedBand plan(s, kDepthwiseChannels, kBandBytes, kMinPixels);
-  const std::int64_t blocks = plan.pitch / kDepthwiseChannels, pairs = (s.taps() + 1) / 2;
+  constexpr std::int64_t kBandBytes = 24 * 1024, kMinPixels = 1, kSliceChannels = 32;
+  const std::int64_t padded = (s.out_channels + kDepthwiseChannels - 1) / kDepthwiseChannels * kDepthwiseChannels;
+  const std::int64_t slice = std::min(padded, kSliceChannels), pairs = (s.taps() + 1) / 2;
+  const PaddedBand plan(s, slice, kBandBytes, kMinPixels);
 
-  auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>(4 * plan.pitch + 2 * pairs));
-  auto* multiplier = reinterpret_cast<float*>(bias + plan.pitch);
-  std::int32_t* natural_bias = bias + 2 * plan.pitch;
-  auto* natural_multiplier = reinterpret_cast<float*>(bias + 3 * plan.pitch);
-  std::int32_t* offsets = bias + 4 * plan.pitch;
-  pad_channels(call.epilogue, 1, s.out_channels, plan.pitch, natural_bias, natural_multiplier);
-  for (std::int64_t i = 0; i < plan.pitch; ++i) {
+  auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>(4 * padded + 2 * pairs));
+  auto* multiplier = reinterpret_cast<float*>(bias + padded);
+  std::int32_t* natural_bias = bias + 2 * padded;
+  auto* natural_multiplier = reinterpret_cast<float*>(bias + 3 * padded);
+  std::int32_t* offsets = bias + 4 * padded;
+  pad_channels(call.epilogue, 1, s.out_channels, padded, natural_bias, natural_multiplier);
+  for (std::int64_t i = 0; i < padded; ++i) {
     const std::int64_t lane = i % 8, half = i % 16 / 8;
     const std::int64_t c = i / 16 * 16 + interleaved_channel(lane) + 4 * half;
     bias[i] = natural_bias[c];
@@ -124,42 +160,33 @@ inline void depthwise_bands(const PackedWeights& weights, const Conv2dShape& s, 
     const std::int64_t n = piece / plan.bands_per_image();
     const std::int64_t first = piece % plan.bands_per_image() * plan.out_rows;
     const std::int64_t rows = std::min(plan.out_rows, plan.shape.out_height - first);
-    const std::int64_t count = rows * plan.shape.out_width, wide = count / 4 * 4;
-    plan.fill(call.x, n, first, rows, call.x_zero_point, widen, band);
+    const std::int64_t count = rows * plan.shape.out_width;
     plan.list_pixels(rows, pixels);
     const std::int64_t origin = (n * plan.shape.out_height + first) * plan.shape.out_width * s.out_channels;
-    for (std::int64_t b = 0; b < blocks; ++b) {
-      const std::int64_t c = b * kDepthwiseChannels;
+    for (std::int64_t c = 0; c < s.out_channels; c += kDepthwiseChannels) {
+      if (c % slice == 0)
+        plan.fill(call.x + c, std::min(slice, s.out_channels - c), n, first, rows, call.x_zero_point, widen_pixels,
+                  band);
       const DepthwiseBlock block{packed + c * 2 * pairs,
                                  offsets,
                                  pairs,
                                  bias + c,
                                  multiplier + c,
                                  call.bounds(),
+                                 call.general(),
                                  call.codes ? call.codes + origin + c : nullptr,
                                  call.acc ? call.acc + origin + c : nullptr,
+                                 c,
                                  s.out_channels,
                                  std::min(kDepthwiseChannels, s.out_channels - c)};
-      depthwise_pixels<4>(band + c, pixels, wide, block);
-      depthwise_pixels<1>(band + c, pixels + wide, count - wide, block);
+      run_depthwise_block(band + c % slice, pixels, count, block);
     }
   });
 }
 
 inline void run_depthwise(const PackedWeights& weights, const Conv2dShape& s, const std::uint8_t* x,
                           std::int32_t x_zero_point, const Epilogue& e, std::uint8_t* y, Scratch& scratch) {
-  if (e.rounding == Rounding::kHalfEven) {
-    depthwise_bands(weights, s, {x, x_zero_point, &e, y, nullptr}, scratch);
-    return;
-  }
-  const std::int64_t outputs = s.batch * s.out_pixels() * s.out_channels;
-  Buffer<std::int32_t> acc(static_cast<std::size_t>(outputs));
-  depthwise_bands(weights, s, {x, x_zero_point, nullptr, nullptr, acc.data()}, scratch);
-  for (std::int64_t i = 0; i < outputs; ++i) {
-    const std::int64_t c = i % s.out_channels;
-    y[i] = static_cast<std::uint8_t>(requantize(acc.data()[i] + (e.bias ? e.bias[c] : 0), e.multiplier[c],
-                                                e.zero_point, e.lo, e.hi, e.rounding));
-  }
+  depthwise_bands(weights, s, {x, x_zero_point, &e, y, nullptr}, scratch);
 }
 
 inline void accumulate_depthwise(const PackedWeights& weights, const Conv2dShape& s, const std::uint8_t* x,

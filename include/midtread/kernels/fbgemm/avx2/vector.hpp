@@ -60,12 +60,25 @@ inline void store_codes(__m128i codes, std::uint8_t* out, std::int64_t n) {
   std::memcpy(out, bytes, static_cast<std::size_t>(n));
 }
 
-/// q - z as int16. PaddedBand::Widen.
+/// q - z as int16.
 inline void widen(const std::uint8_t* q, std::int64_t n, std::int32_t zero_point, std::int16_t* out) {
   const __m256i z = _mm256_set1_epi16(static_cast<short>(zero_point));
   std::int64_t i = 0;
   for (; i + 16 <= n; i += 16) store(out + i, _mm256_sub_epi16(load_codes_16(q + i), z));
   for (; i < n; ++i) out[i] = static_cast<std::int16_t>(q[i] - zero_point);
+}
+
+/// A WidenPixels.
+inline void widen_pixels(const std::uint8_t* q, std::int64_t pixels, std::int64_t channels, std::int64_t q_pitch,
+                         std::int32_t zero_point, std::int16_t* out, std::int64_t out_pitch) {
+  if (channels == q_pitch && channels == out_pitch) {
+    widen(q, pixels * channels, zero_point, out);
+    return;
+  }
+  for (std::int64_t p = 0; p < pixels; ++p, q += q_pitch, out += out_pitch) {
+    widen(q, channels, zero_point, out);
+    for (std::int64_t c = channels; c < out_pitch; ++c) out[c] = 0;
+  }
 }
 
 MIDTREAD_TARGET_END

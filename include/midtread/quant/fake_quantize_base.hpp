@@ -82,8 +82,8 @@ class FakeQuantizeBase : public nn::Module {
   /// disabled. Any other observes only in train mode or while calibrating.
   virtual bool is_memoryless() const { return observer_->is_memoryless(); }
   /// Whether forward rounds.
-  bool is_enabled() const { return fake_quant_enabled_.data()[0] != 0; }
-  bool is_observer_enabled() const { return observer_enabled_.data()[0] != 0; }
+  bool is_enabled() const { return flag(fake_quant_enabled_, "fake_quant_enabled"); }
+  bool is_observer_enabled() const { return flag(observer_enabled_, "observer_enabled"); }
   /// Whether observe() would look at its tensor now.
   virtual bool is_observing() const { return is_observer_enabled() && (is_memoryless() || training() || calibrating_); }
   virtual void set_fake_quant_enabled(bool on) { fake_quant_enabled_.fill_(on ? 1 : 0); }
@@ -145,8 +145,9 @@ class FakeQuantizeBase : public nn::Module {
                                 "first, with its observer enabled");
     if (state == ObserverState::kPoisoned)
       throw StateError(where(), "this fake quantizer's observer has seen NaN or infinity; reset it and give it finite data");
-    if (scale_.shape() != zero_point_.shape())
-      throw ShapeError(where(), concat("scale has shape ", scale_.shape(), ", zero_point ", zero_point_.shape()));
+    if (scale_.shape() != zero_point_.shape() || (!is_per_channel() && scale_.numel() != 1))
+      throw ShapeError(where(), concat("scale has shape ", scale_.shape(), ", zero_point ", zero_point_.shape(),
+                                       is_per_channel() ? ", needs one of each per channel" : ", needs one of each"));
   }
   /// Copies the observer's scales into the buffers, if it has any.
   void take_over_qparams() {
@@ -161,6 +162,11 @@ class FakeQuantizeBase : public nn::Module {
   }
 
  private:
+  bool flag(const BasicTensor<std::uint8_t>& buffer, const char* name) const {
+    if (buffer.numel() != 1) throw ShapeError(where(), concat(name, " has shape ", buffer.shape(), ", needs one element"));
+    return buffer.data()[0] != 0;
+  }
+
   std::shared_ptr<ObserverBase> observer_;
   BasicTensor<std::uint8_t> fake_quant_enabled_, observer_enabled_;
   Tensor scale_;

@@ -19,6 +19,7 @@ class RangeObserver : public ObserverBase {
   void observe(const Tensor& input) override {
     if (input.numel() == 0) return;
     const FpEnvGuard fp_env;
+    check_statistics();
     if (!is_memoryless() && state() == ObserverState::kPoisoned) require_ready();
     const bool whole = !spec().per_channel && input.is_dense();
     const Tensor x = whole ? input : input.contiguous();
@@ -40,6 +41,7 @@ class RangeObserver : public ObserverBase {
   bool observe_range(float min, float max) override {
     if (spec().per_channel) return false;
     const FpEnvGuard fp_env;
+    check_statistics();
     if (!is_memoryless() && state() == ObserverState::kPoisoned) require_ready();
     if (!std::isfinite(min) || !std::isfinite(max)) {
       poison(1);
@@ -51,9 +53,9 @@ class RangeObserver : public ObserverBase {
 
   ChannelQParams qparams() const override {
     require_ready();
-    if (min_val_.numel() != max_val_.numel() || (!spec().per_channel && min_val_.numel() != 1))
-      throw ShapeError(where(), concat("min_val has shape ", min_val_.shape(), " and max_val ", max_val_.shape(),
-                                       spec().per_channel ? ", needs one value per channel" : ", needs one value"));
+    check_statistics();
+    if (eps_.numel() != 1 || !(eps_.data()[0] > 0))
+      throw QuantizationError(where(), concat("eps of shape ", eps_.shape(), " must be one positive number"));
     const FpEnvGuard fp_env;
     ChannelQParams out;
     out.axis = axis();
@@ -138,6 +140,13 @@ class RangeObserver : public ObserverBase {
   }
 
  private:
+  /// A checkpoint may have brought anything.
+  void check_statistics() const {
+    if (min_val_.numel() != max_val_.numel() || (!spec().per_channel && min_val_.numel() != 1))
+      throw ShapeError(where(), concat("min_val has shape ", min_val_.shape(), " and max_val ", max_val_.shape(),
+                                       spec().per_channel ? ", needs one value per channel" : ", needs one value"));
+  }
+
   Tensor empty_statistic(float value) const { return spec().per_channel ? Tensor(Shape{0}) : scalar<float>(value); }
 
   void store(const std::vector<MinMax>& ranges) {

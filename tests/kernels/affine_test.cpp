@@ -15,7 +15,8 @@ using namespace midtread;
 using namespace midtread::kernels;
 
 TEST(Affine, RoundHalfEvenOnTies) {
-  const float x[] = {-3.5f, -2.5f, -1.5f, -0.5f, 0.0f, 0.5f, 1.5f, 2.5f, 3.5f, 0.49999997f, -0.50000006f, 8388609.0f};
+  const float x[] = {-3.5f, -2.5f, -1.5f, -0.5f,       0.0f,         0.5f,
+                     1.5f,  2.5f,  3.5f,  0.49999997f, -0.50000006f, 8388609.0f};
   const int expected[] = {-4, -2, -2, 0, 0, 0, 2, 2, 4, 0, -1, 8388609};
   for (std::size_t i = 0; i < std::size(x); ++i) EXPECT_EQ(round_half_even(x[i]), expected[i]) << x[i];
 }
@@ -46,8 +47,10 @@ TEST(Affine, QuantizeRoundsBeforeTheZeroPoint) {
 
 TEST(Affine, QuantizeClampsEverythingAbroad) {
   const float inf = std::numeric_limits<float>::infinity();
-  for (float x : {1e30f, inf, 3e38f, 256.0f, 1e10f}) EXPECT_EQ(quantize_code(x, 1.0f, 10, {2, 250}), 250) << x;
-  for (float x : {-1e30f, -inf, -3e38f, -256.0f, -1e10f}) EXPECT_EQ(quantize_code(x, 1.0f, 10, {2, 250}), 2) << x;
+  for (float x : {1e30f, inf, 3e38f, 256.0f, 1e10f})
+    EXPECT_EQ(quantize_code(x, 1.0f, 10, {2, 250}), 250) << x;
+  for (float x : {-1e30f, -inf, -3e38f, -256.0f, -1e10f})
+    EXPECT_EQ(quantize_code(x, 1.0f, 10, {2, 250}), 2) << x;
   EXPECT_EQ(quantize_code(3e38f, 3e38f, 0, {-128, 127}), 127);  // the product overflows
   EXPECT_EQ(quantize_code(std::nanf(""), 1.0f, 10, {2, 250}), 2);
 }
@@ -57,7 +60,8 @@ TEST(Affine, EveryCodeComesBack) {
   for (float scale : {1.1754944e-38f, 1e-6f, 0.1f, 1.0f, 0.3333333f, 1e30f})
     for (int z : {0, 3, 128, 255})
       for (int q = 0; q <= 255; ++q, ++cases)
-        ASSERT_EQ(quantize_code(dequantize(q, z, scale), reciprocal(scale), z, {0, 255}), q) << scale << " " << z;
+        ASSERT_EQ(quantize_code(dequantize(q, z, scale), reciprocal(scale), z, {0, 255}), q)
+            << scale << " " << z;
   std::printf("cases=%d\n", cases);
 }
 

@@ -12,7 +12,8 @@ namespace {
 using namespace midtread::kernels;
 
 TEST(FoldBatchNorm, FactorAndBiasByHand) {
-  const float gamma[] = {2.0f, -1.0f}, beta[] = {0.5f, 3.0f}, mean[] = {1.0f, -2.0f}, variance[] = {3.0f, 0.0f};
+  const float gamma[] = {2.0f, -1.0f}, beta[] = {0.5f, 3.0f}, mean[] = {1.0f, -2.0f},
+              variance[] = {3.0f, 0.0f};
   const float bias[] = {5.0f, 1.0f};
   BatchNormParams p{2, gamma, beta, mean, variance, 1.0f};
   float factor[2], folded[2];
@@ -30,7 +31,8 @@ TEST(FoldBatchNorm, FactorAndBiasByHand) {
 TEST(FoldBatchNorm, EachStepIsRoundedByItself) {
   int different = 0;
   for (int i = 1; i <= 200; ++i) {
-    const float gamma = 1.0f + 0.001f * static_cast<float>(i), beta = 0.1f * static_cast<float>(i), mean = 0.37f;
+    const float gamma = 1.0f + 0.001f * static_cast<float>(i), beta = 0.1f * static_cast<float>(i),
+                mean = 0.37f;
     const float variance = 0.9f + 0.01f * static_cast<float>(i);
     float factor, folded;
     fold_batch_norm({1, &gamma, &beta, &mean, &variance, 1e-5f}, nullptr, &factor, &folded);

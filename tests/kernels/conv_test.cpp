@@ -12,8 +12,9 @@ using midtread::kernels::Epilogue;
 using midtread::kernels::Scratch;
 
 /// acc[n, oy, ox, o]: a convolution gathers, a transposed one scatters.
-std::vector<std::int64_t> oracle_accumulators(const Conv2dShape& s, bool transposed, const std::vector<std::uint8_t>& x,
-                                              int zero_point, const std::vector<std::int8_t>& w) {
+std::vector<std::int64_t> oracle_accumulators(const Conv2dShape& s, bool transposed,
+                                              const std::vector<std::uint8_t>& x, int zero_point,
+                                              const std::vector<std::int8_t>& w) {
   std::vector<std::int64_t> acc(static_cast<std::size_t>(s.batch * s.out_pixels() * s.out_channels));
   const std::int64_t ig = s.in_channels / s.groups, og = s.out_channels / s.groups;
   for (std::int64_t n = 0; n < s.batch; ++n)
@@ -32,12 +33,13 @@ std::vector<std::int64_t> oracle_accumulators(const Conv2dShape& s, bool transpo
               for (std::int64_t o = 0; o < og; ++o)
                 for (std::int64_t i = 0; i < ig; ++i) {
                   const std::int64_t at = transposed ? (g * ig + i) * og + o : (g * og + o) * ig + i;
-                  const std::int64_t code =
-                      x[static_cast<std::size_t>(((n * s.in_height + iy) * s.in_width + ix) * s.in_channels + g * ig + i)];
-                  acc[static_cast<std::size_t>(((n * s.out_height + oy) * s.out_width + ox) * s.out_channels + g * og +
-                                               o)] +=
+                  const std::int64_t code = x[static_cast<std::size_t>(
+                      ((n * s.in_height + iy) * s.in_width + ix) * s.in_channels + g * ig + i)];
+                  acc[static_cast<std::size_t>(((n * s.out_height + oy) * s.out_width + ox) * s.out_channels +
+                                               g * og + o)] +=
                       (code - zero_point) *
-                      std::int64_t{w[static_cast<std::size_t>((at * s.kernel_height + ky) * s.kernel_width + kx)]};
+                      std::int64_t{
+                          w[static_cast<std::size_t>((at * s.kernel_height + ky) * s.kernel_width + kx)]};
                 }
           }
   return acc;
@@ -45,7 +47,8 @@ std::vector<std::int64_t> oracle_accumulators(const Conv2dShape& s, bool transpo
 
 class ConvTester {
  public:
-  ConvTester() : x_(4 << 20), w_(1 << 20), bias_(1 << 14), scale_(1 << 14), y_(8 << 20), sets_(sets_under_test()) {}
+  ConvTester()
+      : x_(4 << 20), w_(1 << 20), bias_(1 << 14), scale_(1 << 14), y_(8 << 20), sets_(sets_under_test()) {}
 
   std::int64_t cases = 0;
 
@@ -54,10 +57,12 @@ class ConvTester {
     const bool extreme = make.below(3) == 0, at_start = make.below(2) == 0;
     const auto x = make.activations(static_cast<std::size_t>(s.batch * s.in_pixels() * s.in_channels),
                                     extreme ? static_cast<int>(make.below(5)) : 0);
-    const auto w = make.weights(static_cast<std::size_t>(s.weight_count()), extreme ? static_cast<int>(make.below(5)) : 0);
+    const auto w = make.weights(static_cast<std::size_t>(s.weight_count()),
+                                extreme ? static_cast<int>(make.below(5)) : 0);
     const int zero_points[3] = {0, 255, static_cast<int>(make.below(256))};
     const int x_zero_point = zero_points[make.below(3)], zero_point = static_cast<int>(make.below(256));
-    const int lo = make.below(2) ? 0 : zero_point, policy = make.below(3) ? 0 : static_cast<int>(make.below(4));
+    const int lo = make.below(2) ? 0 : zero_point,
+              policy = make.below(3) ? 0 : static_cast<int>(make.below(4));
     const bool has_bias = make.below(4) != 0;
     const auto bias = make.biases(static_cast<std::size_t>(s.out_channels));
     const auto scale = make.multipliers(static_cast<std::size_t>(s.out_channels), s.depth());
@@ -71,8 +76,12 @@ class ConvTester {
     for (const KernelSet* set : sets_) {
       const auto& kernel = transposed ? *(*set)->conv_transpose : set->conv(s);
       const auto packed = midtread::kernels::pack_weights(kernel, s, w_.place(w, at_start));
-      const Epilogue epilogue{has_bias ? bias_.place(bias, at_start) : nullptr, scale_.place(scale, at_start),
-                              zero_point, lo, 255, static_cast<Rounding>(policy)};
+      const Epilogue epilogue{has_bias ? bias_.place(bias, at_start) : nullptr,
+                              scale_.place(scale, at_start),
+                              zero_point,
+                              lo,
+                              255,
+                              static_cast<Rounding>(policy)};
       const std::uint8_t* px = x_.place(x, at_start);
       auto* py = y_.place<std::uint8_t>(y.size(), at_start, 0xEE);
       midtread::kernels::run_conv(packed, s, px, x_zero_point, epilogue, py, scratch_);
@@ -88,10 +97,11 @@ class ConvTester {
 
  private:
   static std::string describe(const char* label, const Conv2dShape& s) {
-    return midtread::concat(label, ": [", s.batch, ", ", s.in_channels, ", ", s.in_height, ", ", s.in_width, "] -> ",
-                            s.out_channels, " groups ", s.groups, " kernel ", s.kernel_height, "x", s.kernel_width,
-                            " stride ", s.stride_height, "x", s.stride_width, " pad ", s.pad_height, "x", s.pad_width,
-                            " dilation ", s.dilation_height, "x", s.dilation_width);
+    return midtread::concat(label, ": [", s.batch, ", ", s.in_channels, ", ", s.in_height, ", ", s.in_width,
+                            "] -> ", s.out_channels, " groups ", s.groups, " kernel ", s.kernel_height, "x",
+                            s.kernel_width, " stride ", s.stride_height, "x", s.stride_width, " pad ",
+                            s.pad_height, "x", s.pad_width, " dilation ", s.dilation_height, "x",
+                            s.dilation_width);
   }
 
   GuardedArena x_, w_, bias_, scale_, y_;
@@ -100,9 +110,9 @@ class ConvTester {
 };
 
 /// A square window with the output it gives. `extra`: output padding of a transposed convolution.
-Conv2dShape square(std::int64_t batch, std::int64_t in, std::int64_t size, std::int64_t out, std::int64_t kernel,
-                   std::int64_t stride, std::int64_t pad, std::int64_t groups = 1, std::int64_t dilation = 1,
-                   bool transposed = false, std::int64_t extra = 0) {
+Conv2dShape square(std::int64_t batch, std::int64_t in, std::int64_t size, std::int64_t out,
+                   std::int64_t kernel, std::int64_t stride, std::int64_t pad, std::int64_t groups = 1,
+                   std::int64_t dilation = 1, bool transposed = false, std::int64_t extra = 0) {
   Conv2dShape s;
   s.batch = batch;
   s.in_channels = in;
@@ -113,8 +123,9 @@ Conv2dShape square(std::int64_t batch, std::int64_t in, std::int64_t size, std::
   s.pad_height = s.pad_width = pad;
   s.dilation_height = s.dilation_width = dilation;
   s.groups = groups;
-  s.out_height = s.out_width = transposed ? conv_transpose_output_size(size, kernel, stride, pad, dilation, extra)
-                                          : conv_output_size(size, kernel, stride, pad, dilation);
+  s.out_height = s.out_width = transposed
+                                   ? conv_transpose_output_size(size, kernel, stride, pad, dilation, extra)
+                                   : conv_output_size(size, kernel, stride, pad, dilation);
   return s;
 }
 
@@ -125,8 +136,9 @@ TEST(Conv, ShapesOfUsualNetworksEqualTheOracle) {
        {square(2, 3, 32, 16, 3, 1, 1), square(1, 16, 32, 16, 3, 1, 1), square(1, 16, 32, 32, 3, 2, 1),
         square(2, 16, 17, 32, 1, 2, 0), square(1, 64, 8, 64, 3, 1, 1), square(1, 3, 57, 24, 7, 2, 3),
         square(1, 32, 14, 33, 1, 1, 0), square(1, 24, 9, 40, 1, 1, 1), square(1, 40, 67, 20, 3, 1, 1),
-        square(1, 48, 80, 16, 3, 1, 1), square(1, 64, 7, 128, 3, 1, 1, 32), square(1, 24, 12, 36, 3, 1, 2, 4, 2),
-        square(1, 5, 9, 7, 5, 3, 4), square(3, 1, 28, 6, 5, 1, 2), square(1, 130, 5, 100, 3, 1, 1)})
+        square(1, 48, 80, 16, 3, 1, 1), square(1, 64, 7, 128, 3, 1, 1, 32),
+        square(1, 24, 12, 36, 3, 1, 2, 4, 2), square(1, 5, 9, 7, 5, 3, 4), square(3, 1, 28, 6, 5, 1, 2),
+        square(1, 130, 5, 100, 3, 1, 1)})
     tester.check(s, false, ++seed);
   std::printf("cases=%lld\n", static_cast<long long>(tester.cases));
 }
@@ -182,7 +194,8 @@ TEST(Conv, RandomShapesEqualTheOracle) {
     s.pad_width = pick.below(4);
     s.dilation_height = 1 + pick.below(2);
     s.dilation_width = 1 + pick.below(3);
-    const auto output = [&](std::int64_t in, std::int64_t k, std::int64_t stride, std::int64_t pad, std::int64_t d) {
+    const auto output = [&](std::int64_t in, std::int64_t k, std::int64_t stride, std::int64_t pad,
+                            std::int64_t d) {
       return transposed ? conv_transpose_output_size(in, k, stride, pad, d, pick.below(stride))
                         : conv_output_size(in, k, stride, pad, d);
     };
@@ -210,7 +223,8 @@ TEST(Conv, RefusesWhatDoesNotFit) {
   odd = s;
   odd.stride_width = 0;
   EXPECT_THROW(k::pack_weights(*set->conv, odd, w.data()), midtread::ShapeError);
-  EXPECT_THROW(k::pack_weights(*set->conv_transpose, s = square(1, 4, 8, 8, 3, 2, 1), w.data()), midtread::ShapeError);
+  EXPECT_THROW(k::pack_weights(*set->conv_transpose, s = square(1, 4, 8, 8, 3, 2, 1), w.data()),
+               midtread::ShapeError);
 
   s = square(1, 4, 8, 8, 3, 1, 1);
   const auto packed = k::pack_weights(*set->conv, s, w.data());

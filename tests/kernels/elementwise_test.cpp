@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// add, mul, cat's copy, table lookup, quantize and dequantize against an oracle in double that rounds where the contract
-// rounds; every instruction set, every short length, operands against guard pages.
+// add, mul, cat's copy, table lookup, quantize and dequantize against an oracle in double that rounds where
+// the contract rounds; every instruction set, every short length, operands against guard pages.
 #include "kernel_tester.hpp"
 
 #include <limits>
@@ -48,7 +48,8 @@ AffineParams random_input(Operands& make) {
   return {make.real(0.001f, 0.1f), static_cast<std::int32_t>(make.below(256))};
 }
 
-std::int64_t index(const std::int64_t (&strides)[4], std::int64_t i, std::int64_t j, std::int64_t k, std::int64_t l) {
+std::int64_t index(const std::int64_t (&strides)[4], std::int64_t i, std::int64_t j, std::int64_t k,
+                   std::int64_t l) {
   return i * strides[0] + j * strides[1] + k * strides[2] + l * strides[3];
 }
 
@@ -68,14 +69,16 @@ class BinaryTester {
       for (std::int64_t j = 0; j < s.dims[1]; ++j)
         for (std::int64_t k = 0; k < s.dims[2]; ++k)
           for (std::int64_t l = 0; l < s.dims[3]; ++l)
-            expected.push_back(oracle_binary(mul, a[static_cast<std::size_t>(index(s.a_strides, i, j, k, l))], qa,
-                                             b[static_cast<std::size_t>(index(s.b_strides, i, j, k, l))], qb, out));
+            expected.push_back(oracle_binary(mul, a[static_cast<std::size_t>(index(s.a_strides, i, j, k, l))],
+                                             qa, b[static_cast<std::size_t>(index(s.b_strides, i, j, k, l))],
+                                             qb, out));
     for (const KernelSet* set : sets_) {
       auto* y = y_.place<std::uint8_t>(expected.size(), at_start, 0xEE);
       const auto* kernel = mul ? (*set)->mul : (*set)->add;
       kernel->run(s, a_.place(a, at_start), qa, b_.place(b, at_start), qb, out, y);
       ASSERT_EQ(std::memcmp(y, expected.data(), expected.size()), 0)
-          << kernel->label << " [" << s.dims[0] << ", " << s.dims[1] << ", " << s.dims[2] << ", " << s.dims[3] << "]";
+          << kernel->label << " [" << s.dims[0] << ", " << s.dims[1] << ", " << s.dims[2] << ", " << s.dims[3]
+          << "]";
       ASSERT_TRUE(y_.canary_intact()) << kernel->label;
       ++cases;
     }
@@ -143,7 +146,8 @@ TEST(RequantizeCopy, RowsAndStrides) {
   std::int64_t cases = 0;
   for (std::int64_t length = 1; length <= 70; ++length)
     for (const KernelSet* set : sets_under_test()) {
-      const std::int64_t rows = 1 + make.below(6), x_stride = length + make.below(5), y_stride = length + make.below(9);
+      const std::int64_t rows = 1 + make.below(6), x_stride = length + make.below(5),
+                         y_stride = length + make.below(9);
       const auto x = make.activations(static_cast<std::size_t>((rows - 1) * x_stride + length), 0);
       const AffineParams in = random_input(make);
       const QuantizeParams out = random_output(make, in.scale * make.real(0.5f, 2.0f));
@@ -174,7 +178,8 @@ TEST(Lookup, EveryLengthAndEveryCode) {
       for (std::size_t i = 0; i < x.size() && n >= 256; ++i) x[i] = static_cast<std::uint8_t>(i);
       auto* y = y_arena.place<std::uint8_t>(x.size(), n % 2 == 0, 0xEE);
       (*set)->lookup->run(table_arena.place(table), x_arena.place(x, n % 2 == 0), y, n);
-      for (std::size_t i = 0; i < x.size(); ++i) ASSERT_EQ(y[i], table[x[i]]) << (*set)->lookup->label << " " << n;
+      for (std::size_t i = 0; i < x.size(); ++i)
+        ASSERT_EQ(y[i], table[x[i]]) << (*set)->lookup->label << " " << n;
       ASSERT_TRUE(y_arena.canary_intact());
       ++cases;
     }

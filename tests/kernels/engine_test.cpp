@@ -31,7 +31,9 @@ class EngineFlags : public ::testing::Test {
     }
     return "no error";
   }
-  static bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+  static bool has(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+  }
   static bool machine_has(Isa isa) { return has_isa(cpu_features(), isa); }
 };
 
@@ -55,8 +57,8 @@ TEST_F(EngineFlags, EveryEngineRunsHere) {
     const KernelSet& set = select_kernels(engine, "");
     EXPECT_EQ(set.engine(), engine);
     const KernelTable& t = set.table();
-    EXPECT_TRUE(t.conv && t.depthwise && t.conv_transpose && t.add && t.mul && t.requantize_copy && t.average_pool &&
-                t.max_pool && t.lookup && t.quantize && t.dequantize);
+    EXPECT_TRUE(t.conv && t.depthwise && t.conv_transpose && t.add && t.mul && t.requantize_copy &&
+                t.average_pool && t.max_pool && t.lookup && t.quantize && t.dequantize);
     EXPECT_EQ(available_isas(engine).back(), "portable");
     EXPECT_EQ(&select_kernels(engine, "portable").table(), &kernel_sets(engine).back().table());
   }
@@ -66,7 +68,8 @@ TEST_F(EngineFlags, EveryEngineRunsHere) {
 TEST_F(EngineFlags, UnknownNamesListTheKnownOnes) {
   EXPECT_EQ(message([] { set_engine("gpu"); }),
             "EngineError: set_engine: unknown engine 'gpu', allowed auto, reference, fbgemm, qnnpack");
-  EXPECT_TRUE(has(message([] { set_isa("sse9"); }), "unknown instruction set 'sse9', this architecture knows portable"));
+  EXPECT_TRUE(has(message([] { set_isa("sse9"); }),
+                  "unknown instruction set 'sse9', this architecture knows portable"));
   setenv("MIDTREAD_ENGINE", "FBGEMM\n", 1);
   EXPECT_TRUE(has(message([] { select_kernels(); }), "MIDTREAD_ENGINE: unknown engine 'FBGEMM?'"));
   unsetenv("MIDTREAD_ENGINE");

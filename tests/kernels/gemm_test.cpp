@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Linear layers against an int64 oracle: every shape of a cube, then large random ones; every instruction set.
+// Linear layers against an int64 oracle: every shape of a cube, then large random ones; every instruction
+// set.
 #include "kernel_tester.hpp"
 
 namespace {
@@ -28,7 +29,8 @@ struct Problem {
     lo = make.below(3) ? 0 : zero_point;
     hi = make.below(3) ? 255 : std::max(lo, 200);
     policy = make.below(4) ? 0 : static_cast<int>(make.below(4));
-    x = make.activations(static_cast<std::size_t>(m * k), make.below(2) ? 0 : static_cast<int>(make.below(5)));
+    x = make.activations(static_cast<std::size_t>(m * k),
+                         make.below(2) ? 0 : static_cast<int>(make.below(5)));
     w = make.weights(static_cast<std::size_t>(n * k), make.below(2) ? 0 : static_cast<int>(make.below(5)));
     bias = make.biases(static_cast<std::size_t>(n));
     multiplier = make.multipliers(static_cast<std::size_t>(n), k);
@@ -50,10 +52,12 @@ struct Problem {
 
 class Runner {
  public:
-  explicit Runner(std::size_t capacity) : x_(capacity), w_(capacity), bias_(1 << 16), scale_(1 << 16), y_(capacity) {}
+  explicit Runner(std::size_t capacity)
+      : x_(capacity), w_(capacity), bias_(1 << 16), scale_(1 << 16), y_(capacity) {}
 
   /// Empty, or what differs.
-  std::string run(const KernelSet& set, const Problem& p, const std::vector<std::int64_t>& row_counts, bool at_start) {
+  std::string run(const KernelSet& set, const Problem& p, const std::vector<std::int64_t>& row_counts,
+                  bool at_start) {
     Conv2dShape shape = midtread::kernels::linear_shape(p.rows, p.depth, p.columns);
     const auto packed = midtread::kernels::pack_weights(set.conv(shape), shape, w_.place(p.w, at_start));
     Epilogue epilogue = p.epilogue();
@@ -79,7 +83,8 @@ class Runner {
  private:
   static std::string describe(const KernelSet& set, const Problem& p, std::int64_t rows, const char* what) {
     return std::string(set->conv->label) + ": " + what + " differ at " + std::to_string(rows) + "x" +
-           std::to_string(p.columns) + "x" + std::to_string(p.depth) + " zero point " + std::to_string(p.x_zero_point);
+           std::to_string(p.columns) + "x" + std::to_string(p.depth) + " zero point " +
+           std::to_string(p.x_zero_point);
   }
 
   GuardedArena x_, w_, bias_, scale_, y_;
@@ -87,8 +92,8 @@ class Runner {
 };
 
 TEST(Gemm, TheOracleAgreesWithHandComputedCases) {
-  EXPECT_EQ(oracle_requantize(5, 0.5f, 0, 0, 255, 0), 2);     // 2.5 -> 2
-  EXPECT_EQ(oracle_requantize(7, 0.5f, 0, 0, 255, 0), 4);     // 3.5 -> 4
+  EXPECT_EQ(oracle_requantize(5, 0.5f, 0, 0, 255, 0), 2);  // 2.5 -> 2
+  EXPECT_EQ(oracle_requantize(7, 0.5f, 0, 0, 255, 0), 4);  // 3.5 -> 4
   EXPECT_EQ(oracle_requantize(5, 0.5f, 0, 0, 255, 1), 3);
   EXPECT_EQ(oracle_requantize(5, 0.5f, 0, 0, 255, 2), 2);
   EXPECT_EQ(oracle_requantize(5, 0.5f, 0, 0, 255, 3), 3);
@@ -126,7 +131,8 @@ TEST(Gemm, LargeRandomShapesEqualTheOracle) {
   const auto sets = sets_under_test();
   std::int64_t cases = 0;
   for (unsigned seed = 0; seed < 500; ++seed) {
-    const std::int64_t m = pick.log_uniform(1, 64), n = pick.log_uniform(1, 1024), k = pick.log_uniform(1, 4608);
+    const std::int64_t m = pick.log_uniform(1, 64), n = pick.log_uniform(1, 1024),
+                       k = pick.log_uniform(1, 4608);
     const Problem problem(m, n, k, seed);
     for (const KernelSet* set : sets) {
       ASSERT_EQ(runner.run(*set, problem, {m}, seed % 2 == 0), "");

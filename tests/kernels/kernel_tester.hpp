@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the kernel tests share: operands between guard pages, patterns that provoke saturation, and an oracle in int64
-// that shares no code with the kernels.
+// What the kernel tests share: operands between guard pages, patterns that provoke saturation, and an oracle
+// in int64 that shares no code with the kernels.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -24,8 +24,8 @@ namespace kernel_tester {
 using midtread::kernels::Conv2dShape;
 using midtread::kernels::KernelSet;
 
-/// `capacity` bytes with an inaccessible page on both sides. place() puts an operand against either page and fills the
-/// rest with a canary.
+/// `capacity` bytes with an inaccessible page on both sides. place() puts an operand against either page and
+/// fills the rest with a canary.
 class GuardedArena {
  public:
   explicit GuardedArena(std::size_t capacity) {
@@ -73,7 +73,9 @@ class Operands {
  public:
   explicit Operands(unsigned seed) : random_(seed) {}
 
-  std::int64_t below(std::int64_t n) { return static_cast<std::int64_t>(random_() % static_cast<std::uint64_t>(n)); }
+  std::int64_t below(std::int64_t n) {
+    return static_cast<std::int64_t>(random_() % static_cast<std::uint64_t>(n));
+  }
   /// Spread evenly over the logarithm.
   std::int64_t log_uniform(std::int64_t low, std::int64_t high) {
     const double u = static_cast<double>(random_() % 1000000) / 1e6;
@@ -119,7 +121,8 @@ class Operands {
   std::mt19937_64 random_;
 };
 
-/// round(value) under a policy, by the book, in double: 0 half to even, 1 half up, 2 half down, 3 half away from zero.
+/// round(value) under a policy, by the book, in double: 0 half to even, 1 half up, 2 half down, 3 half away
+/// from zero.
 inline double oracle_round(double value, int policy) {
   const double below = std::floor(value), rest = value - below;
   if (rest < 0.5) return below;
@@ -131,9 +134,10 @@ inline double oracle_round(double value, int policy) {
   return value > 0 ? below + 1 : below;
 }
 
-/// clamp(round(float(acc) * multiplier), lo - z, hi - z) + z. The product of two floats is exact in double: rounded once
-/// to float here.
-inline std::uint8_t oracle_requantize(std::int64_t acc, float multiplier, int zero_point, int lo, int hi, int policy) {
+/// clamp(round(float(acc) * multiplier), lo - z, hi - z) + z. The product of two floats is exact in double:
+/// rounded once to float here.
+inline std::uint8_t oracle_requantize(std::int64_t acc, float multiplier, int zero_point, int lo, int hi,
+                                      int policy) {
   const float converted = static_cast<float>(static_cast<std::int32_t>(acc));
   const float product = static_cast<float>(static_cast<double>(converted) * static_cast<double>(multiplier));
   double code = oracle_round(static_cast<double>(product), policy) + zero_point;
@@ -142,7 +146,8 @@ inline std::uint8_t oracle_requantize(std::int64_t acc, float multiplier, int ze
   return static_cast<std::uint8_t>(code);
 }
 
-/// The sets to test, each instruction set once, with its name printed; MIDTREAD_REQUIRE_ISAS=avx2,... must be there.
+/// The sets to test, each instruction set once, with its name printed; MIDTREAD_REQUIRE_ISAS=avx2,... must be
+/// there.
 inline std::vector<const KernelSet*> sets_under_test() {
   std::vector<const KernelSet*> sets;
   std::string names;

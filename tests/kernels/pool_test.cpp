@@ -34,7 +34,8 @@ std::int64_t visit_window(const Pool2dShape& s, std::int64_t oy, std::int64_t ox
     for (std::int64_t kx = 0; kx < s.kernel_width; ++kx) {
       const std::int64_t y = oy * s.stride_height - s.pad_height + ky * s.dilation_height;
       const std::int64_t x = ox * s.stride_width - s.pad_width + kx * s.dilation_width;
-      if (y >= s.in_height + s.pad_height || x >= s.in_width + s.pad_width) continue;  // beyond the padding: ceil mode
+      if (y >= s.in_height + s.pad_height || x >= s.in_width + s.pad_width)
+        continue;  // beyond the padding: ceil mode
       ++padded;
       if (y < 0 || x < 0 || y >= s.in_height || x >= s.in_width) continue;
       ++real;
@@ -78,8 +79,9 @@ class PoolTester {
       else
         (*set)->max_pool->run(s, px, y);
       ASSERT_EQ(std::memcmp(y, expected.data(), expected.size()), 0)
-          << (average ? (*set)->average_pool->label : (*set)->max_pool->label) << " [" << s.batch << ", " << s.channels
-          << ", " << s.in_height << ", " << s.in_width << "] kernel " << s.kernel_height << "x" << s.kernel_width;
+          << (average ? (*set)->average_pool->label : (*set)->max_pool->label) << " [" << s.batch << ", "
+          << s.channels << ", " << s.in_height << ", " << s.in_width << "] kernel " << s.kernel_height << "x"
+          << s.kernel_width;
       ASSERT_TRUE(y_.canary_intact());
       ++cases;
     }
@@ -112,10 +114,10 @@ TEST(Pool, RandomWindowsEqualTheOracle) {
     s.dilation_width = average ? 1 : 1 + pick.below(2);
     s.count_include_pad = pick.below(2) == 0;
     const bool ceil_mode = pick.below(2) == 0;
-    s.out_height =
-        pool_output_size(s.in_height, s.kernel_height, s.stride_height, s.pad_height, s.dilation_height, ceil_mode);
-    s.out_width =
-        pool_output_size(s.in_width, s.kernel_width, s.stride_width, s.pad_width, s.dilation_width, ceil_mode);
+    s.out_height = pool_output_size(s.in_height, s.kernel_height, s.stride_height, s.pad_height,
+                                    s.dilation_height, ceil_mode);
+    s.out_width = pool_output_size(s.in_width, s.kernel_width, s.stride_width, s.pad_width, s.dilation_width,
+                                   ceil_mode);
     if (s.out_height < 1 || s.out_width < 1) continue;
     tester.check(s, average, seed);
     if (HasFatalFailure()) return;

@@ -4,8 +4,8 @@
 //   quantize    q = clamp(rne(x * (1/s)), lo - z, hi - z) + z       dequantize  (q - z) * s
 //   requantize  y = clamp(rne(float(acc) * m), lo - z, hi - z) + z  (1712.05877)
 //
-// float32, every product and sum rounded by itself; the clamp is done in float, before the conversion to an integer.
-// Callers hold an FpEnvGuard: the current rounding mode is round half to even.
+// float32, every product and sum rounded by itself; the clamp is done in float, before the conversion to an
+// integer. Callers hold an FpEnvGuard: the current rounding mode is round half to even.
 #pragma once
 
 #include <midtread/core/qparams.hpp>
@@ -38,13 +38,15 @@ struct QuantizeParams {
   AffineParams affine() const { return {scale, zero_point}; }
 };
 
-/// `q` in terms of the uint8 codes an engine works on: declared-int8 codes, range and zero point move up by 128.
+/// `q` in terms of the uint8 codes an engine works on: declared-int8 codes, range and zero point move up by
+/// 128.
 inline QuantizeParams engine_params(const QParams& q) {
   const std::int32_t shift = q.dtype == DType::kInt8 ? 128 : 0;
   return {q.scale, q.zero_point + shift, {q.range.quant_min + shift, q.range.quant_max + shift}, q.rounding};
 }
 
-/// Round half to even of a float that fits an int32, independent of -fno-rounding-math, x87 and vectorisation.
+/// Round half to even of a float that fits an int32, independent of -fno-rounding-math, x87 and
+/// vectorisation.
 inline std::int32_t round_half_even(float x) {
 #if MIDTREAD_X86
   return _mm_cvtss_si32(_mm_set_ss(x));

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Batch norm folded into the convolution before it: the one function of QAT eval, frozen batch norm and convert.
+// Batch norm folded into the convolution before it: the one function of QAT eval, frozen batch norm and
+// convert.
 //
-//   s = gamma / sqrt(var + eps),  w' = w * s,  b' = (b - mean) * s + beta          where abs(s) < 1e-12: w' = 0, b' = beta
+//   s = gamma / sqrt(var + eps),  w' = w * s,  b' = (b - mean) * s + beta          where abs(s) < 1e-12: w' =
+//   0, b' = beta
 #pragma once
 
 #include <midtread/kernels/target.hpp>
@@ -64,11 +66,12 @@ MIDTREAD_NOINLINE inline void fold_weights(const float* w, const float* factor, 
       folded[c * inner + i] = factor[c] == 0.0f ? 0.0f : w[c * inner + i] * factor[c];
 }
 
-/// w' = w * s for transposed weights [I, O/groups, kernel]: input channel i belongs to group i / (I/groups), so its
-/// j-th output channel is group * O/groups + j.
-MIDTREAD_NOINLINE inline void fold_transposed_weights(const float* w, const float* factor, std::int64_t in_channels,
-                                                      std::int64_t out_channels, std::int64_t groups,
-                                                      std::int64_t kernel, float* folded) {
+/// w' = w * s for transposed weights [I, O/groups, kernel]: input channel i belongs to group i / (I/groups),
+/// so its j-th output channel is group * O/groups + j.
+MIDTREAD_NOINLINE inline void fold_transposed_weights(const float* w, const float* factor,
+                                                      std::int64_t in_channels, std::int64_t out_channels,
+                                                      std::int64_t groups, std::int64_t kernel,
+                                                      float* folded) {
   MIDTREAD_EXACT
   const std::int64_t in_group = in_channels / groups, out_group = out_channels / groups;
   for (std::int64_t i = 0; i < in_channels; ++i)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Sizes of a two-dimensional convolution and what is done to its accumulators. A linear layer [M, K] x [O, K] is a 1x1
-// convolution of M images of one pixel; a one-dimensional convolution has height 1.
+// Sizes of a two-dimensional convolution and what is done to its accumulators. A linear layer [M, K] x [O, K]
+// is a 1x1 convolution of M images of one pixel; a one-dimensional convolution has height 1.
 //
 //   out = (in + 2 pad - dilation (kernel - 1) - 1) / stride + 1
 #pragma once
@@ -41,14 +41,15 @@ struct Conv2dShape {
   }
 };
 
-inline std::int64_t conv_output_size(std::int64_t in, std::int64_t kernel, std::int64_t stride, std::int64_t pad,
-                                     std::int64_t dilation) {
+inline std::int64_t conv_output_size(std::int64_t in, std::int64_t kernel, std::int64_t stride,
+                                     std::int64_t pad, std::int64_t dilation) {
   const std::int64_t reach = in + 2 * pad - dilation * (kernel - 1) - 1;
   return reach < 0 ? 0 : reach / stride + 1;
 }
 
 inline std::int64_t conv_transpose_output_size(std::int64_t in, std::int64_t kernel, std::int64_t stride,
-                                               std::int64_t pad, std::int64_t dilation, std::int64_t output_padding) {
+                                               std::int64_t pad, std::int64_t dilation,
+                                               std::int64_t output_padding) {
   return (in - 1) * stride - 2 * pad + dilation * (kernel - 1) + output_padding + 1;
 }
 
@@ -85,10 +86,10 @@ inline void check(const Conv2dShape& s, bool transposed, const std::string& wher
   size(s.out_height, 1, "out_height");
   size(s.out_width, 1, "out_width");
   if (s.in_channels % s.groups != 0 || s.out_channels % s.groups != 0)
-    throw ShapeError(where, concat("channels ", s.in_channels, " -> ", s.out_channels, " are not divisible by groups ",
-                                   s.groups));
-  const auto output = [&](std::int64_t out, std::int64_t in, std::int64_t kernel, std::int64_t stride, std::int64_t pad,
-                          std::int64_t dilation, const char* name) {
+    throw ShapeError(where, concat("channels ", s.in_channels, " -> ", s.out_channels,
+                                   " are not divisible by groups ", s.groups));
+  const auto output = [&](std::int64_t out, std::int64_t in, std::int64_t kernel, std::int64_t stride,
+                          std::int64_t pad, std::int64_t dilation, const char* name) {
     if (!transposed) {
       const std::int64_t expected = conv_output_size(in, kernel, stride, pad, dilation);
       if (out != expected) throw ShapeError(where, concat(name, " is ", out, ", the sizes give ", expected));
@@ -99,11 +100,13 @@ inline void check(const Conv2dShape& s, bool transposed, const std::string& wher
     if (out < first || out > last)
       throw ShapeError(where, concat(name, " is ", out, ", the sizes give ", first, "..", last));
   };
-  output(s.out_height, s.in_height, s.kernel_height, s.stride_height, s.pad_height, s.dilation_height, "out_height");
+  output(s.out_height, s.in_height, s.kernel_height, s.stride_height, s.pad_height, s.dilation_height,
+         "out_height");
   output(s.out_width, s.in_width, s.kernel_width, s.stride_width, s.pad_width, s.dilation_width, "out_width");
 }
 
-/// From int32 accumulators to codes: y = clamp(round(float(acc + bias[c]) * multiplier[c]), lo - z, hi - z) + z.
+/// From int32 accumulators to codes: y = clamp(round(float(acc + bias[c]) * multiplier[c]), lo - z, hi - z) +
+/// z.
 struct Epilogue {
   const std::int32_t* bias = nullptr;  ///< [O] bias codes; null: none
   const float* multiplier = nullptr;   ///< [O] bias scale / output scale

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Which instruction sets this CPU and this operating system offer, found once (a cpuid costs microseconds in a virtual
-// machine). A wide register counts only if the operating system saves it: xgetbv.
+// Which instruction sets this CPU and this operating system offer, found once (a cpuid costs microseconds in
+// a virtual machine). A wide register counts only if the operating system saves it: xgetbv.
 #pragma once
 
 #include <midtread/core/platform.hpp>
@@ -32,7 +32,8 @@ struct CpuFeatures {
 /// eax, ebx, ecx, edx.
 using CpuidRegisters = std::array<std::uint32_t, 4>;
 
-/// Decodes an x86 CPU. `Cpu` offers `CpuidRegisters cpuid(leaf, subleaf) const` and `std::uint64_t xgetbv() const`.
+/// Decodes an x86 CPU. `Cpu` offers `CpuidRegisters cpuid(leaf, subleaf) const` and `std::uint64_t xgetbv()
+/// const`.
 template <class Cpu>
 CpuFeatures decode_x86(const Cpu& cpu) {
   const auto bit = [](std::uint32_t word, int i) { return ((word >> i) & 1u) != 0; };
@@ -63,9 +64,9 @@ CpuFeatures decode_x86(const Cpu& cpu) {
 /// Decodes Linux' AArch64 capability words.
 inline CpuFeatures decode_arm(std::uint64_t hwcap, std::uint64_t hwcap2) {
   CpuFeatures f;
-  f.neon = ((hwcap >> 1) & 1u) != 0;                            // ASIMD
-  f.neon_dotprod = f.neon && ((hwcap >> 20) & 1u) != 0;         // ASIMDDP
-  f.neon_i8mm = f.neon_dotprod && ((hwcap2 >> 13) & 1u) != 0;   // I8MM
+  f.neon = ((hwcap >> 1) & 1u) != 0;                           // ASIMD
+  f.neon_dotprod = f.neon && ((hwcap >> 20) & 1u) != 0;        // ASIMDDP
+  f.neon_i8mm = f.neon_dotprod && ((hwcap2 >> 13) & 1u) != 0;  // I8MM
   return f;
 }
 

@@ -73,7 +73,8 @@ inline void fall_through(KernelTable& table, const KernelTable& lesser) {
 /// The kernels of `engine` on this machine, best first; `features` is another machine's in tests.
 inline std::vector<KernelSet> resolve_kernels(Engine engine, const CpuFeatures& features) {
   std::vector<KernelSet> sets;
-  for (const IsaTable* best = std::begin(kArchitectureTables); best != std::end(kArchitectureTables); ++best) {
+  for (const IsaTable* best = std::begin(kArchitectureTables); best != std::end(kArchitectureTables);
+       ++best) {
     if (!has_isa(features, best->isa)) continue;
     if (engine == Engine::kReference && best->isa != Isa::kPortable) continue;
     KernelTable table = *best->table;
@@ -99,8 +100,8 @@ inline std::vector<std::string> available_isas(Engine engine) {
   return names;
 }
 
-/// The kernels of `engine` for `isa`; "" or "auto": the best within MIDTREAD_MAX_ISA. The result lives for ever.
-/// Throws EngineError, with the list, where the machine or the engine lacks `isa`.
+/// The kernels of `engine` for `isa`; "" or "auto": the best within MIDTREAD_MAX_ISA. The result lives for
+/// ever. Throws EngineError, with the list, where the machine or the engine lacks `isa`.
 inline const KernelSet& select_kernels(Engine engine, const std::string& isa) {
   const std::vector<KernelSet>& sets = kernel_sets(engine);
   if (!isa.empty() && isa != "auto") {
@@ -110,8 +111,8 @@ inline const KernelSet& select_kernels(Engine engine, const std::string& isa) {
       if (set.isa() == wanted) return set;
       there += (there.empty() ? "" : ", ") + std::string(set.isa_name());
     }
-    throw EngineError("engine", concat("engine ", to_string(engine), " has no kernels for ", isa, ", it has ", there,
-                                       ": choose one of these"));
+    throw EngineError("engine", concat("engine ", to_string(engine), " has no kernels for ", isa, ", it has ",
+                                       there, ": choose one of these"));
   }
   const std::string cap = environment("MIDTREAD_MAX_ISA");
   if (cap.empty()) return sets.front();

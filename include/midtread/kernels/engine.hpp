@@ -70,7 +70,8 @@ inline bool has_isa(const CpuFeatures& f, Isa isa) {
 /// The instruction sets of this architecture, from least to best, whether this CPU has them or not.
 inline const std::vector<Isa>& architecture_isas() {
 #if MIDTREAD_X86
-  static const std::vector<Isa> isas = {Isa::kPortable, Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512Vnni, Isa::kAmx};
+  static const std::vector<Isa> isas = {Isa::kPortable, Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512Vnni,
+                                        Isa::kAmx};
 #elif MIDTREAD_AARCH64
   static const std::vector<Isa> isas = {Isa::kPortable, Isa::kNeon, Isa::kNeonDotprod, Isa::kNeonI8mm};
 #else
@@ -92,7 +93,8 @@ inline Engine parse_engine(const std::string& name, const std::string& where) {
   if (name == "auto") return kAutoEngine;
   for (Engine engine : {Engine::kReference, Engine::kFbgemm, Engine::kQnnpack})
     if (name == to_string(engine)) return engine;
-  throw EngineError(where, concat("unknown engine '", printable(name), "', allowed auto, reference, fbgemm, qnnpack"));
+  throw EngineError(
+      where, concat("unknown engine '", printable(name), "', allowed auto, reference, fbgemm, qnnpack"));
 }
 
 /// Throws EngineError, naming `where` and the instruction sets of this architecture.

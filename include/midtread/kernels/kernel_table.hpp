@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The int8 kernels of one instruction set, as pointers. A null entry falls through to the next, lesser table.
 //
-// Activations are uint8 codes, channels-last and dense: [N, H, W, C]. A label names types, operation, tile and ISA.
+// Activations are uint8 codes, channels-last and dense: [N, H, W, C]. A label names types, operation, tile
+// and ISA.
 #pragma once
 
 #include <midtread/kernels/affine.hpp>
@@ -18,7 +19,8 @@ struct PackedWeights;
 struct ConvKernel {
   const char* label;
   bool transposed;
-  /// The kernel's own form of the weights; only the weight sizes, groups, stride and dilation of the shape may matter.
+  /// The kernel's own form of the weights; only the weight sizes, groups, stride and dilation of the shape
+  /// may matter.
   Storage (*pack)(const Conv2dShape& shape, const std::int8_t* weights);
   void (*run)(const PackedWeights& weights, const Conv2dShape& shape, const std::uint8_t* x,
               std::int32_t x_zero_point, const Epilogue& epilogue, std::uint8_t* y, Scratch& scratch);
@@ -39,7 +41,8 @@ struct PackedWeights {
   }
 };
 
-/// A dense output of up to four dimensions, outermost first, and where each input's elements lie (0: broadcast).
+/// A dense output of up to four dimensions, outermost first, and where each input's elements lie (0:
+/// broadcast).
 struct BinaryShape {
   std::int64_t dims[4] = {1, 1, 1, 1};
   std::int64_t a_strides[4] = {0, 0, 0, 1};
@@ -56,15 +59,16 @@ inline BinaryShape elementwise(std::int64_t n) {
 /// y = quantize(op(dequantize(a), dequantize(b))); a fused ReLU is range.quant_min = zero point.
 struct BinaryKernel {
   const char* label;
-  void (*run)(const BinaryShape& shape, const std::uint8_t* a, AffineParams qa, const std::uint8_t* b, AffineParams qb,
-              const QuantizeParams& out, std::uint8_t* y);
+  void (*run)(const BinaryShape& shape, const std::uint8_t* a, AffineParams qa, const std::uint8_t* b,
+              AffineParams qb, const QuantizeParams& out, std::uint8_t* y);
 };
 
-/// y = quantize(dequantize(x)) over `rows` rows of `length` codes whose starts lie a stride apart: one input of cat.
+/// y = quantize(dequantize(x)) over `rows` rows of `length` codes whose starts lie a stride apart: one input
+/// of cat.
 struct RequantizeCopyKernel {
   const char* label;
-  void (*run)(const std::uint8_t* x, AffineParams in, std::int64_t rows, std::int64_t length, std::int64_t x_stride,
-              const QuantizeParams& out, std::uint8_t* y, std::int64_t y_stride);
+  void (*run)(const std::uint8_t* x, AffineParams in, std::int64_t rows, std::int64_t length,
+              std::int64_t x_stride, const QuantizeParams& out, std::uint8_t* y, std::int64_t y_stride);
 };
 
 /// y = rne(sum(q - z) / counted) + z.

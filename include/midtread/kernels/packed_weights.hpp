@@ -7,23 +7,26 @@
 MIDTREAD_NAMESPACE_BEGIN(kernels)
 
 /// Weight codes [O, I/g, kH, kW] (transposed: [I, O/g, kH, kW]) with zero point 0. Throws ShapeError.
-inline PackedWeights pack_weights(const ConvKernel& kernel, const Conv2dShape& shape, const std::int8_t* weights) {
+inline PackedWeights pack_weights(const ConvKernel& kernel, const Conv2dShape& shape,
+                                  const std::int8_t* weights) {
   check(shape, kernel.transposed, kernel.label);
   return {&kernel, shape, kernel.pack(shape, weights)};
 }
 
-/// Throws ShapeError where `shape` is not the one packed for (batch and spatial sizes may differ), QuantizationError
-/// where a zero point or a bound is not a uint8 code, StateError for empty weights.
-inline void check_conv_call(const PackedWeights& weights, const Conv2dShape& shape, std::int32_t x_zero_point) {
+/// Throws ShapeError where `shape` is not the one packed for (batch and spatial sizes may differ),
+/// QuantizationError where a zero point or a bound is not a uint8 code, StateError for empty weights.
+inline void check_conv_call(const PackedWeights& weights, const Conv2dShape& shape,
+                            std::int32_t x_zero_point) {
   if (weights.kernel == nullptr) throw StateError("conv", "weights are not packed");
   const char* where = weights.kernel->label;
   check(shape, weights.kernel->transposed, where);
   const Conv2dShape& p = weights.shape;
-  if (shape.in_channels != p.in_channels || shape.out_channels != p.out_channels || shape.groups != p.groups ||
-      shape.kernel_height != p.kernel_height || shape.kernel_width != p.kernel_width ||
-      shape.stride_height != p.stride_height || shape.stride_width != p.stride_width ||
-      shape.pad_height != p.pad_height || shape.pad_width != p.pad_width ||
-      shape.dilation_height != p.dilation_height || shape.dilation_width != p.dilation_width)
+  if (shape.in_channels != p.in_channels || shape.out_channels != p.out_channels ||
+      shape.groups != p.groups || shape.kernel_height != p.kernel_height ||
+      shape.kernel_width != p.kernel_width || shape.stride_height != p.stride_height ||
+      shape.stride_width != p.stride_width || shape.pad_height != p.pad_height ||
+      shape.pad_width != p.pad_width || shape.dilation_height != p.dilation_height ||
+      shape.dilation_width != p.dilation_width)
     throw ShapeError(where, "the convolution differs from the one its weights were packed for: pack again");
   if (x_zero_point < 0 || x_zero_point > 255)
     throw QuantizationError(where, concat("input zero point ", x_zero_point, ", allowed 0..255"));

@@ -26,8 +26,8 @@ struct Pool2dShape {
 };
 
 /// In ceil mode the last window must start inside the input or its left padding.
-inline std::int64_t pool_output_size(std::int64_t in, std::int64_t kernel, std::int64_t stride, std::int64_t pad,
-                                     std::int64_t dilation, bool ceil_mode) {
+inline std::int64_t pool_output_size(std::int64_t in, std::int64_t kernel, std::int64_t stride,
+                                     std::int64_t pad, std::int64_t dilation, bool ceil_mode) {
   const std::int64_t reach = in + 2 * pad - dilation * (kernel - 1) - 1;
   if (reach < 0 && !(ceil_mode && reach + stride > 0)) return 0;
   std::int64_t out = (reach + (ceil_mode ? stride - 1 : 0)) / stride + 1;
@@ -41,8 +41,8 @@ struct PoolWindow {
 };
 
 inline PoolWindow pool_window(std::int64_t out_index, std::int64_t out, std::int64_t in, std::int64_t kernel,
-                              std::int64_t stride, std::int64_t pad, std::int64_t dilation, bool count_include_pad,
-                              bool adaptive) {
+                              std::int64_t stride, std::int64_t pad, std::int64_t dilation,
+                              bool count_include_pad, bool adaptive) {
   PoolWindow w;
   if (adaptive) {
     w.first = out_index * in / out;
@@ -60,12 +60,12 @@ inline PoolWindow pool_window(std::int64_t out_index, std::int64_t out, std::int
 }
 
 inline PoolWindow row_window(const Pool2dShape& s, std::int64_t y) {
-  return pool_window(y, s.out_height, s.in_height, s.kernel_height, s.stride_height, s.pad_height, s.dilation_height,
-                     s.count_include_pad, s.adaptive);
+  return pool_window(y, s.out_height, s.in_height, s.kernel_height, s.stride_height, s.pad_height,
+                     s.dilation_height, s.count_include_pad, s.adaptive);
 }
 inline PoolWindow column_window(const Pool2dShape& s, std::int64_t x) {
-  return pool_window(x, s.out_width, s.in_width, s.kernel_width, s.stride_width, s.pad_width, s.dilation_width,
-                     s.count_include_pad, s.adaptive);
+  return pool_window(x, s.out_width, s.in_width, s.kernel_width, s.stride_width, s.pad_width,
+                     s.dilation_width, s.count_include_pad, s.adaptive);
 }
 
 /// Throws ShapeError unless the sizes can be pooled.
@@ -82,8 +82,8 @@ inline void check(const Pool2dShape& s, const std::string& where) {
   size(s.out_height, 1, "out_height");
   size(s.out_width, 1, "out_width");
   if (s.adaptive) return;
-  const auto axis = [&](std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride, std::int64_t pad,
-                        std::int64_t dilation, const char* name) {
+  const auto axis = [&](std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride,
+                        std::int64_t pad, std::int64_t dilation, const char* name) {
     size(kernel, 1, "kernel");
     size(stride, 1, "stride");
     size(pad, 0, "pad");
@@ -95,7 +95,8 @@ inline void check(const Pool2dShape& s, const std::string& where) {
     if (out != low && out != high)
       throw ShapeError(where, concat(name, " is ", out, ", the sizes give ", low, ", in ceil mode ", high));
   };
-  axis(s.in_height, s.out_height, s.kernel_height, s.stride_height, s.pad_height, s.dilation_height, "out_height");
+  axis(s.in_height, s.out_height, s.kernel_height, s.stride_height, s.pad_height, s.dilation_height,
+       "out_height");
   axis(s.in_width, s.out_width, s.kernel_width, s.stride_width, s.pad_width, s.dilation_width, "out_width");
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Memory kernels use during a call. The caller owns it and passes it again: after the first call at a size nothing is
-// allocated. One Scratch serves one call at a time; the threads of that call lease blocks from it.
+// Memory kernels use during a call. The caller owns it and passes it again: after the first call at a size
+// nothing is allocated. One Scratch serves one call at a time; the threads of that call lease blocks from it.
 #pragma once
 
 #include <midtread/core/parallel.hpp>
@@ -41,7 +41,8 @@ class Scratch {
    public:
     explicit Lease(Scratch& scratch) : scratch_(scratch) {
       std::lock_guard<std::mutex> lock(scratch_.mutex_);
-      if (scratch_.free_.empty()) throw StateError("scratch", "more leases than threads: call prepare_leases first");
+      if (scratch_.free_.empty())
+        throw StateError("scratch", "more leases than threads: call prepare_leases first");
       index_ = scratch_.free_.back();
       scratch_.free_.pop_back();
     }

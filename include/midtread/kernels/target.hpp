@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Regions of functions compiled for one instruction set whatever the user's flags are, and loop unrolling.
 //
-// Inside a region: no #include, no lambda (it does not inherit the target), no vector type in a signature that leaves
-// the region. GCC contracts even intrinsics under a user's -mfma, so a region switches contraction off as well. Clang
-// does not, but its -ffp-contract=fast overrides every pragma: MIDTREAD_KEEP_PRODUCT(v) holds a product that meets a sum.
+// Inside a region: no #include, no lambda (it does not inherit the target), no vector type in a signature
+// that leaves the region. GCC contracts even intrinsics under a user's -mfma, so a region switches
+// contraction off as well. Clang does not, but its -ffp-contract=fast overrides every pragma:
+// MIDTREAD_KEEP_PRODUCT(v) holds a product that meets a sum.
 #pragma once
 
 #include <midtread/core/platform.hpp>

@@ -20,8 +20,8 @@ inline Storage pack_plain(const Conv2dShape& shape, const std::int8_t* weights) 
 
 /// acc(n, oy, ox, o) of an ordinary (also grouped or depthwise) convolution.
 inline std::int32_t conv_accumulator(const Conv2dShape& s, const std::int8_t* w, const std::uint8_t* x,
-                                     std::int32_t zero_point, std::int64_t n, std::int64_t oy, std::int64_t ox,
-                                     std::int64_t o) {
+                                     std::int32_t zero_point, std::int64_t n, std::int64_t oy,
+                                     std::int64_t ox, std::int64_t o) {
   const std::int64_t in_group = s.in_group(), first_channel = o / s.out_group() * in_group;
   std::int32_t acc = 0;
   for (std::int64_t ky = 0; ky < s.kernel_height; ++ky) {
@@ -30,7 +30,8 @@ inline std::int32_t conv_accumulator(const Conv2dShape& s, const std::int8_t* w,
     for (std::int64_t kx = 0; kx < s.kernel_width; ++kx) {
       const std::int64_t ix = ox * s.stride_width - s.pad_width + kx * s.dilation_width;
       if (ix < 0 || ix >= s.in_width) continue;
-      const std::uint8_t* pixel = x + ((n * s.in_height + iy) * s.in_width + ix) * s.in_channels + first_channel;
+      const std::uint8_t* pixel =
+          x + ((n * s.in_height + iy) * s.in_width + ix) * s.in_channels + first_channel;
       const std::int8_t* tap = w + ((o * in_group) * s.kernel_height + ky) * s.kernel_width + kx;
       for (std::int64_t i = 0; i < in_group; ++i) acc += (pixel[i] - zero_point) * tap[i * s.taps()];
     }
@@ -38,10 +39,11 @@ inline std::int32_t conv_accumulator(const Conv2dShape& s, const std::int8_t* w,
   return acc;
 }
 
-/// acc(n, oy, ox, o) of a transposed convolution: input (iy, ix) adds to output iy * stride - pad + ky * dilation.
-inline std::int32_t conv_transpose_accumulator(const Conv2dShape& s, const std::int8_t* w, const std::uint8_t* x,
-                                               std::int32_t zero_point, std::int64_t n, std::int64_t oy,
-                                               std::int64_t ox, std::int64_t o) {
+/// acc(n, oy, ox, o) of a transposed convolution: input (iy, ix) adds to output iy * stride - pad + ky *
+/// dilation.
+inline std::int32_t conv_transpose_accumulator(const Conv2dShape& s, const std::int8_t* w,
+                                               const std::uint8_t* x, std::int32_t zero_point, std::int64_t n,
+                                               std::int64_t oy, std::int64_t ox, std::int64_t o) {
   const std::int64_t in_group = s.in_group(), out_group = s.out_group();
   const std::int64_t first_channel = o / out_group * in_group;
   std::int32_t acc = 0;
@@ -53,7 +55,8 @@ inline std::int32_t conv_transpose_accumulator(const Conv2dShape& s, const std::
       if (dx < 0 || dx % s.stride_width != 0 || dx / s.stride_width >= s.in_width) continue;
       const std::int64_t pixel = (n * s.in_height + dy / s.stride_height) * s.in_width + dx / s.stride_width;
       for (std::int64_t i = first_channel; i < first_channel + in_group; ++i) {
-        const std::int64_t tap = ((i * out_group + o % out_group) * s.kernel_height + ky) * s.kernel_width + kx;
+        const std::int64_t tap =
+            ((i * out_group + o % out_group) * s.kernel_height + ky) * s.kernel_width + kx;
         acc += (x[pixel * s.in_channels + i] - zero_point) * w[tap];
       }
     }
@@ -77,8 +80,8 @@ void for_each_accumulator(const PackedWeights& weights, const Conv2dShape& s, co
 }
 
 template <bool kTransposed>
-void run_conv(const PackedWeights& weights, const Conv2dShape& s, const std::uint8_t* x, std::int32_t x_zero_point,
-              const Epilogue& e, std::uint8_t* y, Scratch&) {
+void run_conv(const PackedWeights& weights, const Conv2dShape& s, const std::uint8_t* x,
+              std::int32_t x_zero_point, const Epilogue& e, std::uint8_t* y, Scratch&) {
   for_each_accumulator<kTransposed>(
       weights, s, x, x_zero_point, [&](std::int64_t index, std::int64_t o, std::int32_t acc) {
         const std::int32_t bias = e.bias ? e.bias[o] : 0;
@@ -90,16 +93,17 @@ void run_conv(const PackedWeights& weights, const Conv2dShape& s, const std::uin
 template <bool kTransposed>
 void accumulate_conv(const PackedWeights& weights, const Conv2dShape& s, const std::uint8_t* x,
                      std::int32_t x_zero_point, std::int32_t* out, Scratch&) {
-  for_each_accumulator<kTransposed>(weights, s, x, x_zero_point,
-                                    [&](std::int64_t index, std::int64_t, std::int32_t acc) { out[index] = acc; });
+  for_each_accumulator<kTransposed>(
+      weights, s, x, x_zero_point,
+      [&](std::int64_t index, std::int64_t, std::int32_t acc) { out[index] = acc; });
 }
 
 inline constexpr ConvKernel kConv = {"conv_u8s8s32__portable", false, pack_plain, run_conv<false>,
                                      accumulate_conv<false>};
 inline constexpr ConvKernel kDepthwise = {"depthwise_u8s8s32__portable", false, pack_plain, run_conv<false>,
                                           accumulate_conv<false>};
-inline constexpr ConvKernel kConvTranspose = {"conv_transpose_u8s8s32__portable", true, pack_plain, run_conv<true>,
-                                              accumulate_conv<true>};
+inline constexpr ConvKernel kConvTranspose = {"conv_transpose_u8s8s32__portable", true, pack_plain,
+                                              run_conv<true>, accumulate_conv<true>};
 
 MIDTREAD_EXACT_END
 MIDTREAD_NAMESPACE_END

@@ -33,16 +33,18 @@ void run_binary(const BinaryShape& shape, const std::uint8_t* a, AffineParams qa
     for (std::int64_t j = 0; j < d[1]; ++j)
       for (std::int64_t k = 0; k < d[2]; ++k)
         for (std::int64_t l = 0; l < d[3]; ++l) {
-          const float ra = dequantize(a[i * sa[0] + j * sa[1] + k * sa[2] + l * sa[3]], qa.zero_point, qa.scale);
-          const float rb = dequantize(b[i * sb[0] + j * sb[1] + k * sb[2] + l * sb[3]], qb.zero_point, qb.scale);
+          const float ra =
+              dequantize(a[i * sa[0] + j * sa[1] + k * sa[2] + l * sa[3]], qa.zero_point, qa.scale);
+          const float rb =
+              dequantize(b[i * sb[0] + j * sb[1] + k * sb[2] + l * sb[3]], qb.zero_point, qb.scale);
           *y++ = static_cast<std::uint8_t>(
               quantize_code(kOperation(ra, rb), inverse, out.zero_point, out.range, out.rounding));
         }
 }
 
-inline void run_requantize_copy(const std::uint8_t* x, AffineParams in, std::int64_t rows, std::int64_t length,
-                                std::int64_t x_stride, const QuantizeParams& out, std::uint8_t* y,
-                                std::int64_t y_stride) {
+inline void run_requantize_copy(const std::uint8_t* x, AffineParams in, std::int64_t rows,
+                                std::int64_t length, std::int64_t x_stride, const QuantizeParams& out,
+                                std::uint8_t* y, std::int64_t y_stride) {
   MIDTREAD_EXACT
   const float inverse = reciprocal(out.scale);
   for (std::int64_t r = 0; r < rows; ++r)

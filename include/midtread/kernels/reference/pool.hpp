@@ -20,8 +20,8 @@ inline std::int64_t divide_half_even(std::int64_t sum, std::int64_t n) {
   return quotient;
 }
 
-inline void run_average_pool(const Pool2dShape& s, const std::uint8_t* x, std::int32_t zero_point, std::uint8_t* y,
-                             Scratch&) {
+inline void run_average_pool(const Pool2dShape& s, const std::uint8_t* x, std::int32_t zero_point,
+                             std::uint8_t* y, Scratch&) {
   for (std::int64_t n = 0; n < s.batch; ++n)
     for (std::int64_t oy = 0; oy < s.out_height; ++oy)
       for (std::int64_t ox = 0; ox < s.out_width; ++ox) {

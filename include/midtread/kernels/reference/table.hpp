@@ -8,8 +8,8 @@
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::reference)
 
-inline constexpr KernelTable kTable = {&kConv,           &kDepthwise,   &kConvTranspose, &kAdd,
-                                       &kMul,            &kRequantizeCopy, &kAveragePool, &kMaxPool,
-                                       &kLookup,         &kQuantize,    &kDequantize};
+inline constexpr KernelTable kTable = {&kConv,   &kDepthwise,      &kConvTranspose, &kAdd,
+                                       &kMul,    &kRequantizeCopy, &kAveragePool,   &kMaxPool,
+                                       &kLookup, &kQuantize,       &kDequantize};
 
 MIDTREAD_NAMESPACE_END

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Convolution (also grouped, also linear) on AVX2: bands of input widened to int16, register tiles over their pixels.
+// Convolution (also grouped, also linear) on AVX2: bands of input widened to int16, register tiles over their
+// pixels.
 #pragma once
 
 #include <midtread/kernels/fbgemm/avx2/conv_call.hpp>
@@ -7,7 +8,8 @@
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::avx2)
 
-/// Taps that are contiguous in a band form one segment: a row of taps without dilation and groups, else one tap.
+/// Taps that are contiguous in a band form one segment: a row of taps without dilation and groups, else one
+/// tap.
 struct Segments {
   std::int64_t count, length, pairs, panels;  ///< panels per group
   bool whole_rows;
@@ -31,7 +33,8 @@ inline Storage pack_conv(const Conv2dShape& s, const std::int8_t* weights) {
   std::memset(packed, 0, storage.bytes());
   for (std::int64_t o = 0; o < s.out_channels; ++o) {
     const std::int64_t group = o / s.out_group(), within = o % s.out_group();
-    std::int16_t* panel = packed + (group * segments.panels + within / kTileColumns) * segments.panel_elements();
+    std::int16_t* panel =
+        packed + (group * segments.panels + within / kTileColumns) * segments.panel_elements();
     for (std::int64_t i = 0; i < s.in_group(); ++i)
       for (std::int64_t ky = 0; ky < s.kernel_height; ++ky)
         for (std::int64_t kx = 0; kx < s.kernel_width; ++kx) {
@@ -44,7 +47,8 @@ inline Storage pack_conv(const Conv2dShape& s, const std::int8_t* weights) {
   return storage;
 }
 
-inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call, Scratch& scratch) {
+inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call,
+                       Scratch& scratch) {
   constexpr std::int64_t kBandBytes = 192 * 1024, kMinPixels = 48, kPanelsPerPiece = 8, kPixelBlock = 48;
   const Segments segments(s);
   const PaddedBand plan(s, s.in_channels, kBandBytes, kMinPixels);
@@ -113,6 +117,7 @@ inline void accumulate_conv(const PackedWeights& weights, const Conv2dShape& s, 
   conv_bands(weights, s, {x, x_zero_point, nullptr, nullptr, acc}, scratch);
 }
 
-inline constexpr ConvKernel kConv = {"gemm_u8s8s32_6x16c2__avx2", false, pack_conv, run_conv, accumulate_conv};
+inline constexpr ConvKernel kConv = {"gemm_u8s8s32_6x16c2__avx2", false, pack_conv, run_conv,
+                                     accumulate_conv};
 
 MIDTREAD_NAMESPACE_END

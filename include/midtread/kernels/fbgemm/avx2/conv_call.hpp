@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a convolution call carries to its pieces: operands, the kind of output, and per-channel terms padded to panels.
+// What a convolution call carries to its pieces: operands, the kind of output, and per-channel terms padded
+// to panels.
 #pragma once
 
 #include <midtread/kernels/fbgemm/avx2/vector.hpp>
@@ -24,7 +25,8 @@ struct ConvCall {
   }
 };
 
-/// Bias and multiplier of `groups` groups, each padded with zeros to `padded` channels. Zeros if there is no epilogue.
+/// Bias and multiplier of `groups` groups, each padded with zeros to `padded` channels. Zeros if there is no
+/// epilogue.
 inline void pad_channels(const Epilogue* e, std::int64_t groups, std::int64_t channels, std::int64_t padded,
                          std::int32_t* bias, float* multiplier) {
   std::memset(bias, 0, static_cast<std::size_t>(groups * padded) * sizeof(std::int32_t));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Transposed convolution on AVX2. Outputs of one phase (row and column modulo the stride) have the same taps, each at
-// a fixed offset in the input: per phase it is an ordinary convolution of stride 1 with the register tile.
+// Transposed convolution on AVX2. Outputs of one phase (row and column modulo the stride) have the same taps,
+// each at a fixed offset in the input: per phase it is an ordinary convolution of stride 1 with the register
+// tile.
 //
 //   out row oy, t = oy + pad: input row (t - ky * dilation) / stride where that divides
 #pragma once
@@ -12,7 +13,8 @@
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::avx2)
 
-/// Along one axis: which taps reach outputs of phase t % stride, and how far back their input lies from t / stride.
+/// Along one axis: which taps reach outputs of phase t % stride, and how far back their input lies from t /
+/// stride.
 struct PhaseAxis {
   std::int64_t stride, kernel, dilation;
 
@@ -26,18 +28,26 @@ struct PhaseAxis {
   }
 };
 
-inline PhaseAxis row_phases(const Conv2dShape& s) { return {s.stride_height, s.kernel_height, s.dilation_height}; }
-inline PhaseAxis column_phases(const Conv2dShape& s) { return {s.stride_width, s.kernel_width, s.dilation_width}; }
+inline PhaseAxis row_phases(const Conv2dShape& s) {
+  return {s.stride_height, s.kernel_height, s.dilation_height};
+}
+inline PhaseAxis column_phases(const Conv2dShape& s) {
+  return {s.stride_width, s.kernel_width, s.dilation_width};
+}
 
 inline std::int64_t transpose_pairs(const Conv2dShape& s) { return (s.in_group() + 1) / 2; }
-inline std::int64_t transpose_panels(const Conv2dShape& s) { return (s.out_group() + kTileColumns - 1) / kTileColumns; }
+inline std::int64_t transpose_panels(const Conv2dShape& s) {
+  return (s.out_group() + kTileColumns - 1) / kTileColumns;
+}
 inline std::int64_t tap_elements(const Conv2dShape& s) { return transpose_pairs(s) * 2 * kTileColumns; }
 
-/// int16 [group][panel][phase row][phase column][tap of the phase][pair][16][2]: every tap belongs to one phase.
+/// int16 [group][panel][phase row][phase column][tap of the phase][pair][16][2]: every tap belongs to one
+/// phase.
 inline Storage pack_conv_transpose(const Conv2dShape& s, const std::int8_t* weights) {
   const PhaseAxis ys = row_phases(s), xs = column_phases(s);
   const std::int64_t panels = transpose_panels(s);
-  Storage storage(static_cast<std::size_t>(s.groups * panels * s.taps() * tap_elements(s)) * sizeof(std::int16_t));
+  Storage storage(static_cast<std::size_t>(s.groups * panels * s.taps() * tap_elements(s)) *
+                  sizeof(std::int16_t));
   auto* packed = static_cast<std::int16_t*>(storage.data());
   std::memset(packed, 0, storage.bytes());
   for (std::int64_t g = 0; g < s.groups; ++g)
@@ -52,7 +62,8 @@ inline Storage pack_conv_transpose(const Conv2dShape& s, const std::int8_t* weig
                 for (std::int64_t c = 0; c < columns; ++c) {
                   const std::int64_t o = panel * kTileColumns + c;
                   packed[(i / 2 * kTileColumns + c) * 2 + i % 2] =
-                      weights[(((g * s.in_group() + i) * s.out_group() + o) * s.kernel_height + ky) * s.kernel_width +
+                      weights[(((g * s.in_group() + i) * s.out_group() + o) * s.kernel_height + ky) *
+                                  s.kernel_width +
                               kx];
                 }
               packed += tap_elements(s);
@@ -96,12 +107,14 @@ inline void transpose_row(const PackedWeights& weights, const Conv2dShape& s, co
       out.bounds = call.bounds();
       out.general = call.general();
       const auto* packed = weights.data<std::int16_t>() + (p * s.taps() + skipped) * tap_elements(s);
-      run_panel(band + group * s.in_group(), pixels, count, {packed, offsets, segments, transpose_pairs(s)}, out);
+      run_panel(band + group * s.in_group(), pixels, count, {packed, offsets, segments, transpose_pairs(s)},
+                out);
     }
   }
 }
 
-/// The input rows that output row `oy` may read, widened, with zeros around: rows t / stride - reach .. t / stride.
+/// The input rows that output row `oy` may read, widened, with zeros around: rows t / stride - reach .. t /
+/// stride.
 inline void fill_transpose_band(const Conv2dShape& s, const ConvCall& call, std::int64_t n, std::int64_t oy,
                                 std::int64_t band_width, std::int16_t* band) {
   const std::int64_t top = (oy + s.pad_height) / s.stride_height - row_phases(s).reach();
@@ -111,8 +124,8 @@ inline void fill_transpose_band(const Conv2dShape& s, const ConvCall& call, std:
     const std::int64_t iy = top + r;
     std::memset(band, 0, static_cast<std::size_t>(row) * sizeof(std::int16_t));
     if (iy < 0 || iy >= s.in_height || inside <= 0) continue;
-    widen(call.x + (n * s.in_height + iy) * s.in_width * s.in_channels, inside * s.in_channels, call.x_zero_point,
-          band + left * s.in_channels);
+    widen(call.x + (n * s.in_height + iy) * s.in_width * s.in_channels, inside * s.in_channels,
+          call.x_zero_point, band + left * s.in_channels);
   }
   std::memset(band, 0, kBandSlack * sizeof(std::int16_t));
 }
@@ -124,10 +137,12 @@ inline void conv_transpose_rows(const PackedWeights& weights, const Conv2dShape&
   auto* multiplier = reinterpret_cast<float*>(bias + columns);
   pad_channels(call.epilogue, s.groups, s.out_group(), transpose_panels(s) * kTileColumns, bias, multiplier);
 
-  const std::int64_t band_width = (s.out_width - 1 + s.pad_width) / s.stride_width + 1 + column_phases(s).reach();
+  const std::int64_t band_width =
+      (s.out_width - 1 + s.pad_width) / s.stride_width + 1 + column_phases(s).reach();
   const std::int64_t band = (row_phases(s).reach() + 1) * band_width * s.in_channels + kBandSlack;
   if (band > std::numeric_limits<std::int32_t>::max() / 2)
-    throw UnsupportedError("conv_transpose", concat("one row of output needs ", band, " input codes, allowed 2^30"));
+    throw UnsupportedError("conv_transpose",
+                           concat("one row of output needs ", band, " input codes, allowed 2^30"));
   const std::int64_t band_bytes = (band * 2 + 63) / 64 * 64;
   const std::int64_t pixel_bytes = s.out_width * static_cast<std::int64_t>(sizeof(BandPixel));
   scratch.prepare_leases(static_cast<std::size_t>(band_bytes + pixel_bytes + s.taps() * 4));
@@ -143,16 +158,19 @@ inline void conv_transpose_rows(const PackedWeights& weights, const Conv2dShape&
 }
 
 inline void run_conv_transpose(const PackedWeights& weights, const Conv2dShape& s, const std::uint8_t* x,
-                               std::int32_t x_zero_point, const Epilogue& e, std::uint8_t* y, Scratch& scratch) {
+                               std::int32_t x_zero_point, const Epilogue& e, std::uint8_t* y,
+                               Scratch& scratch) {
   conv_transpose_rows(weights, s, {x, x_zero_point, &e, y, nullptr}, scratch);
 }
 
-inline void accumulate_conv_transpose(const PackedWeights& weights, const Conv2dShape& s, const std::uint8_t* x,
-                                      std::int32_t x_zero_point, std::int32_t* acc, Scratch& scratch) {
+inline void accumulate_conv_transpose(const PackedWeights& weights, const Conv2dShape& s,
+                                      const std::uint8_t* x, std::int32_t x_zero_point, std::int32_t* acc,
+                                      Scratch& scratch) {
   conv_transpose_rows(weights, s, {x, x_zero_point, nullptr, nullptr, acc}, scratch);
 }
 
-inline constexpr ConvKernel kConvTranspose = {"conv_transpose_u8s8s32_6x16c2__avx2", true, pack_conv_transpose,
-                                              run_conv_transpose, accumulate_conv_transpose};
+inline constexpr ConvKernel kConvTranspose = {"conv_transpose_u8s8s32_6x16c2__avx2", true,
+                                              pack_conv_transpose, run_conv_transpose,
+                                              accumulate_conv_transpose};
 
 MIDTREAD_NAMESPACE_END

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Depthwise convolution on AVX2, any window: 16 channels of 4 pixels at a time, two taps interleaved per vpmaddwd.
+// Depthwise convolution on AVX2, any window: 16 channels of 4 pixels at a time, two taps interleaved per
+// vpmaddwd.
 #pragma once
 
 #include <midtread/kernels/fbgemm/avx2/conv_call.hpp>
@@ -40,14 +41,15 @@ struct DepthwiseBlock {
   OutputCodes bounds;
   const Epilogue* general;  ///< set for other roundings than half to even
   std::uint8_t* codes;
-  std::int32_t* acc;        ///< set: accumulators
-  std::int64_t first;       ///< channel
+  std::int32_t* acc;   ///< set: accumulators
+  std::int64_t first;  ///< channel
   std::int64_t pitch;
   std::int64_t channels;  ///< at most 16
 };
 
 /// Accumulators and the rarer roundings, from a row of 16 sums in natural order.
-MIDTREAD_NOINLINE inline void finish_depthwise(const std::int32_t* row, std::int64_t at, const DepthwiseBlock& block) {
+MIDTREAD_NOINLINE inline void finish_depthwise(const std::int32_t* row, std::int64_t at,
+                                               const DepthwiseBlock& block) {
   if (block.acc != nullptr) {
     std::memcpy(block.acc + at, row, static_cast<std::size_t>(block.channels) * sizeof(std::int32_t));
     return;
@@ -128,7 +130,8 @@ inline void run_depthwise_block(const std::int16_t* band, const BandPixel* pixel
 inline void depthwise_bands(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call,
                             Scratch& scratch) {
   constexpr std::int64_t kBandBytes = 24 * 1024, kMinPixels = 1, kSliceChannels = 32;
-  const std::int64_t padded = (s.out_channels + kDepthwiseChannels - 1) / kDepthwiseChannels * kDepthwiseChannels;
+  const std::int64_t padded =
+      (s.out_channels + kDepthwiseChannels - 1) / kDepthwiseChannels * kDepthwiseChannels;
   const std::int64_t slice = std::min(padded, kSliceChannels), pairs = (s.taps() + 1) / 2;
   const PaddedBand plan(s, slice, kBandBytes, kMinPixels);
 
@@ -165,8 +168,8 @@ inline void depthwise_bands(const PackedWeights& weights, const Conv2dShape& s, 
     const std::int64_t origin = (n * plan.shape.out_height + first) * plan.shape.out_width * s.out_channels;
     for (std::int64_t c = 0; c < s.out_channels; c += kDepthwiseChannels) {
       if (c % slice == 0)
-        plan.fill(call.x + c, std::min(slice, s.out_channels - c), n, first, rows, call.x_zero_point, widen_pixels,
-                  band);
+        plan.fill(call.x + c, std::min(slice, s.out_channels - c), n, first, rows, call.x_zero_point,
+                  widen_pixels, band);
       const DepthwiseBlock block{packed + c * 2 * pairs,
                                  offsets,
                                  pairs,
@@ -194,7 +197,7 @@ inline void accumulate_depthwise(const PackedWeights& weights, const Conv2dShape
   depthwise_bands(weights, s, {x, x_zero_point, nullptr, nullptr, acc}, scratch);
 }
 
-inline constexpr ConvKernel kDepthwise = {"depthwise_u8s8s32_4x16c2__avx2", false, pack_depthwise, run_depthwise,
-                                          accumulate_depthwise};
+inline constexpr ConvKernel kDepthwise = {"depthwise_u8s8s32_4x16c2__avx2", false, pack_depthwise,
+                                          run_depthwise, accumulate_depthwise};
 
 MIDTREAD_NAMESPACE_END

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// add, mul, cat's copy, table lookup, quantize and dequantize on AVX2, 8 or 32 codes at a time. Roundings other than
-// half to even go to the reference.
+// add, mul, cat's copy, table lookup, quantize and dequantize on AVX2, 8 or 32 codes at a time. Roundings
+// other than half to even go to the reference.
 #pragma once
 
 #include <midtread/kernels/fbgemm/avx2/vector.hpp>
@@ -34,11 +34,11 @@ inline __m256i binary_8(__m256 a, __m256 b, const BinaryRow& row) {
                   _mm256_set1_ps(row.bounds.hi), _mm256_set1_epi32(row.bounds.zero_point));
 }
 
-/// `n` contiguous codes of a with `n` of b, or with the one at b where kBroadcast. Reads and writes whole vectors only
-/// inside [0, n): the last vector overlaps the one before it, short rows go through a copy.
+/// `n` contiguous codes of a with `n` of b, or with the one at b where kBroadcast. Reads and writes whole
+/// vectors only inside [0, n): the last vector overlaps the one before it, short rows go through a copy.
 template <BinaryOp kOp, bool kBroadcast>
-MIDTREAD_NOINLINE void binary_row(const std::uint8_t* a, const std::uint8_t* b, std::int64_t n, const BinaryRow& row,
-                                  std::uint8_t* y) {
+MIDTREAD_NOINLINE void binary_row(const std::uint8_t* a, const std::uint8_t* b, std::int64_t n,
+                                  const BinaryRow& row, std::uint8_t* y) {
   std::uint8_t short_a[16] = {}, short_b[16] = {}, short_y[16];
   std::uint8_t* const result = y;
   const std::int64_t length = n;
@@ -63,8 +63,8 @@ MIDTREAD_NOINLINE void binary_row(const std::uint8_t* a, const std::uint8_t* b, 
   if (length < 16) std::memcpy(result, short_y, static_cast<std::size_t>(length));
 }
 
-MIDTREAD_NOINLINE inline void requantize_row(const std::uint8_t* x, std::int64_t n, AffineParams in, float inverse,
-                                             const OutputCodes& bounds, std::uint8_t* y) {
+MIDTREAD_NOINLINE inline void requantize_row(const std::uint8_t* x, std::int64_t n, AffineParams in,
+                                             float inverse, const OutputCodes& bounds, std::uint8_t* y) {
   std::uint8_t short_x[16] = {}, short_y[16];
   std::uint8_t* const result = y;
   const std::int64_t length = n;
@@ -103,7 +103,8 @@ MIDTREAD_NOINLINE inline void quantize_row(const float* x, std::uint8_t* q, std:
 }
 
 /// n >= 8.
-MIDTREAD_NOINLINE inline void dequantize_row(const std::uint8_t* q, float* x, std::int64_t n, AffineParams in) {
+MIDTREAD_NOINLINE inline void dequantize_row(const std::uint8_t* q, float* x, std::int64_t n,
+                                             AffineParams in) {
   const __m256 scale = _mm256_set1_ps(in.scale);
   const __m256i z = _mm256_set1_epi32(in.zero_point);
   for (std::int64_t i = 0; i < n; i += 8) {
@@ -112,7 +113,8 @@ MIDTREAD_NOINLINE inline void dequantize_row(const std::uint8_t* q, float* x, st
   }
 }
 
-/// n >= 32. Sixteen 16-entry shuffles: the one whose number is the code's high nibble keeps bit 7 of its index clear.
+/// n >= 32. Sixteen 16-entry shuffles: the one whose number is the code's high nibble keeps bit 7 of its
+/// index clear.
 MIDTREAD_NOINLINE inline void lookup_row(const std::uint8_t* table, const std::uint8_t* x, std::uint8_t* y,
                                          std::int64_t n) {
   const __m256i limit = _mm256_set1_epi8(0x70);
@@ -133,7 +135,8 @@ MIDTREAD_NOINLINE inline void lookup_row(const std::uint8_t* table, const std::u
 
 MIDTREAD_TARGET_END
 
-/// Drops dimensions of 1 and joins those that both inputs walk through without a jump; the longest run becomes dims[3].
+/// Drops dimensions of 1 and joins those that both inputs walk through without a jump; the longest run
+/// becomes dims[3].
 inline BinaryShape collapse(const BinaryShape& in) {
   BinaryShape out;
   out.b_strides[3] = out.a_strides[3] = 1;
@@ -173,8 +176,10 @@ void run_binary(const BinaryShape& shape, const std::uint8_t* a, AffineParams qa
     for (std::int64_t piece = first; piece < last; ++piece) {
       const std::int64_t r = piece / pieces, begin = piece % pieces * kElementGrain;
       const std::int64_t k = r % s.dims[2], j = r / s.dims[2] % s.dims[1], i = r / s.dims[2] / s.dims[1];
-      const std::uint8_t* pa = a + i * s.a_strides[0] + j * s.a_strides[1] + k * s.a_strides[2] + begin * a_step;
-      const std::uint8_t* pb = b + i * s.b_strides[0] + j * s.b_strides[1] + k * s.b_strides[2] + begin * b_step;
+      const std::uint8_t* pa =
+          a + i * s.a_strides[0] + j * s.a_strides[1] + k * s.a_strides[2] + begin * a_step;
+      const std::uint8_t* pb =
+          b + i * s.b_strides[0] + j * s.b_strides[1] + k * s.b_strides[2] + begin * b_step;
       std::uint8_t* py = y + r * n + begin;
       const std::int64_t length = std::min(kElementGrain, n - begin);
       if (b_step == 0)
@@ -187,19 +192,20 @@ void run_binary(const BinaryShape& shape, const std::uint8_t* a, AffineParams qa
   });
 }
 
-inline void run_requantize_copy(const std::uint8_t* x, AffineParams in, std::int64_t rows, std::int64_t length,
-                                std::int64_t x_stride, const QuantizeParams& out, std::uint8_t* y,
-                                std::int64_t y_stride) {
+inline void run_requantize_copy(const std::uint8_t* x, AffineParams in, std::int64_t rows,
+                                std::int64_t length, std::int64_t x_stride, const QuantizeParams& out,
+                                std::uint8_t* y, std::int64_t y_stride) {
   if (out.rounding != Rounding::kHalfEven || length < 1) {
     reference::run_requantize_copy(x, in, rows, length, x_stride, out, y, y_stride);
     return;
   }
   const float inverse = reciprocal(out.scale);
   const OutputCodes bounds = output_codes(out.range.quant_min, out.range.quant_max, out.zero_point);
-  parallel_for(0, rows, std::max(std::int64_t{1}, kElementGrain / length), [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t r = first; r < last; ++r)
-      requantize_row(x + r * x_stride, length, in, inverse, bounds, y + r * y_stride);
-  });
+  parallel_for(0, rows, std::max(std::int64_t{1}, kElementGrain / length),
+               [&](std::int64_t first, std::int64_t last) {
+                 for (std::int64_t r = first; r < last; ++r)
+                   requantize_row(x + r * x_stride, length, in, inverse, bounds, y + r * y_stride);
+               });
 }
 
 inline void run_lookup(const std::uint8_t* table, const std::uint8_t* x, std::uint8_t* y, std::int64_t n) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The register tile: 6 output pixels x 16 output channels, int16 x int16 pairs into int32 (vpmaddwd), exact for every
-// code. Products of a segment are contiguous in the band; a tap, or a row of taps, is a segment.
+// The register tile: 6 output pixels x 16 output channels, int16 x int16 pairs into int32 (vpmaddwd), exact
+// for every code. Products of a segment are contiguous in the band; a tap, or a row of taps, is a segment.
 //
 //   acc[pixel][o] = sum over segments s, k of band[input(pixel) + offset(s) + k] * w[s][k][o]
 #pragma once
@@ -25,16 +25,17 @@ struct Panel {
 struct TileOutput {
   std::uint8_t* codes;
   std::int32_t* acc;
-  std::int64_t pitch;       ///< elements from one output pixel to the next
-  std::int64_t columns;     ///< of the panel, at most 16
-  const std::int32_t* bias; ///< 16
-  const float* multiplier;  ///< 16
+  std::int64_t pitch;        ///< elements from one output pixel to the next
+  std::int64_t columns;      ///< of the panel, at most 16
+  const std::int32_t* bias;  ///< 16
+  const float* multiplier;   ///< 16
   OutputCodes bounds;
   const Epilogue* general;  ///< set for other roundings than half to even
 };
 
 /// Accumulators as they are, and the rarer roundings. `acc` is [rows][16].
-inline void finish_slowly(const std::int32_t* acc, std::int64_t rows, const BandPixel* pixels, const TileOutput& out) {
+inline void finish_slowly(const std::int32_t* acc, std::int64_t rows, const BandPixel* pixels,
+                          const TileOutput& out) {
   for (std::int64_t i = 0; i < rows; ++i, acc += kTileColumns) {
     const std::int64_t at = pixels[i].output * out.pitch;
     if (out.acc != nullptr) {
@@ -90,7 +91,8 @@ MIDTREAD_NOINLINE void tile(const std::int16_t* band, const BandPixel* pixels, c
   const __m256i z = _mm256_set1_epi32(out.bounds.zero_point);
   MIDTREAD_UNROLL(8)
   for (int i = 0; i < kRows; ++i) {
-    const __m256i a = _mm256_add_epi32(acc[i][0], load(out.bias)), b = _mm256_add_epi32(acc[i][1], load(out.bias + 8));
+    const __m256i a = _mm256_add_epi32(acc[i][0], load(out.bias)),
+                  b = _mm256_add_epi32(acc[i][1], load(out.bias + 8));
     const __m256 real_a = _mm256_mul_ps(_mm256_cvtepi32_ps(a), _mm256_loadu_ps(out.multiplier));
     const __m256 real_b = _mm256_mul_ps(_mm256_cvtepi32_ps(b), _mm256_loadu_ps(out.multiplier + 8));
     store_codes(pack_ordered(to_codes(real_a, lo, hi, z), to_codes(real_b, lo, hi, z)),
@@ -101,8 +103,8 @@ MIDTREAD_NOINLINE void tile(const std::int16_t* band, const BandPixel* pixels, c
 MIDTREAD_TARGET_END
 
 /// All pixels of a band against one panel.
-inline void run_panel(const std::int16_t* band, const BandPixel* pixels, std::int64_t count, const Panel& panel,
-                      const TileOutput& out) {
+inline void run_panel(const std::int16_t* band, const BandPixel* pixels, std::int64_t count,
+                      const Panel& panel, const TileOutput& out) {
   std::int64_t i = 0;
   for (; i + 6 <= count; i += 6) tile<6>(band, pixels + i, panel, out);
   if (i + 4 <= count) {

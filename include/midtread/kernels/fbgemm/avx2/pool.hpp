@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Average and max pooling on AVX2, 16 or 32 channels at a time.
 //
-// The average divides in float32: for fewer than 2^16 counted codes the quotient is nearer to its true value than to
-// any tie (a tie is at least 1 / (2 n) away, the quotient within 2^-17), so rounding it is exact.
+// The average divides in float32: for fewer than 2^16 counted codes the quotient is nearer to its true value
+// than to any tie (a tie is at least 1 / (2 n) away, the quotient within 2^-17), so rounding it is exact.
 #pragma once
 
 #include <midtread/kernels/fbgemm/avx2/vector.hpp>
@@ -33,8 +33,8 @@ inline PoolTaps pool_taps(const Pool2dShape& s, const std::uint8_t* image, const
 MIDTREAD_TARGET_AVX2_BEGIN
 
 /// Channels [0, 16) of one output.
-inline void average_16(const PoolTaps& taps, std::int64_t c, __m256 counted, __m256i taken, __m256i zero_point,
-                       std::uint8_t* y) {
+inline void average_16(const PoolTaps& taps, std::int64_t c, __m256 counted, __m256i taken,
+                       __m256i zero_point, std::uint8_t* y) {
   __m256i low = _mm256_setzero_si256(), high = low;
   for (std::int64_t r = 0; r < taps.rows; ++r) {
     const std::uint8_t* p = taps.first + r * taps.row_step + c;
@@ -96,8 +96,8 @@ void for_each_window(const Pool2dShape& s, const std::uint8_t* x, const Pixel& p
   });
 }
 
-inline void run_average_pool(const Pool2dShape& s, const std::uint8_t* x, std::int32_t zero_point, std::uint8_t* y,
-                             Scratch& scratch) {
+inline void run_average_pool(const Pool2dShape& s, const std::uint8_t* x, std::int32_t zero_point,
+                             std::uint8_t* y, Scratch& scratch) {
   const std::int64_t largest = s.adaptive ? s.in_height * s.in_width : s.kernel_height * s.kernel_width;
   if (s.channels < 16 || largest > kMaxAverageWindow) {
     reference::run_average_pool(s, x, zero_point, y, scratch);

@@ -10,7 +10,8 @@
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::avx2)
 
-inline constexpr KernelTable kTable = {&kConv,     &kDepthwise, &kConvTranspose,&kAdd,      &kMul,       &kRequantizeCopy,
-                                       &kAveragePool, &kMaxPool, &kLookup, &kQuantize, &kDequantize};
+inline constexpr KernelTable kTable = {&kConv,   &kDepthwise,      &kConvTranspose, &kAdd,
+                                       &kMul,    &kRequantizeCopy, &kAveragePool,   &kMaxPool,
+                                       &kLookup, &kQuantize,       &kDequantize};
 
 MIDTREAD_NAMESPACE_END

@@ -69,8 +69,9 @@ inline void widen(const std::uint8_t* q, std::int64_t n, std::int32_t zero_point
 }
 
 /// A WidenPixels.
-inline void widen_pixels(const std::uint8_t* q, std::int64_t pixels, std::int64_t channels, std::int64_t q_pitch,
-                         std::int32_t zero_point, std::int16_t* out, std::int64_t out_pitch) {
+inline void widen_pixels(const std::uint8_t* q, std::int64_t pixels, std::int64_t channels,
+                         std::int64_t q_pitch, std::int32_t zero_point, std::int16_t* out,
+                         std::int64_t out_pitch) {
   if (channels == q_pitch && channels == out_pitch) {
     widen(q, pixels * channels, zero_point, out);
     return;

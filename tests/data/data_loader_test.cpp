@@ -15,6 +15,7 @@
 #include "data/expect_error.hpp"
 
 using midtread::BasicTensor;
+using midtread::ConfigError;
 using midtread::Generator;
 using midtread::Shape;
 using midtread::Tensor;
@@ -115,7 +116,7 @@ TEST(DataLoader, OrderIsAFunctionOfSeedAndEpoch) {
   EXPECT_EQ(loader.epoch(), 2);
   EXPECT_EQ(labels(all(loader)), wanted) << "the third loop is epoch 2";
   EXPECT_NE(second, wanted);
-  EXPECT_THROW(loader.set_epoch(-1), midtread::ConfigError);
+  expect_error<ConfigError>([&] { loader.set_epoch(-1); }, {"got -1", "allowed 0 and more"});
 }
 
 TEST(DataLoader, EveryPositionIsEquallyLikely) {
@@ -144,8 +145,8 @@ TEST(DataLoader, ResumesInTheMiddleOfAnEpoch) {
       EXPECT_TRUE(same(rest, {whole.begin() + first, whole.end()}));
       ++cases;
     }
-    EXPECT_THROW(loader.begin_at(loader.size() + 1), midtread::ConfigError);
-    EXPECT_THROW(loader.begin_at(-1), midtread::ConfigError);
+    expect_error<ConfigError>([&] { loader.begin_at(7); }, {"batch 7", "allowed 0..6"});
+    expect_error<ConfigError>([&] { loader.begin_at(-1); }, {"batch -1"});
   }
   std::printf("cases=%d\n", cases);
 }
@@ -289,11 +290,21 @@ TEST(DataLoader, PassOutlivesItsLoaderAndPassesAreIndependent) {
 }
 
 TEST(DataLoader, RefusesBadOptions) {
-  EXPECT_THROW(DataLoader(numbered(3), DataLoaderOptions(0)), midtread::ConfigError);
-  EXPECT_THROW(DataLoader(numbered(3), DataLoaderOptions(-4)), midtread::ConfigError);
-  EXPECT_THROW(DataLoader(numbered(3), DataLoaderOptions(1).prefetch(-1)), midtread::ConfigError);
-  EXPECT_THROW(DataLoader(std::shared_ptr<const Dataset>(), DataLoaderOptions(1)), midtread::ConfigError);
-  EXPECT_THROW(DataLoaderOptions(1).transform(Transform()), midtread::ConfigError);
+  const auto refuse = [](const DataLoaderOptions& options, std::initializer_list<std::string> words) {
+    expect_error<ConfigError>([&] { DataLoader(numbered(3), options); }, words);
+  };
+  refuse(DataLoaderOptions(0), {"batch size 0", "1 and more"});
+  refuse(DataLoaderOptions(-4), {"batch size -4"});
+  refuse(DataLoaderOptions(1).prefetch(-1), {"prefetch -1 batches", "allowed 0..1024"});
+  refuse(DataLoaderOptions(1).prefetch(1025), {"prefetch 1025 batches, allowed"});
+  expect_error<ConfigError>([] { DataLoader(std::shared_ptr<const Dataset>(), DataLoaderOptions(1)); },
+                            {"data set is null"});
+  expect_error<ConfigError>([] { DataLoaderOptions(1).transform(Transform()); }, {"the transform is empty"});
+  struct Negative : Dataset {
+    std::int64_t size() const override { return -1; }
+    Example get(std::int64_t) const override { return {}; }
+  };
+  expect_error<ConfigError>([] { DataLoader(Negative(), DataLoaderOptions(1)); }, {"data set's size is -1"});
   DataLoader huge(numbered(3), DataLoaderOptions(INT64_MAX));
   EXPECT_EQ(labels(all(huge)), upto(3));
 }

@@ -51,7 +51,8 @@ TEST(Gunzip, RefusesDamage) {
   const std::string packed = gzip("the quick brown fox " + noise(300));
   int cases = 0;
   for (std::size_t size = 0; size < packed.size(); ++size, ++cases)
-    expect_error<FormatError>([&] { gunzip(packed.substr(0, size), "f.gz"); }, {"f.gz:", "cut off"});
+    expect_error<FormatError>([&] { gunzip(packed.substr(0, size), "f.gz"); },
+                              {"f.gz:", "gzip file is cut off"});
   for (std::size_t at = 0; at < packed.size(); ++at)
     for (int bit = 0; bit < 8; ++bit, ++cases) {
       std::string flipped = packed;
@@ -62,7 +63,8 @@ TEST(Gunzip, RefusesDamage) {
       }
     }
   expect_error<FormatError>([&] { gunzip(packed + "x", "f.gz"); }, {"f.gz:"});
-  expect_error<FormatError>([&] { gunzip(packed + "trailing bytes", "f.gz"); }, {"f.gz:", "sound"});
+  expect_error<FormatError>([&] { gunzip(packed + "trailing bytes", "f.gz"); },
+                            {"f.gz:", "not a sound gzip file"});
   std::printf("cases=%d\n", cases);
 }
 

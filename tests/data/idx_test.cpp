@@ -85,7 +85,9 @@ TEST(Idx, RefusesEveryBrokenRule) {
   refuse(idx(14, {2}, "12345678"), {"file:16", "promise 16"});
   refuse(idx(8, {0}, "x"), {"file:9", "1 bytes", "promise 0"});
   refuse(idx(8, {0xffffffffu, 0xffffffffu}, ""), {"overflow", "dimension 1"});
-  refuse(idx(8, {0xffffffffu, 0x0fffffffu}, "x"), {"promise"});
+  refuse(idx(8, {0xffffffffu, 0x07ffffffu}, "x"), {"promise 57646074"});
+  refuse(idx(8, {0xffffffffu, 0x0fffffffu}, "x"), {"overflow"});
+  refuse(idx(8, {0x5b000000u, 0, 0x1c000000u}, ""), {"overflow", "dimension 2"});
   refuse(idx(14, {0x80000000u, 0x80000000u}, ""), {"overflow"});
   refuse(idx(8, std::vector<std::uint32_t>(8, 0xffffffffu), ""), {"overflow"});
   refuse(idx(8, {0, 0xffffffffu, 0xffffffffu}, ""), {"overflow"});
@@ -107,7 +109,7 @@ TEST(Idx, SaysWhyAFileCannotBeRead) {
   expect_error<IoError>([&] { load_idx(directory / "none"); },
                         {directory / "none", "cannot open", "No such file"});
   expect_error<IoError>([&] { load_idx(directory.path()); }, {"directory"});
-  expect_error<IoError>([&] { load_idx("/dev/zero"); }, {"/dev/zero", "device"});
+  expect_error<IoError>([&] { load_idx("/dev/zero"); }, {"/dev/zero", "is a device"});
   const std::string path = directory.put("labels", idx(8, {3}, "abc"));
   EXPECT_EQ(values<std::uint8_t>(load_idx(path)), (std::vector<std::uint8_t>{'a', 'b', 'c'}));
   expect_error<FormatError>([&] { load_idx(directory.put("short", idx(8, {3}, "ab"))); },

@@ -51,7 +51,7 @@ TEST(Mnist, SaysWhatIsWrong) {
   directory.put("train-images-idx3-ubyte", images(3));
   expect_error<IoError>(load, {"train-labels-idx1-ubyte", "No such file"});
   directory.put("train-labels-idx1-ubyte", labels({1, 2}));
-  expect_error<FormatError>(load, {"train-labels-idx1-ubyte:4", "2 labels", "3 images"});
+  expect_error<FormatError>(load, {"train-labels-idx1-ubyte:4", "2 labels, but", "3 images"});
   directory.put("train-labels-idx1-ubyte", labels({1, 10, 2}));
   expect_error<FormatError>(load, {"train-labels-idx1-ubyte:9", "label 1 is 10", "0..9"});
   directory.put("train-labels-idx1-ubyte", images(3));

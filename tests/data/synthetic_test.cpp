@@ -79,8 +79,9 @@ TEST(Synthetic, AllowsExtremes) {
   EXPECT_EQ(synthetic_images(3, 0, options).images().numel(), 3);
   EXPECT_EQ(synthetic_images(0, 0).size(), 0);
   options.noise = 128;
-  expect_error<midtread::ConfigError>([&] { synthetic_images(1, 0, options); }, {"noise 0..127"});
-  EXPECT_THROW(synthetic_images(-1, 0), midtread::ConfigError);
+  expect_error<midtread::ConfigError>([&] { synthetic_images(1, 0, options); },
+                                      {"shift 0..1024, noise 0..127"});
+  expect_error<midtread::ConfigError>([] { synthetic_images(-1, 0); }, {"got -1 images"});
 }
 
 }  // namespace

@@ -80,7 +80,7 @@ TEST(TensorDataset, TakesTheFirst) {
   EXPECT_TRUE(midtread::identical(part.get(1).input, set.get(1).input));
   EXPECT_EQ(set.take(9).size(), 5);
   EXPECT_EQ(set.take(0).size(), 0);
-  expect_error<midtread::ConfigError>([&] { set.take(-1); }, {"-1"});
+  expect_error<midtread::ConfigError>([&] { set.take(-1); }, {"-1 examples", "allowed 0 and more"});
 }
 
 TEST(TensorDataset, RefusesWhatDoesNotFit) {
@@ -89,12 +89,17 @@ TEST(TensorDataset, RefusesWhatDoesNotFit) {
       [&] {
         TensorDataset(bytes({3, 4, 4}), labels);
       },
-      {"[3, 4, 4]", "[N, C, H, W]"});
+      {"images have shape [3, 4, 4]", "[N, C, H, W]"});
+  expect_error<midtread::ShapeError>(
+      [&] {
+        TensorDataset(bytes({3, 1, 2, 2}), midtread::scalar<std::int64_t>(1));
+      },
+      {"labels have shape []", "[N]"});
   expect_error<midtread::ShapeError>(
       [&] {
         TensorDataset(bytes({4, 1, 2, 2}), labels);
       },
-      {"4 images", "3 labels"});
+      {"4 images but 3 labels"});
   expect_error<midtread::ConfigError>(
       [&] {
         TensorDataset(bytes({3, 1, 2, 2}), labels, 2);
@@ -108,7 +113,7 @@ TEST(TensorDataset, RefusesWhatDoesNotFit) {
       [&] {
         set.get_batch({0}, Normalize({1, 2, 3}, {1, 1, 1}), batch);
       },
-      {"3 channels", "image 2"});
+      {"3 channels, the image 2"});
   expect_error<midtread::ShapeError>([&] { set.get_batch({7}, {}, batch); }, {"example 7"});
 }
 
@@ -123,23 +128,26 @@ TEST(Normalize, SubtractsAndDivides) {
 
 TEST(Normalize, RefusesBadNumbers) {
   int cases = 0;
-  const auto refuse = [&](std::vector<float> mean, std::vector<float> std) {
-    EXPECT_THROW(normalize(mean, std), midtread::ConfigError);
+  const auto refuse = [&](std::vector<float> mean, std::vector<float> std,
+                          std::initializer_list<std::string> words) {
+    expect_error<midtread::ConfigError>([&] { normalize(mean, std); }, words);
     ++cases;
   };
-  refuse({}, {});
-  refuse({1, 2}, {1});
-  refuse({1}, {0});
-  refuse({1}, {-1});
-  refuse({1}, {INFINITY});
-  refuse({1}, {NAN});
-  refuse({NAN}, {1});
+  refuse({}, {}, {"0 means and 0 standard deviations", "at least one"});
+  refuse({1, 2}, {1}, {"2 means and 1 standard"});
+  refuse({1}, {0}, {"channel 0", "std 0; both must be finite, std positive"});
+  refuse({1, 1}, {1, -1}, {"channel 1", "std -1"});
+  refuse({1}, {INFINITY}, {"std inf"});
+  refuse({1}, {NAN}, {"nan"});
+  refuse({NAN}, {1}, {"mean nan"});
+  expect_error<midtread::ShapeError>([] { normalize({1}, {1})(midtread::scalar(1.0f)); },
+                                     {"the image is a scalar"});
   std::printf("cases=%d\n", cases);
   expect_error<midtread::ShapeError>(
       [] {
         normalize({1, 2}, {1, 1})(midtread::zeros({3, 2, 2}));
       },
-      {"2 channels", "image 3"});
+      {"2 channels, the image 3"});
 }
 
 }  // namespace

@@ -131,7 +131,7 @@ TEST(WriteFile, RefusesWhatIsNoPlaceForAFile) {
   refuse(directory / "f/g", {"f/g", "Not a directory"});
   refuse(directory / "sub", {"sub", "Is a directory"});
   refuse(directory / "sub/", {"sub/", "Is a directory"});
-  refuse(directory / "pipe", {"a pipe"});
+  refuse(directory / "pipe", {"is a device, a pipe or a socket"});
   refuse(directory / std::string(300, 'x'), {"name too long"});
   refuse(directory / std::string(5000, 'x'), {"name too long"});
   refuse("", {"Invalid argument"});

@@ -248,7 +248,7 @@ TEST(Safetensors, RefusesEveryBrokenRule) {
   // Types and shapes.
   for (const char* dtype : {"F33", "f32", "", "U8 ", "float32"})
     refuse(file(entry('"' + std::string(dtype) + '"', "[1]", "[0,1]"), "x"), {"dtype", "allowed F32"});
-  refuse(file(entry("\"F32\"", "[1]", "[0,1]"), "x"), {"t has 1 bytes", "[1]", "needs 4"});
+  refuse(file(entry("\"F32\"", "[1]", "[0,1]"), "x"), {"t has 1 bytes", "but its shape [1]", "needs 4"});
   refuse(file(entry("\"U8\"", "[2]", "[0,1]"), "x"), {"needs 2"});
   refuse(file(entry("\"U8\"", "[0]", "[0,1]"), "x"), {"needs 0"});
   refuse(file(entry("\"U8\"", "[1,1,1,1,1,1,1,1,1]", "[0,1]"), "x"), {"more than 8 dimensions"});
@@ -291,7 +291,7 @@ TEST(Safetensors, NamesTypesItHasNot) {
               file(std::string(R"({"t":{"dtype":")") + dtype + R"(","shape":[0],"data_offsets":[0,0]}})"),
               "file");
         },
-        {"file", "tensor t", dtype, "F32"});
+        {"file", "tensor t has dtype", dtype, "F32"});
     ++cases;
   }
   std::printf("cases=%d\n", cases);
@@ -329,10 +329,10 @@ TEST(Safetensors, RefusesWhatCannotBeWritten) {
     out.metadata.insert(key, "x");
     expect_error<ConfigError>([&] { serialize_tensors(out); }, words);
   };
-  refuse("__metadata__", "k", {"__metadata__"});
-  refuse("t", "midtread.crc32c", {"midtread.crc32c"});
+  refuse("__metadata__", "k", {"__metadata__", "cannot have this name"});
+  refuse("t", "midtread.crc32c", {"midtread.crc32c", "is written by midtread"});
   refuse("t", "midtread.header_crc32c", {"midtread.header_crc32c"});
-  refuse("bad\xff", "k", {"UTF-8"});
+  refuse("bad\xff", "k", {"metadata is not UTF-8"});
   refuse("t", "bad\xc0", {"UTF-8"});
   const ScratchDirectory directory;
   TensorFile out;
@@ -344,7 +344,11 @@ TEST(Safetensors, RefusesWhatCannotBeWritten) {
   EXPECT_THROW(serialize_tensors(out), midtread::StateError);
   out = {};
   out.metadata.insert("huge", std::string(std::size_t{17} << 20, 'x'));
-  expect_error<ConfigError>([&] { serialize_tensors(out); }, {"allowed 16777216"});
+  expect_error<ConfigError>([&] { serialize_tensors(out); }, {"the header has", "allowed 16777216"});
+  out = {};
+  for (int i = 0; i < 16383; ++i) out.metadata.insert(std::to_string(i), "");
+  expect_error<ConfigError>([&] { serialize_tensors(out); },
+                            {"0 tensors and 16383 strings", "allowed 16384 and 16382"});
 }
 
 /// 4 KiB with every type in it.
@@ -412,7 +416,7 @@ TEST(Safetensors, ChecksumsOutliveAnotherWritersOrder) {
                             {"header's checksum"});
   expect_error<FormatError>([&] { parse_tensors(other("v", of_tensor, ""), "f"); }, {"header's checksum"});
   expect_error<FormatError>([&] { parse_tensors(file(R"({"__metadata__":{"midtread.crc32c":""}})"), "f"); },
-                            {"one of", "damaged"});
+                            {"metadata holds one of", "it is damaged"});
 }
 
 TEST(Safetensors, SaysWhyAFileCannotBeReadOrWritten) {

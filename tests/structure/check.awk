@@ -77,7 +77,7 @@ FNR == 2 && !/^\/\/ / { breach("head", "the second line must say what the file i
   if (library != "") {
     if (!((layer, library) in may)) breach("layer", (layer == "" ? FILENAME : layer) " may not include " library)
   } else if (name !~ /^[a-z_0-9]+$/ && name !~ /intrin\.h$/ &&
-             name !~ /^(arm_neon|arm_acle|cpuid|unistd|fcntl|windows|malloc|pthread|sched)\.h$/ && name !~ /^(sys|asm|linux)\/[a-z]+\.h$/) {
+             name !~ /^(arm_neon|arm_acle|cpuid|unistd|fcntl|dirent|windows|malloc|pthread|sched)\.h$/ && name !~ /^(sys|asm|linux)\/[a-z]+\.h$/) {
     breach("include", name " is neither the standard library nor a known dependency")
   }
 }

@@ -71,7 +71,7 @@ inline AnyTensor parse_idx(std::string_view bytes, const std::string& where) {
     shape.push_back(static_cast<std::int64_t>(dim));
     if (dim == 0)
       empty = true;
-    else if (promised > UINT64_MAX / 16 / dim)
+    else if (promised > INT64_MAX / 16 / dim)
       throw fail(at, concat("the dimensions' product overflows at dimension ", d, " = ", dim));
     else
       promised *= dim;

@@ -5,11 +5,13 @@
 #include <midtread/data/read_file.hpp>
 
 #include <atomic>
-#include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <filesystem>
 #include <string>
 #include <string_view>
+
+#include <dirent.h>
 
 namespace midtread_state {
 inline std::atomic<unsigned> temporary_files{0};
@@ -32,6 +34,11 @@ inline std::string resolve_links(std::string path) {
     path = (target.is_absolute() ? target : fs::path(path).parent_path() / target).string();
   }
   return path;
+}
+
+inline std::string parent_directory(const std::string& path) {
+  const std::string parent = std::filesystem::path(path).parent_path().string();
+  return parent.empty() ? "." : parent;
 }
 
 /// A file beside its destination, removed unless it was renamed over it.
@@ -61,15 +68,13 @@ class TemporaryFile {
   }
   /// Data to the disk first, then the name, then the name to the disk. A failed fsync is not tried again: the
   /// kernel may have dropped the pages.
-  void replace() {
+  void replace(const std::string& directory) {
     if (::fsync(file_.get()) != 0) throw io_error(path_, "cannot make its data durable", errno);
     if (const int error = file_.close()) throw io_error(path_, "cannot close", error);
     if (std::rename(name_.c_str(), path_.c_str()) != 0)
       throw io_error(path_, "cannot rename the new file over it", errno);
     name_.clear();
-    const std::string directory = std::filesystem::path(path_).parent_path().string();
-    const FileDescriptor parent(
-        ::open(directory.empty() ? "." : directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const FileDescriptor parent(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (parent.get() < 0 ||
         (::fsync(parent.get()) != 0 && errno != EINVAL))  // EINVAL: a file system without it
       throw io_error(path_, "is written, but its name may not survive a power cut", errno);
@@ -95,42 +100,43 @@ class TemporaryFile {
   FileDescriptor file_;
 };
 
-/// Removes <path>.tmp.* that nobody has written to for an hour: their writer was killed.
-inline void remove_stale_temporaries(const std::string& path) {
-  namespace fs = std::filesystem;
-  const fs::path target(path);
-  const std::string prefix = target.filename().string() + ".tmp.";
-  const fs::path directory = target.has_parent_path() ? target.parent_path() : fs::path(".");
-  std::error_code error;
-  for (fs::directory_iterator entry(directory, error), end; !error && entry != end; entry.increment(error)) {
-    const std::string name = entry->path().filename().string();
-    if (name.compare(0, prefix.size(), prefix) != 0 ||
-        name.find_first_not_of("0123456789.", prefix.size()) != std::string::npos)
-      continue;
-    std::error_code ignored;
-    const auto written = fs::last_write_time(entry->path(), ignored);
-    if (!ignored && fs::file_time_type::clock::now() - written > std::chrono::hours(1))
-      fs::remove(entry->path(), ignored);
+/// Removes <directory>/<prefix>* that nobody has written to for an hour: their writer was killed. Without
+/// std::filesystem, whose directory_iterator ends the program where memory is short.
+inline void remove_stale_temporaries(const std::string& directory, std::string_view prefix) noexcept {
+  DIR* const entries = ::opendir(directory.c_str());
+  if (!entries) return;
+  while (const dirent* entry = ::readdir(entries)) {
+    const std::string_view name = entry->d_name;
+    struct stat status;
+    if (name.substr(0, prefix.size()) == prefix &&
+        name.find_first_not_of("0123456789.", prefix.size()) == std::string_view::npos &&
+        ::fstatat(::dirfd(entries), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+        std::time(nullptr) - status.st_mtime > 3600)
+      ::unlinkat(::dirfd(entries), entry->d_name, 0);
   }
+  ::closedir(entries);
 }
 
 /// Replaces the file `path`, or leaves the old one as it was. Whoever reads it sees one or the other; of two
 /// writers the last wins. Throws IoError.
 inline void write_file(const std::string& path, std::string_view bytes) {
-  if (path.empty() || path.find('\0') != std::string::npos) throw io_error(path.c_str(), "cannot write", EINVAL);
+  if (path.empty() || path.find('\0') != std::string::npos)
+    throw io_error(path.c_str(), "cannot write", EINVAL);
   const std::string target = resolve_links(path);
   struct stat status;
   const bool exists = ::stat(target.c_str(), &status) == 0;
   if (exists && S_ISDIR(status.st_mode)) throw io_error(path, "cannot write", EISDIR);
   if (exists && !S_ISREG(status.st_mode))
     throw IoError(path, "is a device, a pipe or a socket; give a regular file");
+  const std::string directory = parent_directory(target);
+  const std::string temporaries = std::filesystem::path(target).filename().string() + ".tmp.";
   {
     TemporaryFile file(target);
     if (exists) file.copy_mode(status.st_mode);
     file.write(bytes);
-    file.replace();
+    file.replace(directory);
   }
-  remove_stale_temporaries(target);
+  remove_stale_temporaries(directory, temporaries);
 }
 
 MIDTREAD_NAMESPACE_END

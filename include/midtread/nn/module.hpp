@@ -185,16 +185,20 @@ class BasicModule : public std::enable_shared_from_this<BasicModule<Scalar>> {
       if (problems.size() > 10) text += concat("; and ", problems.size() - 10, " more");
       throw FormatError("load_state_dict", "the state does not fit this model: " + text);
     }
+    StateDict resized;  // what needs memory comes before the first value moves
+    for (const auto& item : own)
+      if (const AnyTensor* found = state.find(item.first))
+        if (shape_of(*found) != shape_of(item.second)) resized.insert(item.first, midtread::clone(*found));
     for (const auto& item : own)
       if (const AnyTensor* found = state.find(item.first))
         std::visit(
             [&](const auto& to) {
-              const auto& from = std::get<std::decay_t<decltype(to)>>(*found);
+              using Kind = std::decay_t<decltype(to)>;
               auto handle = to;
-              if (from.shape() == to.shape())
-                handle.copy_(from);
+              if (const AnyTensor* copy = resized.find(item.first))
+                handle.set_data(std::get<Kind>(*copy));
               else
-                handle.set_data(from.clone());
+                handle.copy_(std::get<Kind>(*found));
             },
             item.second);
     state_loaded();

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: MIT
+// The whole way on Fashion-MNIST: train in float, calibrate, train quantization-aware, convert to int8, run, compare.
+
+#include "support/models.hpp"
+#include "support/progress.hpp"
+
+#include <midtread/data/data_loader.hpp>
+#include <midtread/data/mnist.hpp>
+#include <midtread/data/synthetic.hpp>
+#include <midtread/io/int8_model.hpp>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+namespace mt = midtread;
+using mt::Tensor;
+using Clock = std::chrono::steady_clock;
+
+namespace {
+
+constexpr const char* kDebianData = "/usr/share/datasets/fashion-mnist";
+
+struct Options {
+  std::string model = "cnn", data, engine = "auto", isa = "auto", save, json;
+  std::int64_t epochs = 4, qat_epochs = 2, batch_size = 64, train_limit = 0, test_limit = 0;
+  double lr = 0.05, qat_lr = 0.01;
+  std::uint64_t seed = 0;
+  int threads = 0;
+  bool float_control = false;
+};
+
+void add_options(CLI::App& app, Options& o) {
+  app.add_option("--model", o.model, "network")->check(CLI::IsMember({"cnn", "resnet8", "mobilenet_v1"}))->capture_default_str();
+  app.add_option("--data", o.data, "directory of the four IDX files, or 'synthetic'");
+  app.add_option("--engine", o.engine, "int8 engine: auto, fbgemm, qnnpack, reference")->capture_default_str();
+  app.add_option("--isa", o.isa, "instruction set the engine must use")->capture_default_str();
+  app.add_option("--epochs", o.epochs, "float epochs")->check(CLI::Range(0, 10000))->capture_default_str();
+  app.add_option("--qat-epochs", o.qat_epochs, "quantization-aware epochs")->check(CLI::Range(0, 10000))->capture_default_str();
+  app.add_option("--batch-size", o.batch_size, "images per step")->check(CLI::Range(2, 65536))->capture_default_str();
+  app.add_option("--lr", o.lr, "learning rate of the float epochs")->check(CLI::Range(0.0, 100.0))->capture_default_str();
+  app.add_option("--qat-lr", o.qat_lr, "learning rate of the QAT epochs")->check(CLI::Range(0.0, 100.0))->capture_default_str();
+  app.add_option("--seed", o.seed, "of weights and order")->capture_default_str();
+  app.add_option("--threads", o.threads, "threads, 0: all processors")->check(CLI::Range(0, 1024))->capture_default_str();
+  app.add_option("--train-limit", o.train_limit, "first N training images, 0: all")->check(CLI::Range(0, 1 << 30))->capture_default_str();
+  app.add_option("--test-limit", o.test_limit, "first N test images, 0: all")->check(CLI::Range(0, 1 << 30))->capture_default_str();
+  app.add_flag("--float-control", o.float_control, "also train float for the QAT epochs");
+  app.add_option("--save", o.save, "write the int8 model here");
+  app.add_option("--json", o.json, "write the results here");
+}
+
+struct DataSets {
+  std::shared_ptr<const mt::data::TensorDataset> train, test;
+};
+
+DataSets load_data(const Options& o) {
+  struct stat status;
+  const bool debian = ::stat(kDebianData, &status) == 0;
+  const std::string directory = o.data.empty() && debian ? kDebianData : o.data;
+  const auto limited = [](mt::data::TensorDataset set, std::int64_t limit) {
+    return std::make_shared<const mt::data::TensorDataset>(limit > 0 && limit < set.size() ? set.first(limit) : std::move(set));
+  };
+  if (directory.empty() || directory == "synthetic") {
+    if (o.data.empty())
+      std::printf("No data set: apt-get install dataset-fashion-mnist puts it into %s. Using synthetic images.\n", kDebianData);
+    else
+      std::printf("Using synthetic images.\n");
+    return {limited(mt::data::synthetic_images(o.train_limit > 0 ? o.train_limit : 20000, 1), o.train_limit),
+            limited(mt::data::synthetic_images(o.test_limit > 0 ? o.test_limit : 4000, 2), o.test_limit)};
+  }
+  return {limited(mt::data::load_mnist(directory, true), o.train_limit), limited(mt::data::load_mnist(directory, false), o.test_limit)};
+}
+
+mt::data::DataLoader loader(const std::shared_ptr<const mt::data::TensorDataset>& set, const Options& o, bool train) {
+  auto options = mt::data::DataLoaderOptions(train ? o.batch_size : 250).transform(mt::data::normalize({0.2860f}, {0.3530f}));
+  if (train) options.shuffle(true).seed(o.seed).drop_last(true);
+  return {set, options};
+}
+
+double milliseconds(Clock::time_point from) { return std::chrono::duration<double, std::milli>(Clock::now() - from).count(); }
+
+double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
+  return values[values.size() / 2];
+}
+
+/// Correct predictions of the first output among `batch`.
+std::int64_t correct(const Tensor& logits, const mt::BasicTensor<std::int64_t>& target) {
+  const mt::BasicTensor<std::int64_t> best = mt::argmax(logits, 1);
+  std::int64_t hits = 0;
+  for (std::int64_t i = 0; i < target.numel(); ++i) hits += best.data()[i] == target.data()[i];
+  return hits;
+}
+
+struct Evaluation {
+  double accuracy = 0;      ///< percent
+  double image_ms = 0;      ///< median over batches of 250
+};
+
+template <class Model>
+Evaluation evaluate(Model&& model, mt::data::DataLoader test) {
+  const mt::NoGradGuard no_grad;
+  std::int64_t hits = 0, images = 0;
+  std::vector<double> times;
+  for (const auto& batch : test) {
+    const auto start = Clock::now();
+    const Tensor logits = model(batch.input);
+    times.push_back(milliseconds(start) / static_cast<double>(batch.input.size(0)));
+    hits += correct(logits, batch.target);
+    images += batch.target.numel();
+  }
+  return {images ? 100.0 * static_cast<double>(hits) / static_cast<double>(images) : 0, median(times)};
+}
+
+/// Trains `model` (a Module) for some epochs of SGD with momentum, warm-up and cosine. Returns the median step in ms.
+double train(mt::nn::Module& model, mt::data::DataLoader data, std::int64_t epochs, double lr, std::int64_t warmup, const char* phase,
+             const std::function<void(std::int64_t epoch)>& on_epoch = {}) {
+  mt::optim::SGD sgd(model.parameters(), mt::optim::SGDOptions(lr).momentum(0.9).weight_decay(1e-4));
+  const std::int64_t steps = data.size();
+  mt::optim::WarmupCosineLR schedule(sgd, std::min(warmup, epochs * steps / 4), std::max<std::int64_t>(1, epochs * steps));
+  std::vector<double> times;
+  for (std::int64_t epoch = 0; epoch < epochs; ++epoch) {
+    model.train();
+    if (on_epoch) on_epoch(epoch);
+    examples::Progress progress(mt::concat(phase, " epoch ", epoch + 1, "/", epochs), steps);
+    double loss_sum = 0;
+    std::int64_t seen = 0;
+    for (const auto& batch : data) {
+      const auto start = Clock::now();
+      sgd.zero_grad();
+      const Tensor loss = mt::cross_entropy(model.forward(batch.input), batch.target);
+      loss.backward();
+      sgd.step();
+      schedule.step();
+      times.push_back(milliseconds(start));
+      loss_sum += static_cast<double>(loss.item());
+      char text[64];
+      std::snprintf(text, sizeof text, "loss %.4f", loss_sum / static_cast<double>(++seen));
+      progress.update(seen, text);
+    }
+    progress.finish();
+  }
+  return median(times);
+}
+
+double peak_rss_mb() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / 1024.0;
+}
+
+std::int64_t parameter_bytes(const mt::nn::Module& model) {
+  std::int64_t bytes = 0;
+  for (const auto& item : model.state_dict())
+    if (mt::dtype_of_tensor(item.second) == mt::DType::kFloat32) bytes += mt::bytes_of(item.second);
+  return bytes;
+}
+
+nlohmann::ordered_json run(const Options& o) {
+  if (o.threads > 0) mt::set_num_threads(o.threads);
+  mt::set_engine(o.engine);
+  mt::set_isa(o.isa);
+  mt::manual_seed(o.seed);
+  mt::kernels::select_kernels();  // an engine without this instruction set ends here, not after the training
+
+  const DataSets data = load_data(o);
+  if (data.train->size() < o.batch_size)
+    throw mt::ConfigError("--batch-size", mt::concat("got ", o.batch_size, ", but there are ", data.train->size(), " training images"));
+  std::printf("%s: %lld training and %lld test images, %d threads\n", o.model.c_str(), static_cast<long long>(data.train->size()),
+              static_cast<long long>(data.test->size()), mt::num_threads());
+  const std::shared_ptr<mt::nn::Module> model = examples::make_model(o.model);
+  const auto test = [&] { return loader(data.test, o, false); };
+  nlohmann::ordered_json r;
+
+  const double float_step = train(*model, loader(data.train, o, true), o.epochs, o.lr, 100, "float");
+  model->eval();
+  const Evaluation float_result = evaluate([&](const Tensor& x) { return model->forward(x); }, test());
+  r["float_accuracy"] = float_result.accuracy;
+  r["float_control_accuracy"] = nullptr;
+
+  const Tensor example = (*test().begin()).input;
+  const auto mapping = mt::quant::QConfigMapping{}.set_global(mt::quant::get_default_qat_qconfig(o.engine));
+  const mt::graph::GraphModule fused = mt::passes::fuse_modules(mt::graph::trace(model, example));
+
+  // Calibrated only: what int8 gives without training.
+  mt::graph::GraphModule calibrated = mt::passes::prepare_qat(fused, mapping);
+  auto calibration = loader(data.train, o, true);
+  mt::passes::calibrate(calibrated, calibration, std::max<std::int64_t>(1, 1024 / o.batch_size));
+  const mt::quantized::Model calibrated_int8 = mt::passes::convert(calibrated);
+  r["ptq_int8_accuracy"] = evaluate(calibrated_int8, test()).accuracy;
+
+  if (o.float_control) {
+    mt::graph::GraphModule control = fused.clone();
+    train(control, loader(data.train, o, true), o.qat_epochs, o.qat_lr, 0, "float control");
+    control.eval();
+    r["float_control_accuracy"] = evaluate(control, test()).accuracy;
+  }
+
+  // Quantization-aware; in the last epoch ranges and batch norm statistics stand still.
+  mt::graph::GraphModule prepared = mt::passes::prepare_qat(fused, mapping);
+  if (o.qat_epochs == 0) mt::passes::calibrate(prepared, calibration, std::max<std::int64_t>(1, 1024 / o.batch_size));
+  const double qat_step = train(prepared, loader(data.train, o, true), o.qat_epochs, o.qat_lr, 0, "QAT", [&](std::int64_t epoch) {
+    if (epoch + 1 < o.qat_epochs || o.qat_epochs < 2) return;
+    mt::quant::disable_observer(prepared);
+    mt::qat::freeze_bn_stats(prepared);
+  });
+  prepared.eval();
+  r["qat_accuracy"] = evaluate(prepared, test()).accuracy;
+
+  const mt::quantized::Model int8 = mt::passes::convert(prepared);
+  const Evaluation int8_result = evaluate(int8, test());
+  r["int8_accuracy"] = int8_result.accuracy;
+  const mt::passes::VerifyReport agreement = mt::passes::verify_convert_on(prepared, int8, test());
+  r["mismatched_codes"] = agreement.mismatched_codes;
+  r["compared_codes"] = agreement.compared_codes;
+  r["mismatched_argmax"] = agreement.mismatched_argmax;
+
+  // The training forward itself, with everything that moves standing still.
+  mt::quant::disable_observer(prepared);
+  mt::qat::freeze_bn_stats(prepared);
+  prepared.train();
+  mt::passes::ConvertVerifier training_forward(prepared, int8);
+  for (const auto& batch : test()) training_forward.add({batch.input});
+  r["train_forward_mismatched_codes"] = training_forward.report().mismatched_codes;
+
+  r["float_bytes"] = parameter_bytes(*model);
+  r["int8_bytes"] = int8.parameter_bytes();
+  r["float_step_ms"] = float_step;
+  r["qat_step_ms"] = qat_step;
+  r["float_infer_ms"] = float_result.image_ms;
+  r["int8_infer_ms"] = int8_result.image_ms;
+  r["peak_rss_mb"] = peak_rss_mb();
+  r["engine"] = int8.engine();
+  r["isa"] = int8.isa();
+  r["model"] = o.model;
+  r["seed"] = o.seed;
+  r["threads"] = mt::num_threads();
+
+  if (!o.save.empty()) mt::io::save(int8, o.save);
+  std::cout << '\n' << int8.summary(mt::Shape{1, 1, 28, 28}) << '\n';
+  return r;
+}
+
+void print_table(const nlohmann::ordered_json& r) {
+  const auto number = [&](const char* key) { return r[key].is_null() ? 0.0 : r[key].get<double>(); };
+  const auto row = [](const char* what, const char* format, double value) {
+    std::printf("%-34s ", what);
+    std::printf(format, value);
+    std::printf("\n");
+  };
+  row("float accuracy", "%8.2f %%", number("float_accuracy"));
+  if (!r["float_control_accuracy"].is_null()) row("float accuracy, trained on", "%8.2f %%", number("float_control_accuracy"));
+  row("int8 accuracy, calibrated only", "%8.2f %%", number("ptq_int8_accuracy"));
+  row("QAT accuracy", "%8.2f %%", number("qat_accuracy"));
+  row("int8 accuracy", "%8.2f %%", number("int8_accuracy"));
+  row("float parameters", "%8.1f KB", number("float_bytes") / 1024);
+  row("int8 parameters", "%8.1f KB", number("int8_bytes") / 1024);
+  row("float training step", "%8.2f ms", number("float_step_ms"));
+  row("QAT training step", "%8.2f ms", number("qat_step_ms"));
+  row("float inference, per image", "%8.4f ms", number("float_infer_ms"));
+  row("int8 inference, per image", "%8.4f ms", number("int8_infer_ms"));
+  row("peak memory", "%8.1f MB", number("peak_rss_mb"));
+  std::printf("%-34s %s, %s\n", "engine, ISA", r["engine"].get<std::string>().c_str(), r["isa"].get<std::string>().c_str());
+  std::printf("codes that differ between the prepared model in eval mode and the int8 model: %lld of %lld\n",
+              r["mismatched_codes"].get<long long>(), r["compared_codes"].get<long long>());
+  std::printf("predictions that differ: %lld; codes of the training forward that differ: %lld\n",
+              r["mismatched_argmax"].get<long long>(), r["train_forward_mismatched_codes"].get<long long>());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app("Trains a network on Fashion-MNIST, in float and quantization-aware, and runs it in int8.");
+  add_options(app, options);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);
+    std::fprintf(stderr, "error: %s; --help lists the options\n", error.what());
+    return 2;
+  }
+  try {
+    std::ofstream json;
+    if (!options.json.empty()) {
+      json.open(options.json);
+      if (!json) throw mt::IoError(options.json, "cannot be written; check the directory and its permissions");
+    }
+    const nlohmann::ordered_json results = run(options);
+    print_table(results);
+    if (json.is_open()) {
+      json << results.dump(2) << '\n';
+      if (!json.flush()) throw mt::IoError(options.json, "writing failed; is the disk full?");
+    }
+    return 0;
+  } catch (const mt::Error& error) {
+    std::fprintf(stderr, "error: %s\n", error.what());
+    return mt::exit_status(error);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "error: %s\n", error.what());
+    return 1;
+  }
+}

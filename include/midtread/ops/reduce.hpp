@@ -7,6 +7,7 @@
 #include <midtread/autograd/engine.hpp>
 #include <midtread/kernels/reference/pool.hpp>
 #include <midtread/ops/codes.hpp>
+#include <midtread/ops/map.hpp>
 #include <midtread/ops/record.hpp>
 #include <midtread/ops/sum_to.hpp>
 

@@ -129,7 +129,7 @@ inline void run_depthwise_block(const std::int16_t* band, const BandPixel* pixel
 
 inline void depthwise_bands(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call,
                             Scratch& scratch) {
-  constexpr std::int64_t kBandBytes = 24 * 1024, kMinPixels = 1, kSliceChannels = 32;
+  constexpr std::int64_t kBandBytes = 64 * 1024, kMinPixels = 1, kSliceChannels = 64;
   const std::int64_t padded =
       (s.out_channels + kDepthwiseChannels - 1) / kDepthwiseChannels * kDepthwiseChannels;
   const std::int64_t slice = std::min(padded, kSliceChannels), pairs = (s.taps() + 1) / 2;

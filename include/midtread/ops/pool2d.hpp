@@ -77,7 +77,7 @@ BasicTensor<S> average_pool(const char* name, const kernels::Pool2dShape& s, con
   if (!on_codes) kernels::floating::average_pool2d_forward(s, x.channels_last().data(), y.mutable_data());
   return autograd::attach(name, y, {x}, [s](const BasicTensor<S>& dy) {
     BasicTensor<S> dx = empty_channels_last<S>({s.batch, s.channels, s.in_height, s.in_width});
-    kernels::floating::average_pool2d_backward(s, dy.channels_last().data(), dx.mutable_data());
+    kernels::floating::pool2d_backward<S>(s, dy.channels_last().data(), nullptr, dx.mutable_data());
     return std::vector<BasicTensor<S>>{dx};
   });
 }
@@ -108,6 +108,8 @@ struct MaxPool2d {
   /// The sizes of a call, checked.
   kernels::Pool2dShape shape(const Shape& x) const {
     const kernels::Pool2dShape s = detail::pool_shape(x, kernel, stride, padding, dilation, ceil_mode, kName);
+    if (s.kernel_height > kernels::floating::kMaxPoolTaps / s.kernel_width)
+      throw ShapeError(kName, concat("kernel ", s.kernel_height, "x", s.kernel_width, " has more than ", kernels::floating::kMaxPoolTaps, " elements"));
     for (std::int64_t i = 0; i < s.out_height; ++i) check_window(kernels::row_window(s, i), x);
     for (std::int64_t i = 0; i < s.out_width; ++i) check_window(kernels::column_window(s, i), x);
     return s;
@@ -116,21 +118,10 @@ struct MaxPool2d {
   template <class S>
   BasicTensor<S> operator()(const BasicTensor<S>& x) const {
     const kernels::Pool2dShape s = shape(x.shape());
-    return s.kernel_height * s.kernel_width <= 256 ? run<std::uint8_t>(s, x) : run<std::int64_t>(s, x);
-  }
-
- private:
-  static void check_window(const kernels::PoolWindow& window, const Shape& x) {
-    if (window.first >= window.last)
-      throw ShapeError(kName, concat("a window covers only padding of the input ", x, "; choose a smaller dilation or padding"));
-  }
-  template <class Tap, class S>
-  static BasicTensor<S> run(const kernels::Pool2dShape& s, const BasicTensor<S>& x) {
-    const Shape out{s.batch, s.channels, s.out_height, s.out_width};
-    BasicTensor<S> y = empty_channels_last<S>(out);
-    BasicTensor<Tap> tap;
-    if (autograd::needs_grad<S>({x})) tap = empty_channels_last<Tap>(out);
-    kernels::floating::max_pool2d_forward(s, x.channels_last().data(), y.mutable_data(), tap.defined() ? tap.mutable_data() : nullptr);
+    BasicTensor<S> y = empty_channels_last<S>({s.batch, s.channels, s.out_height, s.out_width});
+    Buffer<std::uint16_t> tap;
+    if (autograd::needs_grad<S>({x})) tap.reserve(static_cast<std::size_t>(std::max<std::int64_t>(y.numel(), 1)));
+    kernels::floating::max_pool2d_forward(s, x.channels_last().data(), y.mutable_data(), tap.data());
     if constexpr (std::is_same_v<S, float>) {
       if (x.codes())
         detail::pool_codes(x, y, [&](const kernels::KernelSet& set, const std::uint8_t* from, std::int32_t, std::uint8_t* to) {
@@ -139,9 +130,15 @@ struct MaxPool2d {
     }
     return autograd::attach(kName, y, {x}, [s, tap](const BasicTensor<S>& dy) {
       BasicTensor<S> dx = empty_channels_last<S>({s.batch, s.channels, s.in_height, s.in_width});
-      kernels::floating::max_pool2d_backward(s, dy.channels_last().data(), tap.data(), dx.mutable_data());
+      kernels::floating::pool2d_backward(s, dy.channels_last().data(), tap.data(), dx.mutable_data());
       return std::vector<BasicTensor<S>>{dx};
     });
+  }
+
+ private:
+  static void check_window(const kernels::PoolWindow& window, const Shape& x) {
+    if (window.first >= window.last)
+      throw ShapeError(kName, concat("a window covers only padding of the input ", x, "; choose a smaller dilation or padding"));
   }
 };
 

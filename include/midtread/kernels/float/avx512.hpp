@@ -5,10 +5,11 @@
 #include <midtread/kernels/float/kernel_set.hpp>
 #include <midtread/kernels/target.hpp>
 
+#include <cstring>
+#include <type_traits>
 #include <utility>
 
 #if MIDTREAD_X86 && (MIDTREAD_GCC || MIDTREAD_CLANG)
-
 #define MIDTREAD_FLOAT_ISA avx512
 #define MIDTREAD_FLOAT_NAME "avx512"
 #define MIDTREAD_FLOAT_BYTES 64
@@ -20,6 +21,8 @@
 #include <midtread/kernels/float/outer_tile.inc>
 #include <midtread/kernels/float/depthwise_rows.inc>
 #include <midtread/kernels/float/channel_rows.inc>
+#include <midtread/kernels/float/pool_rows.inc>
+#include <midtread/kernels/float/kernels.inc>
 #undef MIDTREAD_FLOAT_ISA
 #undef MIDTREAD_FLOAT_NAME
 #undef MIDTREAD_FLOAT_BYTES

@@ -75,7 +75,33 @@ struct DepthwiseOuterRows {
   std::int64_t rows, columns;
 };
 
-/// The last group works on rows of `channels`; sums are added to what is there.
+/// `count` neighbouring outputs whose windows have the same taps inside the image.
+template <class S>
+struct PoolRun {
+  const S* x;
+  std::int64_t x_step;
+  const std::int64_t* offsets;
+  const std::int32_t* index;  ///< max: what is stored for each tap
+  std::int64_t taps, channels, count;
+  S* y;
+  std::uint16_t* tap;  ///< max: the tap taken; null where nobody asks
+  S divisor;           ///< average
+};
+
+/// Adds to dx. Windows may overlap.
+template <class S>
+struct PoolGradientRun {
+  const S* dy;
+  const std::uint16_t* tap;
+  const std::int64_t* offsets;
+  const std::int32_t* index;
+  std::int64_t taps, channels, count;
+  S* dx;
+  std::int64_t dx_step;
+  S divisor;
+};
+
+/// The channel functions work on rows of `channels`; their sums are added to what is there.
 template <class S>
 struct KernelSet {
   const char* isa;
@@ -95,6 +121,10 @@ struct KernelSet {
   /// dx = g * factor - (x - centre) * slope - offset
   void (*affine_gradient)(std::int64_t rows, std::int64_t channels, const S* x, const S* centre, const S* g,
                           const S* factor, const S* slope, const S* offset, S* dx);
+  void (*max_pool)(const PoolRun<S>&);
+  void (*max_pool_gradient)(const PoolGradientRun<S>&);
+  void (*average_pool)(const PoolRun<S>&);
+  void (*average_pool_gradient)(const PoolGradientRun<S>&);
 };
 
 MIDTREAD_NAMESPACE_END

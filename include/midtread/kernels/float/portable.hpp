@@ -5,6 +5,8 @@
 #include <midtread/kernels/float/kernel_set.hpp>
 #include <midtread/kernels/target.hpp>
 
+#include <cstring>
+#include <type_traits>
 #include <utility>
 
 #define MIDTREAD_FLOAT_ISA portable
@@ -18,6 +20,8 @@
 #include <midtread/kernels/float/outer_tile.inc>
 #include <midtread/kernels/float/depthwise_rows.inc>
 #include <midtread/kernels/float/channel_rows.inc>
+#include <midtread/kernels/float/pool_rows.inc>
+#include <midtread/kernels/float/kernels.inc>
 #undef MIDTREAD_FLOAT_ISA
 #undef MIDTREAD_FLOAT_NAME
 #undef MIDTREAD_FLOAT_BYTES

@@ -63,7 +63,7 @@ TEST(Synthetic, IsAFunctionOfItsArguments) {
              d = synthetic_images(20, 1);
   EXPECT_TRUE(midtread::identical(a.images(), b.images()));
   EXPECT_FALSE(midtread::identical(a.images(), c.images()));
-  EXPECT_TRUE(midtread::identical(a.take(20).images(), d.images()));
+  EXPECT_TRUE(midtread::identical(a.first(20).images(), d.images()));
   EXPECT_FALSE(midtread::identical(a.get(0).input, a.get(10).input)) << "two images of one class";
   for (std::int64_t i = 0; i < a.size(); ++i) EXPECT_EQ(a.get(i).label, i % 10);
   std::uint64_t sum = 0;

@@ -74,13 +74,14 @@ TEST(TensorDataset, BatchHasTheBitsOfExamples) {
 
 TEST(TensorDataset, TakesTheFirst) {
   const TensorDataset set(bytes({5, 3, 2, 2}), midtread::arange<std::int64_t>(5));
-  const TensorDataset part = set.take(2);
+  const TensorDataset part = set.first(2);
   EXPECT_EQ(part.size(), 2);
   EXPECT_TRUE(part.images().storage().same_as(set.images().storage()));
   EXPECT_TRUE(midtread::identical(part.get(1).input, set.get(1).input));
-  EXPECT_EQ(set.take(9).size(), 5);
-  EXPECT_EQ(set.take(0).size(), 0);
-  expect_error<midtread::ConfigError>([&] { set.take(-1); }, {"-1 examples", "allowed 0 and more"});
+  EXPECT_EQ(set.first(5).size(), 5);
+  EXPECT_EQ(set.first(0).size(), 0);
+  expect_error<midtread::ShapeError>([&] { set.first(6); }, {"the first 6 of 5 examples"});
+  expect_error<midtread::ShapeError>([&] { set.first(-1); }, {"the first -1 of 5"});
 }
 
 TEST(TensorDataset, RefusesWhatDoesNotFit) {

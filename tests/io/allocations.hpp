@@ -49,3 +49,7 @@ MIDTREAD_NOINLINE void operator delete(void* block, std::align_val_t) noexcept {
 MIDTREAD_NOINLINE void operator delete(void* block, std::size_t, std::align_val_t) noexcept {
   std::free(block);
 }
+MIDTREAD_NOINLINE void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return allocations.refuse(size) ? nullptr : std::malloc(size);
+}
+MIDTREAD_NOINLINE void operator delete(void* block, const std::nothrow_t&) noexcept { std::free(block); }

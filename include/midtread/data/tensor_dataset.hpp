@@ -34,26 +34,16 @@ class TensorDataset : public Dataset {
   }
 
   std::int64_t size() const override { return images_.size(0); }
-  /// The first `count` examples, sharing their memory. ShapeError if there are fewer.
-  TensorDataset first(std::int64_t count) const {
-    if (count < 0 || count > size()) throw ShapeError("TensorDataset", concat("first(", count, ") of ", size(), " examples"));
-    TensorDataset out = *this;
-    Shape shape = images_.shape();
-    shape[0] = count;
-    out.images_ = BasicTensor<std::uint8_t>(images_.storage(), images_.offset(), shape, images_.strides());
-    out.labels_ = BasicTensor<std::int64_t>(labels_.storage(), labels_.offset(), Shape{count}, labels_.strides());
-    return out;
-  }
   /// Number of classes, 0 if it was not given.
   std::int64_t classes() const noexcept { return classes_; }
   /// [N, C, H, W], channels-last.
   const BasicTensor<std::uint8_t>& images() const noexcept { return images_; }
   const BasicTensor<std::int64_t>& labels() const noexcept { return labels_; }
 
-  /// The first `count` examples (all, if there are fewer), sharing memory.
-  TensorDataset take(std::int64_t count) const {
-    if (count < 0) throw ConfigError("take", concat("got ", count, " examples, allowed 0 and more"));
-    if (count >= size()) return *this;
+  /// The first `count` examples, sharing their memory. Throws ShapeError if there are fewer.
+  TensorDataset first(std::int64_t count) const {
+    if (count < 0 || count > size())
+      throw ShapeError("TensorDataset", concat("wanted the first ", count, " of ", size(), " examples"));
     TensorDataset out = *this;
     Shape shape = images_.shape();
     shape[0] = count;

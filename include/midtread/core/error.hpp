@@ -4,9 +4,11 @@
 
 #include <midtread/core/platform.hpp>
 
+#include <cstdio>
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 MIDTREAD_ROOT_NAMESPACE_BEGIN
@@ -76,12 +78,36 @@ inline int exit_status(const Error& error) {
   }
 }
 
-/// Joins its arguments, as operator<< prints them, into one string.
+namespace detail {
+inline void append(std::string& out, const std::string& text) { out += text; }
+inline void append(std::string& out, const char* text) { out += text; }
+inline void append(std::string& out, char c) { out += c; }
+inline void append_number(std::string& out, double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g", value);
+  out += text;
+}
+template <class T>
+void append(std::string& out, const T& value) {
+  if constexpr (std::is_floating_point_v<T>) {
+    append_number(out, static_cast<double>(value));
+  } else if constexpr (std::is_integral_v<T>) {
+    out += std::to_string(value);
+  } else {
+    std::ostringstream stream;
+    stream << value;
+    out += stream.str();
+  }
+}
+}  // namespace detail
+
+/// Joins its arguments, as operator<< prints them, into one string. (Not by << itself: its overload sets were a third
+/// of the library's compile time.)
 template <class... Args>
 std::string concat(const Args&... args) {
-  std::ostringstream out;
-  (out << ... << args);
-  return out.str();
+  std::string out;
+  (detail::append(out, args), ...);
+  return out;
 }
 
 /// Text from outside (a file, a flag) made fit for a message: at most 64 bytes, control characters as `?`.

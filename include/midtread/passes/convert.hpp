@@ -3,8 +3,10 @@
 // quantizer stands, and dequantized where a float operation or the output reads them.
 #pragma once
 
+#include <midtread/passes/float_module.hpp>
 #include <midtread/passes/prepare_qat.hpp>
 #include <midtread/quantized/constant.hpp>
+#include <midtread/quantized/float_module.hpp>
 #include <midtread/quantized/float_operator.hpp>
 #include <midtread/quantized/model.hpp>
 
@@ -18,10 +20,13 @@ class Converter {
   explicit Converter(const graph::GraphModule& prepared) : prepared_(prepared) {}
 
   quantized::Model build(const kernels::KernelSet& kernels) {
-    int inputs = 0;
+    std::vector<Shape> inputs;
     for (const auto& node : prepared_.nodes())
-      if (node->kind == graph::NodeKind::kInput) values_[node.get()].real = inputs++;
-    next_ = inputs;
+      if (node->kind == graph::NodeKind::kInput) {
+        values_[node.get()].real = static_cast<int>(inputs.size());
+        inputs.push_back(node->example_shape);
+      }
+    next_ = static_cast<int>(inputs.size());
     std::vector<int> outputs;
     for (const auto& node : prepared_.nodes()) {
       if (node->kind == graph::NodeKind::kInput) continue;
@@ -30,7 +35,7 @@ class Converter {
       else
         lower(*node);
     }
-    return quantized::Model(inputs, std::move(steps_), std::move(outputs), kernels);
+    return quantized::Model(std::move(inputs), std::move(steps_), std::move(outputs), kernels);
   }
 
  private:
@@ -42,8 +47,15 @@ class Converter {
   };
 
   int push(const std::string& name, OperatorPointer op, std::vector<int> inputs) {
-    steps_.push_back({name, std::move(op), std::move(inputs)});
+    std::string free = name;
+    for (int i = 2; !names_.insert(free).second; ++i) free = concat(name, '#', i);
+    steps_.push_back({free, std::move(op), std::move(inputs)});
     return next_++;
+  }
+  int constant(const std::string& name, const Tensor& value) {
+    const auto known = constants_.find(value.identity());
+    if (known != constants_.end()) return known->second;
+    return constants_[value.identity()] = push(name, std::make_shared<quantized::Constant>(quantized::Value(value.clone())), {});
   }
   int real(const graph::Node* node) {
     Location& at = values_.at(node);
@@ -59,7 +71,7 @@ class Converter {
   void lower(const graph::Node& node) {
     Location& at = values_[&node];
     if (node.kind == graph::NodeKind::kParameter) {
-      at.real = push(node.name, std::make_shared<quantized::Constant>(quantized::Value(get_tensor<float>(node.parameter, node.name).clone())), {});
+      at.real = constant(node.name, get_tensor<float>(node.parameter, node.name));
     } else if (const auto* unit = dynamic_cast<const qat::Unit*>(node.module.get())) {
       lower_unit(node, *unit, at);
     } else if (node.kind == graph::NodeKind::kFunction && !node.stays_float && !node.inputs.empty() && values_.at(node.inputs[0]).codes >= 0) {
@@ -81,7 +93,7 @@ class Converter {
         qparams.push_back(from.qparams);
       }
     }
-    at.qparams = unit.activation_post_process().tensor_qparams();
+    at.qparams = unit.output_qparams();
     at.codes = push(node.name, unit.lower(qparams), std::move(inputs));
   }
 
@@ -105,12 +117,25 @@ class Converter {
     if (std::dynamic_pointer_cast<nn::DeQuantStubImpl>(node.module) || std::dynamic_pointer_cast<nn::QuantStubImpl>(node.module) ||
         (node.operation && ops::as<ops::Dropout>(*node.operation))) {
       at.real = inputs.at(0);
+    } else if (const std::vector<FloatStep> steps = node.module && !node.module->is_opaque() ? float_steps(*node.module) : std::vector<FloatStep>();
+               !steps.empty()) {
+      int value = inputs.at(0);
+      for (std::size_t i = 0; i < steps.size(); ++i) {
+        inputs = {value};
+        absent = {false};
+        for (const auto& parameter : steps[i].parameters) {
+          absent.push_back(!parameter.second.defined());
+          if (parameter.second.defined()) inputs.push_back(constant(node.name + "." + parameter.first, parameter.second));
+        }
+        const std::string name = i + 1 == steps.size() ? node.name : concat(node.name, '.', steps[i].operation->name());
+        value = push(name, std::make_shared<quantized::FloatOperation>(steps[i].operation, absent), inputs);
+      }
+      at.real = value;
     } else if (node.module) {
       nn::Module::CloneMap map;
-      // An opaque user module cannot be copied: it is shared, and put into eval mode.
+      // An opaque user module cannot be copied: it is shared.
       std::shared_ptr<nn::Module> module = node.module;
       if (!module->is_opaque()) module = module->clone(map);
-      module->eval();
       at.real = push(node.name, std::make_shared<quantized::FloatModule>(module), std::move(inputs));
     } else {
       at.real = push(node.name, std::make_shared<quantized::FloatOperation>(node.operation, absent), std::move(inputs));
@@ -120,6 +145,8 @@ class Converter {
   const graph::GraphModule& prepared_;
   std::unordered_map<const graph::Node*, Location> values_;
   std::vector<quantized::Model::Step> steps_;
+  std::set<std::string> names_;
+  std::unordered_map<const void*, int> constants_;
   int next_ = 0;
 };
 

@@ -10,11 +10,11 @@ class Constant final : public Operator {
  public:
   explicit Constant(Value value) : value_(std::move(value)) {}
   std::string kind() const override { return "constant"; }
-  Value allocate(const Values&) const override { return value_; }
-  void run(const Values&, Value& output, Workspace&) const override {
-    if (const auto* codes = std::get_if<Tensor>(&value_))
-      std::copy_n(codes->stored().data(), codes->numel(), codes_of(output));  // the plan may have moved it to shared bytes
+  Form form(const Forms& inputs) const override {
+    require_count(inputs, 0, kind());
+    return form_of(value_);
   }
+  void run(const Values&, Value& output, Workspace&) const override { output = value_; }
   std::int64_t parameter_bytes() const override {
     if (const auto* codes = std::get_if<Tensor>(&value_)) return codes->numel();
     return 4 * std::get<midtread::Tensor>(value_).numel();
@@ -26,13 +26,18 @@ class Constant final : public Operator {
       r.numbers.insert("output", to_numbers(codes->qparams()));
       r.tensors.insert("codes", codes->stored().contiguous());
     } else {
-      r.tensors.insert("value", std::get<midtread::Tensor>(value_).contiguous());
+      const midtread::Tensor& value = std::get<midtread::Tensor>(value_);
+      r.numbers.insert("channels_last", {value.is_channels_last() && !value.is_contiguous() ? 1.0 : 0.0});
+      r.tensors.insert("value", value.contiguous());
     }
     return r;
   }
   static std::shared_ptr<const Operator> load(const Record& record, const std::string& where) {
     const RecordReader in(record, where);
-    if (in.has_tensor("value")) return std::make_shared<Constant>(Value(in.tensor<float>("value", shape_of(record.tensors.at("value")))));
+    if (in.has_tensor("value")) {
+      const midtread::Tensor value = in.tensor<float>("value", shape_of(record.tensors.at("value")));
+      return std::make_shared<Constant>(Value(in.integer("channels_last", 0, 1) ? value.channels_last() : value));
+    }
     const QParams q = in.qparams("output");
     const kernels::QuantizeParams stored = kernels::engine_params(q);
     if (!in.has_tensor("codes")) throw FormatError(where, "misses the tensor 'codes'");

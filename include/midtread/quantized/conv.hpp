@@ -8,6 +8,7 @@
 #include <midtread/quantized/weights.hpp>
 
 #include <array>
+#include <limits>
 
 MIDTREAD_NAMESPACE_BEGIN(quantized)
 
@@ -94,9 +95,11 @@ class Conv final : public Operator {
   /// Codes in the declared dtype that the output is held to.
   const CodeRange& clamp() const { return clamp_; }
 
-  Value allocate(const Values& inputs) const override {
-    const Tensor& x = quantized_input(inputs, 0, "conv");
-    return Tensor(geometry_.output_shape(geometry_.shape_for(x.shape(), kind())), y_);
+  Form form(const Forms& inputs) const override {
+    require_count(inputs, 1, kind());
+    const Form& x = codes_form(inputs, 0, kind());
+    if (*x.qparams != x_) throw StateError(kind(), "its input is quantized in another way than its weights were made for");
+    return {geometry_.output_shape(geometry_.shape_for(x.shape, kind())), y_};
   }
   void run(const Values& inputs, Value& output, Workspace& workspace) const override {
     const Tensor& x = quantized_input(inputs, 0, "conv");
@@ -130,10 +133,15 @@ class Conv final : public Operator {
   std::int64_t parameter_bytes() const override {
     return weights_.codes.numel() + 8 * static_cast<std::int64_t>(weights_.bias.size());  // codes, bias, multiplier
   }
-  std::int64_t multiply_accumulates(const Values& inputs) const override {
-    const kernels::Conv2dShape s = geometry_.shape_for(quantized_input(inputs, 0, "conv").shape(), kind());
+  std::int64_t multiply_accumulates(const Forms& inputs) const override {
+    const kernels::Conv2dShape s = geometry_.shape_for(codes_form(inputs, 0, kind()).shape, kind());
     if (!geometry_.transposed) return s.multiply_accumulates();
     return s.batch * s.in_pixels() * geometry_.in_channels * (geometry_.out_channels / geometry_.groups) * s.taps();
+  }
+  double work(const Forms& inputs, const Form& output) const override {
+    const Shape& pixels = geometry_.transposed ? inputs.at(0).shape : output.shape;
+    const double per_pixel = static_cast<double>(weights_.codes.numel()) / static_cast<double>(pixels[1]);
+    return extent(inputs.at(0).shape) + extent(output.shape) + extent(pixels) * per_pixel;
   }
 
   Record save() const override {
@@ -176,23 +184,38 @@ class Conv final : public Operator {
     g.padding = pair("padding", 0, 4096);
     g.dilation = pair("dilation", 1, 4096);
     g.output_padding = pair("output_padding", 0, 4096);
+    const std::array<std::int64_t, 2> zeros{0, 0};
+    for (std::size_t axis = 0; axis < (g.rank == 2 ? 2u : g.rank == 3 ? 1u : 0u); ++axis)
+      if (g.kernel[axis] != 1 || g.stride[axis] != 1 || g.padding[axis] != 0 || g.dilation[axis] != 1)
+        throw FormatError(where, concat("a ", record.kind, " has no window along axis ", axis));
+    if (!g.transposed && g.output_padding != zeros) throw FormatError(where, "only a transposed convolution has an output padding");
+    for (std::size_t axis = 0; axis < 2; ++axis)
+      if (g.transposed && g.output_padding[axis] >= std::max(g.stride[axis], g.dilation[axis]))
+        throw FormatError(where, concat("output padding ", g.output_padding[axis], " must be smaller than the stride or the dilation"));
     ConvWeights w;
     w.codes = in.tensor<std::int8_t>("weight", g.weight_shape());
     const Shape per_channel{g.out_channels};
     w.bias = in.tensor<std::int32_t>("bias", per_channel).to_vector();
     w.scales = in.tensor<float>("weight_scale", per_channel).to_vector();
     w.multiplier = in.tensor<float>("multiplier", per_channel).to_vector();
-    for (std::size_t c = 0; c < w.bias.size(); ++c)
-      if (!(w.multiplier[c] >= 1.17549435e-38f && w.multiplier[c] <= 3.402823466e38f) || std::abs(std::int64_t{w.bias[c]}) > (1 << 30))
-        throw FormatError(where, concat("channel ", c, ": bias ", w.bias[c], " or multiplier ", w.multiplier[c], " out of range"));
+    const auto normal = [](float v) { return v >= 1.17549435e-38f && v <= 3.402823466e38f; };
+    std::int64_t largest_bias = 0;
+    for (std::size_t c = 0; c < w.bias.size(); ++c) {
+      if (!normal(w.multiplier[c]) || !normal(w.scales[c]))
+        throw FormatError(where, concat("channel ", c, ": multiplier ", w.multiplier[c], " and scale ", w.scales[c], " must be normal floats"));
+      largest_bias = std::max(largest_bias, std::abs(std::int64_t{w.bias[c]}));
+    }
     const QParams x = in.qparams("input"), y = in.qparams("output");
     const auto clamp = in.integers("clamp", 2, y.range.quant_min, y.range.quant_max);
     if (clamp[0] > clamp[1]) throw FormatError(where, "'clamp' is decreasing");
     std::int64_t largest = 0;
     for (std::int64_t i = 0; i < w.codes.numel(); ++i) largest = std::max<std::int64_t>(largest, std::abs(int{w.codes.data()[i]}));
     const std::int64_t reach = std::max(x.range.quant_max - x.zero_point, x.zero_point - x.range.quant_min);
-    if (largest * reach * (w.codes.numel() / g.out_channels) > (std::int64_t{1} << 30))
-      throw FormatError(where, "the accumulator could overflow");
+    const std::int64_t depth = w.codes.numel() / g.out_channels;
+    if (depth > (std::int64_t{1} << 30) || largest * reach * depth + largest_bias > std::numeric_limits<std::int32_t>::max() ||
+        largest * reach * depth > (std::int64_t{1} << 30))
+      throw FormatError(where, concat(depth, " products of up to ", reach, " * ", largest, " and a bias of up to ", largest_bias,
+                                      " could overflow"));
     return std::make_shared<Conv>(g, std::move(w), x, y, CodeRange{static_cast<std::int32_t>(clamp[0]), static_cast<std::int32_t>(clamp[1])});
   }
 

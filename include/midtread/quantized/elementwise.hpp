@@ -13,11 +13,11 @@ class Binary final : public Operator {
  public:
   Binary(BinaryOp op, const QParams& y, CodeRange clamp) : op_(op), y_(y), clamp_(clamp) {}
   std::string kind() const override { return op_ == BinaryOp::kAdd ? "add" : "mul"; }
-  Value allocate(const Values& inputs) const override {
-    const Tensor &a = quantized_input(inputs, 0, "add"), &b = quantized_input(inputs, 1, "add");
-    const Shape shape = broadcast(a.shape(), b.shape(), kind());
+  Form form(const Forms& inputs) const override {
+    require_count(inputs, 2, kind());
+    const Shape shape = broadcast(codes_form(inputs, 0, kind()).shape, codes_form(inputs, 1, kind()).shape, kind());
     if (shape.rank() > 4) throw ShapeError(kind(), concat("at most four dimensions, got ", shape));
-    return Tensor(shape, y_);
+    return {shape, y_};
   }
   void run(const Values& inputs, Value& output, Workspace&) const override {
     const Tensor &a = quantized_input(inputs, 0, "add"), &b = quantized_input(inputs, 1, "add");
@@ -85,18 +85,18 @@ class Cat final : public Operator {
  public:
   Cat(int dim, const QParams& y) : dim_(dim), y_(y) {}
   std::string kind() const override { return "cat"; }
-  Value allocate(const Values& inputs) const override {
-    if (inputs.empty()) throw ShapeError("cat", "needs at least one input");
-    Shape shape = quantized_input(inputs, 0, "cat").shape();
+  Form form(const Forms& inputs) const override {
+    Shape shape = codes_form(inputs, 0, "cat").shape;
     const int dim = dim_ < 0 ? dim_ + shape.rank() : dim_;
     for (std::size_t i = 1; i < inputs.size(); ++i) {
-      const Shape& other = quantized_input(inputs, i, "cat").shape();
+      const Shape& other = codes_form(inputs, i, "cat").shape;
       for (int d = 0; d < shape.rank(); ++d)
         if (other.rank() != shape.rank() || (d != dim && other[d] != shape[d]))
           throw ShapeError("cat", concat("input ", i, " has shape ", other, ", the first ", shape, "; only dimension ", dim, " may differ"));
       shape[dim] += other[dim];
     }
-    return Tensor(shape, y_);
+    (void)shape[dim];
+    return {shape, y_};
   }
   void run(const Values& inputs, Value& output, Workspace&) const override {
     const kernels::QuantizeParams p = kernels::engine_params(y_);

@@ -40,7 +40,10 @@ class Lookup final : public Operator {
   Lookup(std::string function, const Table& table, const QParams& y) : function_(std::move(function)), table_(table), y_(y) {}
   std::string kind() const override { return "lookup"; }
   const std::string& function() const { return function_; }
-  Value allocate(const Values& inputs) const override { return Tensor(quantized_input(inputs, 0, "lookup").shape(), y_); }
+  Form form(const Forms& inputs) const override {
+    require_count(inputs, 1, kind());
+    return {codes_form(inputs, 0, kind()).shape, y_};
+  }
   void run(const Values& inputs, Value& output, Workspace&) const override {
     const Tensor& x = quantized_input(inputs, 0, "lookup");
     kernel_->run(table_.data(), x.stored().data(), codes_of(output), x.numel());

@@ -5,11 +5,15 @@
 
 #include <midtread/core/fp_env.hpp>
 #include <midtread/quantized/operator.hpp>
+#include <midtread/quantized/run_limits.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <iomanip>
+#include <map>
 #include <sstream>
+#include <unordered_set>
 
 namespace midtread_state {
 inline std::atomic<std::uint64_t> next_int8_model{1};
@@ -27,19 +31,26 @@ class Model {
   /// Sees every step's value as it is computed.
   using Visitor = std::function<void(const Step&, const Value&)>;
 
-  /// Binds the steps to `kernels`. Throws StateError where a step reads a value that does not come before it.
-  Model(int input_count, std::vector<Step> steps, std::vector<int> outputs,
-        const kernels::KernelSet& kernels = kernels::select_kernels())
-      : input_count_(input_count), steps_(std::move(steps)), outputs_(std::move(outputs)) {
-    if (input_count_ < 1 || outputs_.empty()) throw StateError("model", "needs an input and an output");
-    int known = input_count_;
+  /// `input_shapes`: an example; other batch sizes and whatever else the steps allow can be run. Binds the steps to
+  /// `kernels`. Throws StateError where a step reads a value that does not come before it or is of the wrong sort, or
+  /// an output is not real, and ShapeError where the example does not fit or passes `limits`.
+  Model(std::vector<Shape> input_shapes, std::vector<Step> steps, std::vector<int> outputs,
+        const kernels::KernelSet& kernels = kernels::select_kernels(), const RunLimits& limits = RunLimits::none())
+      : input_shapes_(std::move(input_shapes)), steps_(std::move(steps)), outputs_(std::move(outputs)), limits_(limits) {
+    if (input_shapes_.empty() || outputs_.empty()) throw StateError("model", "needs an input and an output");
+    std::unordered_set<std::string> names;
+    int known = input_count();
     for (const Step& step : steps_) {
+      if (!names.insert(step.name).second) throw StateError(step.name, "two steps have this name");
       for (int input : step.inputs)
         if (input < 0 || input >= known) throw StateError(step.name, concat("reads value ", input, ", allowed 0..", known - 1));
       ++known;
     }
     for (int output : outputs_)
       if (output < 0 || output >= known) throw StateError("model", concat("output ", output, ", allowed 0..", known - 1));
+    const Forms forms = forms_for(input_shapes_);
+    for (int output : outputs_)
+      if (forms[static_cast<std::size_t>(output)].qparams) throw StateError("model", concat("output ", output, " is not dequantized"));
     bind(kernels);
   }
 
@@ -64,8 +75,8 @@ class Model {
 
   /// All values, inside `workspace`. `visitor` may be empty.
   const Workspace::Plan& run(const std::vector<midtread::Tensor>& inputs, Workspace& workspace, const Visitor& visitor = nullptr) const {
-    if (static_cast<int>(inputs.size()) != input_count_)
-      throw ShapeError("int8 model", concat("takes ", input_count_, " inputs, got ", inputs.size()));
+    if (inputs.size() != input_shapes_.size())
+      throw ShapeError("int8 model", concat("takes ", input_count(), " inputs, got ", inputs.size()));
     const FpEnvGuard fp_env;
     Workspace::Plan* plan = workspace.find(id_, inputs);
     if (!plan) plan = &workspace.add(make_plan(inputs));
@@ -75,12 +86,16 @@ class Model {
       steps_[i].op->run(plan->arguments[i], value, workspace);
       if (visitor) visitor(steps_[i], value);
     }
-    for (std::size_t i = 0; i < inputs.size(); ++i) std::get<midtread::Tensor>(plan->values[i]) = midtread::Tensor();
+    for (std::size_t i = 0; i < inputs.size(); ++i)  // an input may be an output as well
+      if (std::find(outputs_.begin(), outputs_.end(), static_cast<int>(i)) == outputs_.end())
+        std::get<midtread::Tensor>(plan->values[i]) = midtread::Tensor();
     return *plan;
   }
 
   const std::vector<Step>& steps() const noexcept { return steps_; }
-  int input_count() const noexcept { return input_count_; }
+  int input_count() const noexcept { return static_cast<int>(input_shapes_.size()); }
+  /// The example it was made with.
+  const std::vector<Shape>& input_shapes() const noexcept { return input_shapes_; }
   const std::vector<int>& outputs() const noexcept { return outputs_; }
   /// The engine and instruction set the weights are packed for.
   const std::string& engine() const noexcept { return engine_; }
@@ -112,11 +127,31 @@ class Model {
     return names;
   }
 
-  /// A table of steps: operator, output shape for `input`, bytes, multiply-accumulates, kernel.
+  /// What every value is for inputs of these shapes: the inputs, then one per step. Throws as the constructor.
+  Forms forms_for(const std::vector<Shape>& input_shapes) const {
+    Forms forms;
+    forms.reserve(input_shapes.size() + steps_.size());
+    for (const Shape& shape : input_shapes) forms.push_back({shape, std::nullopt});
+    RunCost cost(limits_, forms);
+    for (const Step& step : steps_) {
+      const Forms inputs = arguments(step, forms);
+      Form form;
+      try {
+        form = step.op->form(inputs);
+      } catch (const ShapeError& error) {
+        throw ShapeError(step.name, error.detail());
+      } catch (const StateError& error) {
+        throw StateError(step.name, error.detail());
+      }
+      cost.add(step.name, form, step.op->work(inputs, form));
+      forms.push_back(std::move(form));
+    }
+    return forms;
+  }
+
+  /// A table of steps: operator, output shape for `input` (of every input), bytes, multiply-accumulates, kernel.
   std::string summary(const Shape& input) const {
-    midtread::Tensor zeros(input, channels_last_strides(input));
-    zeros.fill_(0.0f);
-    Workspace workspace;
+    const Forms forms = forms_for(std::vector<Shape>(input_shapes_.size(), input));
     std::ostringstream out;
     std::size_t width = 4;
     for (const Step& step : steps_) width = std::max(width, step.name.size());
@@ -125,19 +160,14 @@ class Model {
         << std::left << std::setw(name_width) << "step" << std::setw(22) << "operator" << std::setw(20) << "output" << std::right
         << std::setw(10) << "bytes" << std::setw(14) << "MACs" << "  kernel\n";
     std::int64_t macs_total = 0;
-    std::vector<midtread::Tensor> inputs(static_cast<std::size_t>(input_count_), zeros);
-    const Workspace::Plan& plan = run(inputs, workspace);
     for (std::size_t i = 0; i < steps_.size(); ++i) {
       const Step& step = steps_[i];
-      const Value& value = plan.values[static_cast<std::size_t>(input_count_) + i];
-      const Shape shape = std::visit([](const auto& t) { return t.shape(); }, value);
-      bool reads_input = false;
-      for (int k : step.inputs) reads_input = reads_input || k < input_count_;
-      const std::int64_t macs = reads_input ? 0 : step.op->multiply_accumulates(plan.arguments[i]);
+      const std::int64_t macs = step.op->multiply_accumulates(arguments(step, forms));
       macs_total += macs;
       out << std::left << std::setw(name_width) << step.name << std::setw(22)
-          << (step.op->is_float() ? step.op->kind() + " (float)" : step.op->kind()) << std::setw(20) << concat(shape) << std::right
-          << std::setw(10) << step.op->parameter_bytes() << std::setw(14) << macs << "  " << step.op->kernel_label() << '\n';
+          << (step.op->is_float() ? step.op->kind() + " (float)" : step.op->kind()) << std::setw(20)
+          << concat(forms[input_shapes_.size() + i].shape) << std::right << std::setw(10) << step.op->parameter_bytes() << std::setw(14)
+          << macs << "  " << step.op->kernel_label() << '\n';
     }
     out << "total: " << parameter_bytes() << " bytes, " << macs_total << " multiply-accumulates";
     const auto islands = float_islands();
@@ -148,62 +178,55 @@ class Model {
   }
 
  private:
-  // Sizes every value, then lets values that are never alive together share their bytes.
+  static Forms arguments(const Step& step, const Forms& forms) {
+    Forms out;
+    for (int input : step.inputs) out.push_back(forms[static_cast<std::size_t>(input)]);
+    return out;
+  }
+
+  // Sizes every value; codes that are never alive together share their bytes.
   Workspace::Plan make_plan(const std::vector<midtread::Tensor>& inputs) const {
     Workspace::Plan plan;
     plan.model = id_;
-    const std::size_t count = inputs.size() + steps_.size();
+    for (const midtread::Tensor& input : inputs) plan.input_shapes.push_back(input.shape());
+    const Forms forms = forms_for(plan.input_shapes);
+    const std::size_t first = inputs.size(), count = first + steps_.size();
+    std::vector<std::size_t> last_use(count);  // the step after which a value is dead
+    for (std::size_t i = 0; i < count; ++i) last_use[i] = i < first ? count : i - first;
+    for (std::size_t i = 0; i < steps_.size(); ++i)
+      for (int input : steps_[i].inputs) last_use[static_cast<std::size_t>(input)] = std::max(i, last_use[static_cast<std::size_t>(input)]);
+    for (int output : outputs_) last_use[static_cast<std::size_t>(output)] = count;
+    std::vector<std::vector<std::size_t>> dying(steps_.size());
+    for (std::size_t v = first; v < count; ++v)
+      if (last_use[v] < count) dying[last_use[v]].push_back(v);
+
     plan.values.resize(count);
     plan.arguments.resize(steps_.size());
-    for (std::size_t i = 0; i < inputs.size(); ++i) {
-      plan.input_shapes.push_back(inputs[i].shape());
-      plan.values[i] = inputs[i];
-    }
-    std::vector<std::size_t> last_use(count, 0);
-    for (std::size_t i = 0; i < steps_.size(); ++i)
-      for (int input : steps_[i].inputs) {
-        plan.arguments[i].push_back(&plan.values[static_cast<std::size_t>(input)]);
-        last_use[static_cast<std::size_t>(input)] = i;
-      }
-    for (int output : outputs_) last_use[static_cast<std::size_t>(output)] = steps_.size();
-    std::vector<Storage> unused;
+    for (std::size_t i = 0; i < first; ++i) plan.values[i] = inputs[i];
+    std::multimap<std::size_t, Storage> unused;  // by bytes
     for (std::size_t i = 0; i < steps_.size(); ++i) {
-      Value& value = plan.values[inputs.size() + i];
-      try {
-        value = steps_[i].op->allocate(plan.arguments[i]);
-      } catch (const ShapeError& error) {
-        throw ShapeError(steps_[i].name, error.detail());
-      }
-      if (auto* tensor = std::get_if<Tensor>(&value)) *tensor = shared(*tensor, unused);
-      for (std::size_t v = inputs.size(); v <= inputs.size() + i; ++v)
-        if (last_use[v] <= i && v - inputs.size() <= i)
-          if (const auto* dead = std::get_if<Tensor>(&plan.values[v])) {
-            bool listed = false;
-            for (const Storage& storage : unused) listed = listed || storage.same_as(dead->stored().storage());
-            bool alive = false;
-            for (std::size_t w = inputs.size(); w <= inputs.size() + i; ++w) {
-              const auto* other = std::get_if<Tensor>(&plan.values[w]);
-              alive = alive || (other && w != v && last_use[w] > i && other->stored().storage().same_as(dead->stored().storage()));
-            }
-            if (!listed && !alive) unused.push_back(dead->stored().storage());
-          }
+      if (!steps_[i].op->is_float()) plan.values[first + i] = placed(forms[first + i], unused);  // float steps bring their own
+      for (int input : steps_[i].inputs) plan.arguments[i].push_back(&plan.values[static_cast<std::size_t>(input)]);
+      for (std::size_t v : dying[i])
+        if (const auto* dead = std::get_if<Tensor>(&plan.values[v]))
+          unused.emplace(dead->stored().storage().bytes(), dead->stored().storage());
     }
     return plan;
   }
-  static Tensor shared(const Tensor& fresh, std::vector<Storage>& unused) {
-    const auto bytes = static_cast<std::size_t>(fresh.numel());
-    for (std::size_t i = 0; i < unused.size(); ++i)
-      if (unused[i].bytes() >= bytes) {
-        const Storage storage = unused[i];
-        unused.erase(unused.begin() + static_cast<std::ptrdiff_t>(i));
-        return Tensor(BasicTensor<std::uint8_t>(storage, 0, fresh.shape(), fresh.stored().strides()), fresh.qparams());
-      }
-    return fresh;
+  // In the smallest unused bytes that hold it, or in its own.
+  static Value placed(const Form& form, std::multimap<std::size_t, Storage>& unused) {
+    if (!form.qparams) return make_value(form);
+    const auto found = unused.lower_bound(static_cast<std::size_t>(element_count(form.shape)));
+    if (found == unused.end()) return make_value(form);
+    const Storage storage = found->second;
+    unused.erase(found);
+    return Tensor(BasicTensor<std::uint8_t>(storage, 0, form.shape, channels_last_strides(form.shape)), *form.qparams);
   }
 
-  int input_count_;
+  std::vector<Shape> input_shapes_;
   std::vector<Step> steps_;
   std::vector<int> outputs_;
+  RunLimits limits_;
   std::string engine_;
   std::string isa_;
   std::uint64_t id_ = 0;

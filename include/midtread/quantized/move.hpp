@@ -36,9 +36,10 @@ class Move final : public Operator {
   Move(MoveKind move, std::vector<std::int64_t> numbers) : move_(move), numbers_(std::move(numbers)) {}
   std::string kind() const override { return to_string(move_); }
 
-  Value allocate(const Values& inputs) const override {
-    const Tensor& x = quantized_input(inputs, 0, to_string(move_));
-    return Tensor(output_shape(x.shape()), x.qparams());
+  Form form(const Forms& inputs) const override {
+    require_count(inputs, 1, kind());
+    const Form& x = codes_form(inputs, 0, kind());
+    return {output_shape(x.shape), x.qparams};
   }
 
   void run(const Values& inputs, Value& output, Workspace&) const override {
@@ -67,7 +68,7 @@ class Move final : public Operator {
       case MoveKind::kSlice: {
         const Range r = range(in);
         Shape strides = from.strides();
-        strides[r.dim] *= r.step;
+        strides[r.dim] *= std::min(r.step, in[r.dim] + 1);  // a step beyond the end must not overflow
         copy(source + r.start * from.strides()[r.dim], strides, target, to.strides(), out);
         break;
       }
@@ -102,7 +103,8 @@ class Move final : public Operator {
       switch (move) {
         case MoveKind::kReshape: {
           const auto numbers = in.integers("numbers", -1, -1, most);
-          if (numbers.size() > Shape::kMaxRank) throw FormatError(where, "reshape to too many dimensions");
+          if (numbers.size() > Shape::kMaxRank || std::count(numbers.begin(), numbers.end(), -1) > 1)
+            throw FormatError(where, "'numbers' is not a shape with at most one -1");
           return std::make_shared<Move>(move, numbers);
         }
         case MoveKind::kFlatten:
@@ -157,16 +159,17 @@ class Move final : public Operator {
       case MoveKind::kReshape: {
         Shape out;
         int infer = -1;
+        const std::int64_t count = element_count(in);
         std::int64_t known = 1;
         for (std::size_t i = 0; i < numbers_.size(); ++i) {
           const std::int64_t dim = numbers_[i] == 0 ? in[static_cast<int>(i)] : numbers_[i];
           if (dim < 0) infer = static_cast<int>(i);
-          known *= dim < 0 ? 1 : dim;
+          if (dim > 0) known = known > count / dim ? count + 1 : known * dim;  // no overflow
+          if (dim == 0) known = 0;
           out.push_back(dim < 0 ? 1 : dim);
         }
-        const std::int64_t count = element_count(in);
         if (infer >= 0 && known > 0) out[infer] = count / known;
-        if (element_count(out) != count) throw ShapeError("reshape", concat(in, " does not fit ", out));
+        if ((infer >= 0 && known == 0) || element_count(out) != count) throw ShapeError("reshape", concat(in, " does not fit ", out));
         return out;
       }
       case MoveKind::kFlatten: {

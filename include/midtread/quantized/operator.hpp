@@ -3,6 +3,7 @@
 #pragma once
 
 #include <midtread/kernels/dispatch.hpp>
+#include <midtread/quantized/form.hpp>
 #include <midtread/quantized/record.hpp>
 #include <midtread/quantized/workspace.hpp>
 
@@ -17,9 +18,10 @@ class Operator {
   virtual ~Operator() = default;
   /// "conv2d", "add", ...: the name in files and summaries.
   virtual std::string kind() const = 0;
-  /// The output for inputs of these shapes, uninitialised. Throws ShapeError where they do not fit.
-  virtual Value allocate(const Values& inputs) const = 0;
-  /// Computes into an output that allocate made.
+  /// The output's form for inputs of these forms. Throws ShapeError where shapes do not fit, StateError where the
+  /// number, sort or qparams of inputs do not.
+  virtual Form form(const Forms& inputs) const = 0;
+  /// Computes into an output of that form.
   virtual void run(const Values& inputs, Value& output, Workspace& workspace) const = 0;
   /// The same operator on these kernels, its weights packed for them; null if it needs none.
   virtual std::shared_ptr<const Operator> bind(const kernels::KernelSet& kernels) const {
@@ -33,12 +35,25 @@ class Operator {
   /// Bytes of its parameters as they would be stored.
   virtual std::int64_t parameter_bytes() const { return 0; }
   /// Multiply-accumulates for these inputs.
-  virtual std::int64_t multiply_accumulates(const Values& inputs) const {
+  virtual std::int64_t multiply_accumulates(const Forms& inputs) const {
     (void)inputs;
     return 0;
   }
+  /// Elementary operations of a run, roughly.
+  virtual double work(const Forms& inputs, const Form& output) const {
+    double sum = extent(output.shape);
+    for (const Form& input : inputs) sum += extent(input.shape);
+    return sum;
+  }
   /// Works on real numbers inside an int8 model.
   virtual bool is_float() const { return false; }
+
+  /// An uninitialised output for these inputs.
+  Value allocate(const Values& inputs) const {
+    Forms forms;
+    for (const Value* input : inputs) forms.push_back(form_of(*input));
+    return make_value(form(forms));
+  }
 };
 
 /// The int8 input i of an operator; StateError if it is real.

@@ -36,7 +36,16 @@ struct PoolGeometry {
       s.out_width = kernels::pool_output_size(s.in_width, kernel[1], stride[1], padding[1], dilation[1], ceil_mode);
     }
     kernels::check(s, where);
+    if (maximum) {
+      for (std::int64_t i = 0; i < s.out_height; ++i) require_input(kernels::row_window(s, i), where);
+      for (std::int64_t i = 0; i < s.out_width; ++i) require_input(kernels::column_window(s, i), where);
+    }
     return s;
+  }
+
+ private:
+  static void require_input(const kernels::PoolWindow& window, const std::string& where) {
+    if (window.first >= window.last) throw ShapeError(where, "a window holds only padding; choose a smaller dilation or padding");
   }
 };
 
@@ -44,10 +53,17 @@ class Pool final : public Operator {
  public:
   explicit Pool(const PoolGeometry& geometry) : geometry_(geometry) {}
   std::string kind() const override { return geometry_.maximum ? "max_pool2d" : geometry_.adaptive ? "adaptive_avg_pool2d" : "avg_pool2d"; }
-  Value allocate(const Values& inputs) const override {
-    const Tensor& x = quantized_input(inputs, 0, "pool");
-    const kernels::Pool2dShape s = geometry_.shape_for(x.shape(), kind());
-    return Tensor(Shape{s.batch, s.channels, s.out_height, s.out_width}, x.qparams());
+  Form form(const Forms& inputs) const override {
+    require_count(inputs, 1, kind());
+    const Form& x = codes_form(inputs, 0, kind());
+    const kernels::Pool2dShape s = geometry_.shape_for(x.shape, kind());
+    return {{s.batch, s.channels, s.out_height, s.out_width}, x.qparams};
+  }
+  double work(const Forms& inputs, const Form& output) const override {
+    const Shape& x = inputs.at(0).shape;
+    if (geometry_.adaptive) return extent(x) + extent(output.shape);
+    const auto window = [&](std::size_t i) { return static_cast<double>(std::min(geometry_.kernel[i], x[static_cast<int>(i) + 2])); };
+    return extent(x) + extent(output.shape) * window(0) * window(1);
   }
   void run(const Values& inputs, Value& output, Workspace& workspace) const override {
     const Tensor& x = quantized_input(inputs, 0, "pool");
@@ -93,6 +109,9 @@ class Pool final : public Operator {
     const auto flags = in.integers("flags", 2, 0, 1);
     g.ceil_mode = flags[0] != 0;
     g.count_include_pad = flags[1] != 0;
+    const std::array<std::int64_t, 2> ones{1, 1}, zeros{0, 0};
+    if ((!g.maximum && g.dilation != ones) || (g.adaptive && (g.stride != ones || g.padding != zeros || g.ceil_mode)))
+      throw FormatError(where, "a " + record.kind + " has no such window");
     return std::make_shared<Pool>(g);
   }
 

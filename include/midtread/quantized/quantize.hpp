@@ -35,7 +35,10 @@ class Quantize final : public Operator {
  public:
   Quantize(std::string name, const QParams& qparams) : name_(std::move(name)), qparams_(qparams) {}
   std::string kind() const override { return "quantize"; }
-  Value allocate(const Values& inputs) const override { return Tensor(real_input(inputs, 0, "quantize").shape(), qparams_); }
+  Form form(const Forms& inputs) const override {
+    require_count(inputs, 1, kind());
+    return {real_form(inputs, 0, kind()).shape, qparams_};
+  }
   void run(const Values& inputs, Value& output, Workspace&) const override {
     const midtread::Tensor& x = real_input(inputs, 0, "quantize");
     require_finite(x, name_);
@@ -77,9 +80,9 @@ class Quantize final : public Operator {
 class Dequantize final : public Operator {
  public:
   std::string kind() const override { return "dequantize"; }
-  Value allocate(const Values& inputs) const override {
-    const Tensor& x = quantized_input(inputs, 0, "dequantize");
-    return midtread::Tensor(x.shape(), x.stored().strides());
+  Form form(const Forms& inputs) const override {
+    require_count(inputs, 1, kind());
+    return {codes_form(inputs, 0, kind()).shape, std::nullopt};
   }
   void run(const Values& inputs, Value& output, Workspace&) const override {
     const Tensor& x = quantized_input(inputs, 0, "dequantize");
@@ -97,7 +100,9 @@ class Dequantize final : public Operator {
     r.kind = kind();
     return r;
   }
-  static std::shared_ptr<const Operator> load(const Record&, const std::string&) { return std::make_shared<Dequantize>(); }
+  static std::shared_ptr<const Operator> load(const Record&, const std::string&) {
+    return std::make_shared<Dequantize>();
+  }
 
  private:
   const kernels::DequantizeKernel* kernel_ = nullptr;

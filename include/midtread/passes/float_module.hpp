@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+// A layer that stays float as the operations it is made of, so that an int8 model can hold and save it.
+#pragma once
+
+#include <midtread/nn/conv1d.hpp>
+#include <midtread/nn/conv2d.hpp>
+#include <midtread/nn/conv_transpose2d.hpp>
+#include <midtread/nn/fused.hpp>
+#include <midtread/nn/linear.hpp>
+
+MIDTREAD_NAMESPACE_BEGIN(passes)
+
+/// One operation on a value and on parameters, which may be undefined.
+struct FloatStep {
+  std::shared_ptr<const ops::Operation> operation;
+  std::vector<std::pair<std::string, Tensor>> parameters;
+};
+
+namespace detail {
+
+template <class Layer>
+bool add_layer(std::vector<FloatStep>& steps, const nn::Module& module) {
+  const auto* layer = dynamic_cast<const Layer*>(&module);
+  if (!layer) return false;
+  const auto operation = layer->operation();
+  steps.push_back({std::make_shared<ops::OperationOf<std::decay_t<decltype(operation)>>>(operation),
+                   {{"weight", layer->weight}, {"bias", layer->bias}}});
+  return true;
+}
+template <class Norm>
+bool add_batch_norm(std::vector<FloatStep>& steps, const nn::Module& module) {
+  const auto* norm = dynamic_cast<const Norm*>(&module);
+  if (!norm) return false;
+  ops::BatchNorm operation;
+  operation.eps = norm->options.eps();
+  steps.push_back({std::make_shared<ops::OperationOf<ops::BatchNorm>>(operation),
+                   {{"weight", norm->weight}, {"bias", norm->bias}, {"running_mean", norm->running_mean}, {"running_var", norm->running_var}}});
+  return true;
+}
+inline bool add_module(std::vector<FloatStep>& steps, const nn::Module& module) {
+  if (const auto* fused = dynamic_cast<const nn::FusedImpl*>(&module)) {
+    if (!add_module(steps, *fused->layer())) return false;
+    if (fused->bn()) {
+      if (!add_module(steps, *fused->bn())) return false;
+      for (auto& parameter : steps.back().parameters) parameter.first = "bn." + parameter.first;
+    }
+    if (fused->activation() == nn::FusedActivation::kRelu) steps.push_back({std::make_shared<ops::OperationOf<ops::Relu>>(ops::Relu{}), {}});
+    if (fused->activation() == nn::FusedActivation::kRelu6) steps.push_back({std::make_shared<ops::OperationOf<ops::Relu6>>(ops::Relu6{}), {}});
+    return true;
+  }
+  return add_layer<nn::LinearImpl>(steps, module) || add_layer<nn::Conv1dImpl>(steps, module) || add_layer<nn::Conv2dImpl>(steps, module) ||
+         add_layer<nn::ConvTranspose2dImpl>(steps, module) || add_batch_norm<nn::BatchNorm1dImpl>(steps, module) ||
+         add_batch_norm<nn::BatchNorm2dImpl>(steps, module);
+}
+
+}  // namespace detail
+
+/// The eval forward of `module`, in order; empty where it is a module of another kind.
+inline std::vector<FloatStep> float_steps(const nn::Module& module) {
+  std::vector<FloatStep> steps;
+  if (!detail::add_module(steps, module)) steps.clear();
+  return steps;
+}
+
+MIDTREAD_NAMESPACE_END

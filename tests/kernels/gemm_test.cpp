@@ -162,6 +162,39 @@ TEST(Gemm, ExtremeSumsStayExact) {
       }
 }
 
+TEST(Gemm, RequantizationIsExactBesideTies) {
+  // acc * multiplier as near to k + 1/2 as floats allow: the bias makes the accumulator, x is at its zero
+  // point.
+  Runner runner(1 << 20);
+  Operands make(21);
+  std::int64_t cases = 0, ties = 0;
+  for (unsigned repeat = 0; repeat < 40; ++repeat) {
+    Problem p(1, 1000, 1, repeat);
+    p.x[0] = static_cast<std::uint8_t>(p.x_zero_point);
+    p.lo = 0;
+    p.hi = 255;
+    for (std::size_t c = 0; c < 1000; ++c) {
+      p.bias[c] = static_cast<std::int32_t>(make.log_uniform(1, 1 << 30)) * (c % 2 ? 1 : -1);
+      const double k = static_cast<double>(make.below(200)) + 0.5;
+      float m = static_cast<float>(k / std::fabs(static_cast<double>(p.bias[c])));
+      const std::int64_t nudge = make.below(5) - 2;
+      for (std::int64_t i = 0; i < std::abs(nudge); ++i) m = std::nextafter(m, nudge < 0 ? 0.0f : 1e30f);
+      p.multiplier[c] = m;
+      p.acc[c] = 0;
+      p.y[c] = oracle_requantize(p.bias[c], m, p.zero_point, p.lo, p.hi, p.policy);
+      const float v =
+          static_cast<float>(static_cast<double>(static_cast<float>(p.bias[c])) * static_cast<double>(m));
+      if (v + v == std::floor(v + v) && v != std::floor(v)) ++ties;
+    }
+    for (const KernelSet* set : sets_under_test()) {
+      ASSERT_EQ(runner.run(*set, p, {1}, false), "");
+      cases += 1000;
+    }
+  }
+  std::printf("cases=%lld ties=%lld\n", static_cast<long long>(cases), static_cast<long long>(ties));
+  EXPECT_GT(ties, 4000);
+}
+
 TEST(Gemm, TheNumberOfThreadsDoesNotChangeTheCodes) {
   Runner runner(4 << 20);
   const int threads = midtread::num_threads();

@@ -121,17 +121,16 @@ class Operands {
   std::mt19937_64 random_;
 };
 
-/// round(value) under a policy, by the book, in double: 0 half to even, 1 half up, 2 half down, 3 half away
-/// from zero.
+/// round(value) under a policy: 0 half to even, 1 floor(x + 0.5) and 2 ceil(x - 0.5) with the sum in float32,
+/// 3 half away from zero.
 inline double oracle_round(double value, int policy) {
+  if (policy == 1) return std::floor(static_cast<double>(static_cast<float>(value + 0.5)));
+  if (policy == 2) return std::ceil(static_cast<double>(static_cast<float>(value - 0.5)));
   const double below = std::floor(value), rest = value - below;
   if (rest < 0.5) return below;
   if (rest > 0.5) return below + 1;
-  const bool even = std::fmod(below, 2.0) == 0.0;
-  if (policy == 0) return even ? below : below + 1;
-  if (policy == 1) return below + 1;
-  if (policy == 2) return below;
-  return value > 0 ? below + 1 : below;
+  if (policy == 3) return value > 0 ? below + 1 : below;
+  return std::fmod(below, 2.0) == 0.0 ? below : below + 1;
 }
 
 /// clamp(round(float(acc) * multiplier), lo - z, hi - z) + z. The product of two floats is exact in double:

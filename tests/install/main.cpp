@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: MIT
-#if __has_include(<midtread/midtread.hpp>)
 #include <midtread/midtread.hpp>
-#else
-#include <midtread/core/parallel.hpp>
-#endif
 
 #include <cstdio>
 

@@ -3,11 +3,7 @@
 // flags.
 #pragma once
 
-#include <midtread/core/parallel.hpp>
-#include <midtread/kernels/dispatch.hpp>
-#if __has_include(<midtread/midtread.hpp>)
 #include <midtread/midtread.hpp>
-#endif
 
 #include <cstdint>
 #include <vector>

@@ -106,11 +106,7 @@ class GraphModule : public nn::Module {
       Node n = *node;
       for (Node*& input : n.inputs) input = mapped.at(input);
       if (n.module) n.module = n.module->clone(map);
-      if (n.kind == NodeKind::kParameter) {
-        auto tensor = get_tensor<float>(n.parameter, n.name).clone();
-        if (get_tensor<float>(node->parameter, n.name).requires_grad()) tensor.requires_grad_();
-        n.parameter = tensor;
-      }
+      if (n.kind == NodeKind::kParameter) n.parameter = cloned_tensor(n.parameter, map);
       mapped[node.get()] = copy.add(std::move(n));
     }
     copy.train(training());
@@ -145,14 +141,30 @@ class GraphModule : public nn::Module {
     if (node.module) {
       bool owned_elsewhere = false;
       for (const auto& other : nodes_) owned_elsewhere = owned_elsewhere || (other.get() != &node && other->module == node.module);
-      if (!owned_elsewhere) at->register_module(rest, node.module);
+      if (owned_elsewhere) return;
+      const auto* known = at->children().find(rest);
+      if (!known) {
+        at->register_module(rest, node.module);
+      } else if (*known != node.module) {
+        // A folder stands here, for parameters that were read before the module ran: its contents go into the module.
+        const std::shared_ptr<nn::Module> folder = *known;
+        at->replace_module(rest, node.module);
+        for (const auto& p : folder->own_parameters()) keep(*node.module, p.first, p.second);
+        for (const auto& child : folder->children())  // a copied graph's modules have them already
+          if (!node.module->children().contains(child.first)) node.module->register_module(child.first, child.second);
+        for (const auto& b : folder->own_buffers()) keep(*node.module, b.first, get_tensor<float>(b.second, b.first));
+      }
     } else {
-      const Tensor& tensor = get_tensor<float>(node.parameter, node.name);
-      if (tensor.requires_grad())
-        at->register_parameter(rest, tensor);
-      else
-        at->register_buffer(rest, tensor);
+      keep(*at, rest, get_tensor<float>(node.parameter, node.name));
     }
+  }
+  // Registers a tensor that a node reads, unless a layer that runs as well owns it.
+  static void keep(nn::Module& owner, const std::string& name, const Tensor& tensor) {
+    if (owner.own_parameters().contains(name) || owner.own_buffers().contains(name)) return;
+    if (tensor.requires_grad())
+      owner.register_parameter(name, tensor);
+    else
+      owner.register_buffer(name, tensor);
   }
 
   void assign(const GraphModule& other) {

@@ -6,10 +6,19 @@
 
 MIDTREAD_NAMESPACE_BEGIN(graph)
 
+namespace detail {
+inline void collect_modules(const nn::Module& module, std::unordered_set<const nn::Module*>& seen) {
+  if (!seen.insert(&module).second) return;
+  for (const auto& child : module.children()) collect_modules(*child.second, seen);
+}
+}  // namespace detail
+
 /// Throws StateError naming the first node that breaks a rule: inputs come earlier and belong to the graph, every node
-/// has what its kind needs, there is one output, at the end.
+/// has what its kind needs, modules are in the tree, there is one output, at the end.
 inline void lint(const GraphModule& graph, const std::string& pass) {
   std::unordered_set<const Node*> seen;
+  std::unordered_set<const nn::Module*> owned;
+  detail::collect_modules(graph, owned);
   const auto fail = [&](const Node& node, const std::string& what) { throw StateError(node.name, "after " + pass + ": " + what); };
   bool has_output = false;
   for (const auto& node : graph.nodes()) {
@@ -17,6 +26,7 @@ inline void lint(const GraphModule& graph, const std::string& pass) {
     for (const Node* input : node->inputs)
       if (input && !seen.count(input)) fail(*node, "reads '" + input->name + "', which does not come before it");
     if (node->kind == NodeKind::kModule && !node->module) fail(*node, "a module node without a module");
+    if (node->module && !owned.count(node->module.get())) fail(*node, "its module is not among the graph's children");
     if (node->kind == NodeKind::kFunction && !node->operation) fail(*node, "a function node without an operation");
     if ((node->kind == NodeKind::kInput || node->kind == NodeKind::kParameter) && !node->inputs.empty())
       fail(*node, "an input that reads another node");

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <midtread/graph/lint.hpp>
+#include <midtread/nn/mode_guard.hpp>
 #include <midtread/nn/module_holder.hpp>
 #include <midtread/tensor/compare.hpp>
 
@@ -118,8 +119,11 @@ class Tracer final : public ops::Recorder {
     return out;
   }
   std::string unique(const std::string& name) {
-    const int call = ++calls_[name];
-    return call == 1 && !graph.find(name) ? name : concat(name, '#', std::max(call, 2));
+    for (;;) {
+      const int call = ++calls_[name];
+      const std::string candidate = call == 1 ? name : concat(name, '#', call);
+      if (!graph.find(candidate)) return candidate;
+    }
   }
   void remember(Node* node, const Tensor& value) {
     nodes_[value.identity()] = node;
@@ -162,20 +166,20 @@ class Tracer final : public ops::Recorder {
 /// Puts modes and buffers back as they were.
 class RestoreModel {
  public:
-  explicit RestoreModel(nn::Module& model) {
-    for (const auto& item : model.named_modules()) modes_.emplace_back(item.second, item.second->training());
+  explicit RestoreModel(nn::Module& model) : modes_(model) {
     for (const auto& item : model.named_buffers()) buffers_.emplace_back(item.second, midtread::clone(item.second));
   }
   ~RestoreModel() {
-    for (const auto& mode : modes_) mode.first->train(mode.second);
     for (auto& buffer : buffers_)
       std::visit([&](auto& to) { to.set_data(std::get<std::decay_t<decltype(to)>>(buffer.second)); }, buffer.first);
   }
   RestoreModel(const RestoreModel&) = delete;
   RestoreModel& operator=(const RestoreModel&) = delete;
 
+  bool root_mode() const { return modes_.root_mode(); }
+
  private:
-  std::vector<std::pair<nn::Module*, bool>> modes_;
+  nn::ModeGuard modes_;
   std::vector<std::pair<AnyTensor, AnyTensor>> buffers_;
 };
 
@@ -193,8 +197,8 @@ inline Tensor one_more_row(const Tensor& x) {
 
 }  // namespace detail
 
-/// The graph of `model` on `examples`. Parameters and buffers are shared with the model, modes and buffer values are
-/// left as they were. Throws TraceError naming what cannot be traced, and where the graph and the model disagree on a
+/// The graph of `model` on `examples`, in the model's mode. Parameters and buffers are shared with the model, modes and
+/// buffer values are left as they were. Throws TraceError naming what cannot be traced, and where the graph and the model disagree on a
 /// batch with one more example.
 inline GraphModule trace(const std::shared_ptr<nn::Module>& model, const Tensors& examples, TraceOptions options = {}) {
   if (!model) throw TraceError("trace", "the model is empty");
@@ -245,7 +249,7 @@ inline GraphModule trace(const std::shared_ptr<nn::Module>& model, const Tensors
     });
   }
   GraphModule graph = first.graph;
-  graph.train(true);
+  graph.train(restore.root_mode());
   return graph;
 }
 

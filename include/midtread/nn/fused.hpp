@@ -31,6 +31,11 @@ class FusedImpl : public Leaf<FusedImpl> {
     Module::train(layer_->training());
   }
 
+  void train(bool on = true) override {
+    Leaf<FusedImpl>::train(on);
+    layer_->train(on);
+  }
+
   Tensor forward(const Tensor& x) override {
     return record_leaf({x}, [&] {
              Tensor y = layer_->forward(x);

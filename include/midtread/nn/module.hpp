@@ -242,6 +242,22 @@ class BasicModule : public std::enable_shared_from_this<BasicModule<Scalar>> {
     for (auto& child : children_) child.second->state_loaded();
   }
 
+  /// The copy of a tensor, made once for all that share it.
+  template <class Any>
+  static AnyTensor cloned_tensor(const Any& tensor, CloneMap& map) {
+    const AnyTensor any = tensor;
+    return std::visit(
+        [&](const auto& t) -> AnyTensor {
+          const auto known = map.tensors.find(t.identity());
+          if (known != map.tensors.end()) return known->second;
+          auto copy = t.clone();
+          if (t.requires_grad()) copy.requires_grad_();
+          map.tensors.emplace(t.identity(), AnyTensor(copy));
+          return copy;
+        },
+        any);
+  }
+
   /// Runs `body` (to Tensors) as one node of a trace.
   template <class Body>
   Ts record_leaf(const Ts& inputs, const Body& body) {
@@ -287,21 +303,6 @@ class BasicModule : public std::enable_shared_from_this<BasicModule<Scalar>> {
   static bool identity_of(const AnyTensor& tensor, const std::unordered_set<const void*>& set) {
     return std::visit([&](const auto& t) { return set.count(t.identity()) > 0; }, tensor);
   }
-  template <class Any>
-  static AnyTensor cloned_tensor(const Any& tensor, CloneMap& map) {
-    const AnyTensor any = tensor;
-    return std::visit(
-        [&](const auto& t) -> AnyTensor {
-          const auto known = map.tensors.find(t.identity());
-          if (known != map.tensors.end()) return known->second;
-          auto copy = t.clone();
-          if (t.requires_grad()) copy.requires_grad_();
-          map.tensors.emplace(t.identity(), AnyTensor(copy));
-          return copy;
-        },
-        any);
-  }
-
   OrderedDict<T> parameters_;
   OrderedDict<AnyTensor> buffers_;
   OrderedDict<Pointer> children_;

@@ -46,6 +46,13 @@ class PauseRecording {
   Recorder* before_;
 };
 
+/// A trace is made in eval mode; what runs the graph later passes its own.
+template <class Op>
+Op in_eval_mode(Op op) {
+  if constexpr (detail::HasTraining<Op>::value) op.training = false;
+  return op;
+}
+
 /// Runs op(inputs...) and reports it. Every public free function is one call of this. An input may be undefined
 /// (a missing bias).
 template <class Op, class Scalar, class... More>
@@ -55,7 +62,7 @@ BasicTensor<Scalar> record(const Op& op, const BasicTensor<Scalar>& first, const
       Tensor output;
       {
         const PauseRecording pause;
-        output = op(first, more...);
+        output = in_eval_mode(op)(first, more...);
       }
       to->function(std::make_shared<OperationOf<Op>>(op), {first, more...}, output);
       return output;

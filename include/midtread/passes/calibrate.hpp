@@ -3,21 +3,20 @@
 #pragma once
 
 #include <midtread/graph/graph_module.hpp>
+#include <midtread/nn/mode_guard.hpp>
 #include <midtread/quant/fake_quantize_base.hpp>
 
-#include <utility>
+#include <vector>
 
 MIDTREAD_NAMESPACE_BEGIN(passes)
 
 /// Sets the switches for the time of a scope: a model being calibrated.
 class CalibrationScope {
  public:
-  explicit CalibrationScope(nn::Module& model) {
-    for (const auto& item : model.named_modules()) {
-      modes_.emplace_back(item.second, item.second->training());
+  explicit CalibrationScope(nn::Module& model) : modes_(model) {
+    for (const auto& item : model.named_modules())
       if (auto* fake_quantize = dynamic_cast<quant::FakeQuantizeBase*>(item.second))
         switches_.push_back({fake_quantize, fake_quantize->is_enabled(), fake_quantize->is_observer_enabled()});
-    }
     model.eval();
     for (const Switch& s : switches_) {
       s.fake_quantize->set_fake_quant_enabled(false);
@@ -26,7 +25,6 @@ class CalibrationScope {
     }
   }
   ~CalibrationScope() {
-    for (const auto& mode : modes_) mode.first->train(mode.second);
     for (const Switch& s : switches_) {
       s.fake_quantize->set_fake_quant_enabled(s.enabled);
       s.fake_quantize->set_observer_enabled(s.observing);
@@ -41,7 +39,7 @@ class CalibrationScope {
     quant::FakeQuantizeBase* fake_quantize;
     bool enabled, observing;
   };
-  std::vector<std::pair<nn::Module*, bool>> modes_;
+  nn::ModeGuard modes_;
   std::vector<Switch> switches_;
 };
 

@@ -27,8 +27,11 @@ inline std::optional<QConfigPointer> resolve_qconfig(const graph::Node& node, co
     const bool own = !node.scopes.empty() && node.scopes.back().path == plain && node.scopes.back().module->qconfig.is_set();
     if (!own) return found->value();
   }
-  if (node.operation)
+  if (node.operation) {
     if (const auto* found = mapping.object_types().find(node.operation->name())) return found->value();
+    if (ops::as<ops::AddRelu>(*node.operation))  // fused from an add
+      if (const auto* found = mapping.object_types().find(ops::Add::kName)) return found->value();
+  }
   for (auto scope = node.scopes.rbegin(); scope != node.scopes.rend(); ++scope) {
     if (scope->module->qconfig.is_set()) return scope->module->qconfig.value();
     if (const auto* found = mapping.module_names().find(scope->path)) return found->value();
@@ -107,7 +110,7 @@ inline std::shared_ptr<quant::FakeQuantizeBase> make_output_quantizer(const quan
   if (!post) throw ConfigError(where, "its qconfig has no activation; a quantized operation needs one, or give it qconfig nullptr");
   const std::optional<QParams> fixed = operation ? operation->fixed_qparams(post->dtype()) : std::nullopt;
   if (!fixed || !(fixed->range == post->range())) return post;
-  const auto options = [&](auto&& o) { return o.scale(static_cast<double>(fixed->scale)).zero_point(fixed->zero_point); };
+  const auto options = [&](auto&& o) { return o.scale(static_cast<double>(fixed->scale)).zero_point(fixed->zero_point).rounding(post->observer().rounding()); };
   if (fixed->dtype == DType::kUInt8) {
     using Fixed = quant::FakeQuantize<quant::FixedQParamsObserver<quant::UInt8Affine>>;
     return std::make_shared<Fixed>(options(Fixed::Options()));
@@ -195,7 +198,7 @@ inline graph::GraphModule prepare_qat(const graph::GraphModule& graph, const qua
     }
     Node quantize;
     quantize.kind = NodeKind::kModule;
-    quantize.name = node->kind == NodeKind::kInput ? "input_" + node->name.substr(node->name.find('_') + 1) : node->name + ".quantize";
+    quantize.name = node->kind == NodeKind::kInput ? "input_" + node->name.substr(node->name.find('_') + 1) : node->name + "_quantize";
     quantize.inputs = {added};
     quantize.example_shape = node->example_shape;
     quantize.module = std::make_shared<qat::QuantizeUnit>(quantize.name, detail::make_output_quantizer(*qconfig, nullptr, quantize.name));

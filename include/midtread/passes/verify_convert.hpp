@@ -6,6 +6,7 @@
 #pragma once
 
 #include <midtread/graph/graph_module.hpp>
+#include <midtread/nn/mode_guard.hpp>
 #include <midtread/quantized/model.hpp>
 
 #include <map>
@@ -136,18 +137,17 @@ class ConvertVerifier {
 
 /// Compares on one batch, with `prepared` in eval mode for the time of the call.
 inline VerifyReport verify_convert(graph::GraphModule& prepared, const quantized::Model& int8, const Tensor& input) {
-  const bool before = prepared.training();
+  const nn::ModeGuard modes(prepared);
   prepared.eval();
   ConvertVerifier verifier(prepared, int8);
   verifier.add({input});
-  prepared.train(before);
   return verifier.report();
 }
 
 /// The same over a range of batches (elements with `.input`, or tensors).
 template <class Loader>
 VerifyReport verify_convert_on(graph::GraphModule& prepared, const quantized::Model& int8, Loader&& loader) {
-  const bool before = prepared.training();
+  const nn::ModeGuard modes(prepared);
   prepared.eval();
   ConvertVerifier verifier(prepared, int8);
   for (const auto& batch : loader) {
@@ -156,7 +156,6 @@ VerifyReport verify_convert_on(graph::GraphModule& prepared, const quantized::Mo
     else
       verifier.add({batch.input});
   }
-  prepared.train(before);
   return verifier.report();
 }
 

@@ -58,9 +58,15 @@ class ConvUnit final : public Unit {
   quant::FakeQuantizeBase& weight_fake_quant() const { return *weight_fake_quant_; }
   const std::shared_ptr<quant::FakeQuantizeBase>& shared_weight_fake_quant() const { return weight_fake_quant_; }
   const Layer& layer() const { return layer_; }
+  /// The module that owns weight and bias.
+  const std::shared_ptr<nn::Module>& layer_module() const { return layer_module_; }
   /// The batch norm module, or null.
   const std::shared_ptr<nn::Module>& bn() const { return bn_; }
 
+  void train(bool on = true) override {
+    Unit::train(on);
+    layer_module_->train(on);
+  }
   Tensor forward(const Tensor& x) override {
     return record_leaf({x}, [&] { return Tensors{compute(x)}; }).at(0);
   }
@@ -76,11 +82,10 @@ class ConvUnit final : public Unit {
   std::shared_ptr<const quantized::Operator> lower(const std::vector<QParams>& inputs) const override {
     require_inputs(inputs, 1);
     require_enabled(*weight_fake_quant_, "weight");
-    require_enabled(activation_post_process(), "output");
     const NoGradGuard no_grad;
     const auto [w, b] = folded();
     if (weight_fake_quant_->is_memoryless()) weight_fake_quant_->observe(w);
-    return integer_operator(w, b, inputs[0], activation_post_process().tensor_qparams());
+    return integer_operator(w, b, inputs[0], output_qparams());
   }
 
  protected:

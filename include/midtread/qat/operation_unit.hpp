@@ -34,8 +34,7 @@ class OperationUnit final : public Unit {
   }
 
   std::shared_ptr<const quantized::Operator> lower(const std::vector<QParams>& inputs) const override {
-    require_enabled(activation_post_process(), "output");
-    const QParams y = activation_post_process().tensor_qparams();
+    const QParams y = output_qparams();
     if (const auto* cat = ops::as<ops::Cat>(*operation_)) return std::make_shared<quantized::Cat>(cat->dim, y);
     if (operation_->pointwise(0.0f)) {
       require_inputs(inputs, 1);

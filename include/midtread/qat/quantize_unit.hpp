@@ -15,8 +15,7 @@ class QuantizeUnit final : public Unit {
     return record_leaf({x}, [&] { return Tensors{compute(x)}; }).at(0);
   }
   std::shared_ptr<const quantized::Operator> lower(const std::vector<QParams>&) const override {
-    require_enabled(activation_post_process(), "output");
-    return std::make_shared<quantized::Quantize>(path(), activation_post_process().tensor_qparams());
+    return std::make_shared<quantized::Quantize>(path(), output_qparams());
   }
 
  protected:

@@ -30,6 +30,14 @@ class Unit : public nn::Module {
   /// The int8 operator for inputs with these qparams, from the parameters as they are. Never observes.
   /// Throws StateError where a quantizer saw no data or is switched off.
   virtual std::shared_ptr<const quantized::Operator> lower(const std::vector<QParams>& inputs) const = 0;
+  /// The output's scale and zero point for the int8 operator. Throws as lower().
+  QParams output_qparams() const {
+    require_enabled(*post_, "output");
+    if (post_->is_memoryless() && post_->is_observer_enabled())
+      throw StateError(path_, "its output's scale is taken anew from every batch (memoryless), an int8 model needs a constant one: "
+                              "set memoryless(false), or disable_observer before convert");
+    return post_->tensor_qparams();
+  }
 
  protected:
   Unit(std::string path, std::shared_ptr<quant::FakeQuantizeBase> post) : path_(std::move(path)), post_(std::move(post)) {

@@ -241,7 +241,7 @@ TEST(ReadFile, NoticesAFileThatChangesMeanwhile) {
   const ScratchDirectory directory;
   const std::string path = directory.put("f", std::string(1000, 'b'));
   int cases = 0;
-  for (const std::uintmax_t size : {0, 1, 999, 1001, 5000}) {
+  for (const std::uintmax_t size : std::initializer_list<std::uintmax_t>{0, 1, 999, 1001, 5000}) {
     fs::resize_file(path, 1000);
     system_calls().watch();
     system_calls().before_read = [&] { fs::resize_file(path, size); };

@@ -38,15 +38,13 @@ struct QuantizeParams {
   AffineParams affine() const { return {scale, zero_point}; }
 };
 
-/// `q` in terms of the uint8 codes an engine works on: declared-int8 codes, range and zero point move up by
-/// 128.
+/// `q` for the uint8 codes an engine works on: int8 codes, range and zero point move up by 128.
 inline QuantizeParams engine_params(const QParams& q) {
   const std::int32_t shift = q.dtype == DType::kInt8 ? 128 : 0;
   return {q.scale, q.zero_point + shift, {q.range.quant_min + shift, q.range.quant_max + shift}, q.rounding};
 }
 
-/// Round half to even of a float that fits an int32, independent of -fno-rounding-math, x87 and
-/// vectorisation.
+/// Round half to even of a float that fits an int32, whatever the compiler flags.
 inline std::int32_t round_half_even(float x) {
 #if MIDTREAD_X86
   return _mm_cvtss_si32(_mm_set_ss(x));

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Batch norm folded into the convolution before it: the one function of QAT eval, frozen batch norm and
-// convert.
+// Batch norm folded into the convolution before it: the one function of QAT eval, frozen BN and convert.
 //
 //   s = gamma / sqrt(var + eps),  w' = w * s,  b' = (b - mean) * s + beta          where abs(s) < 1e-12: w' =
 //   0, b' = beta

@@ -105,8 +105,7 @@ inline void check(const Conv2dShape& s, bool transposed, const std::string& wher
   output(s.out_width, s.in_width, s.kernel_width, s.stride_width, s.pad_width, s.dilation_width, "out_width");
 }
 
-/// From int32 accumulators to codes: y = clamp(round(float(acc + bias[c]) * multiplier[c]), lo - z, hi - z) +
-/// z.
+/// From accumulators to codes: y = clamp(round(float(acc + bias[c]) * multiplier[c]), lo - z, hi - z) + z.
 struct Epilogue {
   const std::int32_t* bias = nullptr;  ///< [O] bias codes; null: none
   const float* multiplier = nullptr;   ///< [O] bias scale / output scale

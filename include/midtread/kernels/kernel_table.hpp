@@ -41,8 +41,7 @@ struct PackedWeights {
   }
 };
 
-/// A dense output of up to four dimensions, outermost first, and where each input's elements lie (0:
-/// broadcast).
+/// A dense output of up to four dimensions, outermost first, and the inputs' strides (0: broadcast).
 struct BinaryShape {
   std::int64_t dims[4] = {1, 1, 1, 1};
   std::int64_t a_strides[4] = {0, 0, 0, 1};

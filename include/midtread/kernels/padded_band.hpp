@@ -12,8 +12,7 @@
 
 MIDTREAD_NAMESPACE_BEGIN(kernels)
 
-/// Where an output pixel starts to read in the band, in elements, and its index among the band's output
-/// pixels.
+/// Where an output pixel starts to read in the band, in elements, and its index among the band's outputs.
 struct BandPixel {
   std::int32_t input;
   std::int32_t output;

@@ -39,8 +39,7 @@ inline std::int32_t conv_accumulator(const Conv2dShape& s, const std::int8_t* w,
   return acc;
 }
 
-/// acc(n, oy, ox, o) of a transposed convolution: input (iy, ix) adds to output iy * stride - pad + ky *
-/// dilation.
+/// acc(n, oy, ox, o) of a transposed convolution: input iy adds to output iy * stride - pad + ky * dilation.
 inline std::int32_t conv_transpose_accumulator(const Conv2dShape& s, const std::int8_t* w,
                                                const std::uint8_t* x, std::int32_t zero_point, std::int64_t n,
                                                std::int64_t oy, std::int64_t ox, std::int64_t o) {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Convolution (also grouped, also linear) on AVX2: bands of input widened to int16, register tiles over their
-// pixels.
+// Convolution (also grouped, also linear) on AVX2: bands of input widened to int16, register tiles on them.
 #pragma once
 
 #include <midtread/kernels/fbgemm/avx2/conv_call.hpp>
@@ -8,8 +7,7 @@
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::avx2)
 
-/// Taps that are contiguous in a band form one segment: a row of taps without dilation and groups, else one
-/// tap.
+/// Taps contiguous in a band form one segment: a row of taps without dilation and groups, else one tap.
 struct Segments {
   std::int64_t count, length, pairs, panels;  ///< panels per group
   bool whole_rows;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Transposed convolution on AVX2. Outputs of one phase (row and column modulo the stride) have the same taps,
-// each at a fixed offset in the input: per phase it is an ordinary convolution of stride 1 with the register
-// tile.
+// each at a fixed offset in the input: per phase it is an ordinary convolution of stride 1.
 //
 //   out row oy, t = oy + pad: input row (t - ky * dilation) / stride where that divides
 #pragma once
@@ -13,8 +12,7 @@
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::avx2)
 
-/// Along one axis: which taps reach outputs of phase t % stride, and how far back their input lies from t /
-/// stride.
+/// Along one axis: which taps reach outputs of phase t % stride, and how far before t / stride their input lies.
 struct PhaseAxis {
   std::int64_t stride, kernel, dilation;
 
@@ -41,8 +39,7 @@ inline std::int64_t transpose_panels(const Conv2dShape& s) {
 }
 inline std::int64_t tap_elements(const Conv2dShape& s) { return transpose_pairs(s) * 2 * kTileColumns; }
 
-/// int16 [group][panel][phase row][phase column][tap of the phase][pair][16][2]: every tap belongs to one
-/// phase.
+/// int16 [group][panel][phase row][phase column][tap of the phase][pair][16][2]: a tap has one phase.
 inline Storage pack_conv_transpose(const Conv2dShape& s, const std::int8_t* weights) {
   const PhaseAxis ys = row_phases(s), xs = column_phases(s);
   const std::int64_t panels = transpose_panels(s);
@@ -113,8 +110,7 @@ inline void transpose_row(const PackedWeights& weights, const Conv2dShape& s, co
   }
 }
 
-/// The input rows that output row `oy` may read, widened, with zeros around: rows t / stride - reach .. t /
-/// stride.
+/// The input rows that output row `oy` may read, t / stride - reach .. t / stride, widened, zeros around.
 inline void fill_transpose_band(const Conv2dShape& s, const ConvCall& call, std::int64_t n, std::int64_t oy,
                                 std::int64_t band_width, std::int16_t* band) {
   const std::int64_t top = (oy + s.pad_height) / s.stride_height - row_phases(s).reach();

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Depthwise convolution on AVX2, any window: 16 channels of 4 pixels at a time, two taps interleaved per
-// vpmaddwd.
+// Depthwise convolution on AVX2, any window: 16 channels of 4 pixels at a time, two taps per vpmaddwd.
 #pragma once
 
 #include <midtread/kernels/fbgemm/avx2/conv_call.hpp>

@@ -47,8 +47,8 @@ class AdamBase : public GroupedOptimizer<Options> {
       : GroupedOptimizer<Options>(parameters, options, {"exp_avg", "exp_avg_sq"}) {}
 
   void step() override {
-    using State = typename GroupedOptimizer<Options>::ParameterState;
-    this->for_each_parameter([](const Options& options, State& state, std::int64_t n, float* p, const float* g) {
+    using Slots = typename GroupedOptimizer<Options>::ParameterState;
+    this->for_each_parameter([](const Options& options, Slots& state, std::int64_t n, float* p, const float* g) {
       const double b1 = options.betas().first, b2 = options.betas().second, t = static_cast<double>(state.step);
       const auto take1 = static_cast<float>(1.0 - b1), keep2 = static_cast<float>(b2), take2 = static_cast<float>(1.0 - b2);
       const auto rate = static_cast<float>(options.lr() / (1.0 - std::pow(b1, t)));

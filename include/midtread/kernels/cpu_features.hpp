@@ -32,7 +32,7 @@ struct CpuFeatures {
 /// eax, ebx, ecx, edx.
 using CpuidRegisters = std::array<std::uint32_t, 4>;
 
-/// Decodes an x86 CPU. `Cpu` offers const members `CpuidRegisters cpuid(leaf, subleaf)` and `uint64 xgetbv()`.
+/// Decodes an x86 CPU. `Cpu` has const members `CpuidRegisters cpuid(leaf, subleaf)` and `uint64 xgetbv()`.
 template <class Cpu>
 CpuFeatures decode_x86(const Cpu& cpu) {
   const auto bit = [](std::uint32_t word, int i) { return ((word >> i) & 1u) != 0; };

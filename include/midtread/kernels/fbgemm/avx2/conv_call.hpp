@@ -25,7 +25,7 @@ struct ConvCall {
   }
 };
 
-/// Bias and multiplier of `groups` groups, each padded with zeros to `padded` channels; zeros without epilogue.
+/// Bias and multiplier of `groups` groups, each padded with zeros to `padded` channels; zeros if `e` is null.
 inline void pad_channels(const Epilogue* e, std::int64_t groups, std::int64_t channels, std::int64_t padded,
                          std::int32_t* bias, float* multiplier) {
   std::memset(bias, 0, static_cast<std::size_t>(groups * padded) * sizeof(std::int32_t));

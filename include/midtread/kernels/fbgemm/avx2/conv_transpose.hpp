@@ -12,7 +12,7 @@
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::avx2)
 
-/// Along one axis: which taps reach outputs of phase t % stride, and how far before t / stride their input lies.
+/// Along one axis: which taps reach outputs of phase t % stride, and how far before t / stride they read.
 struct PhaseAxis {
   std::int64_t stride, kernel, dilation;
 

@@ -63,7 +63,8 @@ TEST(GoldenFakeQuantize, PerChannel) {
   for (const golden::Case& c : golden::load("fake_quantize")) {
     if (c.op != "fake_quantize_per_channel_affine") continue;
     SCOPED_TRACE(c.id);
-    const mt::ChannelQParams q = channel_qparams_of(c, {c.attrs.at("quant_min").get<int>(), c.attrs.at("quant_max").get<int>()});
+    const mt::ChannelQParams q =
+        channel_qparams_of(c, {c.attrs.at("quant_min").get<int>(), c.attrs.at("quant_max").get<int>()});
     compare(c, [&](const mt::Tensor& x) { return mt::fake_quantize(x, q); });
     ++cases;
   }
@@ -84,14 +85,17 @@ TEST(GoldenFakeQuantize, CodesPerTensor) {
     mt::Tensor dequantized(x.shape());
     if (dtype == "qint32") {  // no tensor of ours, but the same primitive (all codes lie within +-1000 here)
       for (std::size_t i = 0; i < expected.size(); ++i) {
-        const std::int32_t code = mt::kernels::quantize_code(x.data()[i], mt::kernels::reciprocal(scale), zero_point, {-1000, 1000});
+        const std::int32_t code = mt::kernels::quantize_code(x.data()[i], mt::kernels::reciprocal(scale),
+                                                             zero_point, {-1000, 1000});
         EXPECT_EQ(code, expected[i]);
         dequantized.mutable_data()[i] = mt::kernels::dequantize(code, zero_point, scale);
       }
     } else {
       const mt::DType declared = dtype == "qint8" ? mt::DType::kInt8 : mt::DType::kUInt8;
-      const mt::CodeRange range = declared == mt::DType::kInt8 ? mt::CodeRange{-128, 127} : mt::CodeRange{0, 255};
-      dequantized = mt::fake_quantize(x, mt::QParams{scale, zero_point, range, declared, mt::Rounding::kHalfEven});
+      const mt::CodeRange range =
+          declared == mt::DType::kInt8 ? mt::CodeRange{-128, 127} : mt::CodeRange{0, 255};
+      dequantized =
+          mt::fake_quantize(x, mt::QParams{scale, zero_point, range, declared, mt::Rounding::kHalfEven});
       const mt::Codes& codes = *dequantized.codes();
       for (std::size_t i = 0; i < expected.size(); ++i)
         EXPECT_EQ(codes.values.data()[i] - mt::storage_shift(declared), expected[i]) << "element " << i;
@@ -110,8 +114,11 @@ TEST(GoldenFakeQuantize, CodesPerChannel) {
     SCOPED_TRACE(c.id);
     const mt::Tensor x = golden::tensor(c.inputs.at("x"));
     const mt::ChannelQParams q = channel_qparams_of(c, {-128, 127});
-    EXPECT_EQ(golden::difference(mt::quantize_weight(x, q), golden::tensor<std::int8_t>(c.expected.at("q")), c.tolerance), "");
-    EXPECT_EQ(golden::difference(mt::fake_quantize(x, q), golden::tensor(c.expected.at("dq")), c.tolerance), "");
+    EXPECT_EQ(golden::difference(mt::quantize_weight(x, q), golden::tensor<std::int8_t>(c.expected.at("q")),
+                                 c.tolerance),
+              "");
+    EXPECT_EQ(golden::difference(mt::fake_quantize(x, q), golden::tensor(c.expected.at("dq")), c.tolerance),
+              "");
     ++cases;
   }
   std::printf("cases=%d\n", cases);

@@ -26,19 +26,24 @@ Pointer make_with(const quant::SpecInfo& spec, const quant::ObserverSettings& se
 
 Pointer make(const golden::Case& c) {
   using namespace quant;
-  const std::string dtype = c.attrs.value("dtype", "quint8"), scheme = c.attrs.value("qscheme", "per_tensor_affine");
-  const SpecInfo spec{dtype == "qint8" ? mt::DType::kInt8 : mt::DType::kUInt8, scheme.find("symmetric") != std::string::npos,
+  const std::string dtype = c.attrs.value("dtype", "quint8"),
+                    scheme = c.attrs.value("qscheme", "per_tensor_affine");
+  const SpecInfo spec{dtype == "qint8" ? mt::DType::kInt8 : mt::DType::kUInt8,
+                      scheme.find("symmetric") != std::string::npos,
                       c.op.find("PerChannel") != std::string::npos};
   ObserverSettings settings;
   if (c.attrs.contains("averaging_constant")) settings.averaging_constant = c.attrs.at("averaging_constant");
   if (c.attrs.contains("ch_axis")) settings.axis = c.attrs.at("ch_axis").get<int>();
   if (spec.dtype == mt::DType::kInt8) settings.range = {-128, 127, false};  // PyTorch's default
   if (c.op == "MovingAverageMinMaxObserver")
-    return make_with<MovingAverageMinMaxObserver, UInt8Affine, UInt8Symmetric, Int8Affine, Int8Symmetric>(spec, settings);
+    return make_with<MovingAverageMinMaxObserver, UInt8Affine, UInt8Symmetric, Int8Affine, Int8Symmetric>(
+        spec, settings);
   if (c.op == "MovingAveragePerChannelMinMaxObserver")
-    return make_with<MovingAveragePerChannelMinMaxObserver, UInt8PerChannelAffine, Int8PerChannel, Int8PerChannelAffine>(spec, settings);
+    return make_with<MovingAveragePerChannelMinMaxObserver, UInt8PerChannelAffine, Int8PerChannel,
+                     Int8PerChannelAffine>(spec, settings);
   if (c.op.rfind("PerChannel", 0) == 0)
-    return make_with<PerChannelMinMaxObserver, UInt8PerChannelAffine, Int8PerChannel, Int8PerChannelAffine>(spec, settings);
+    return make_with<PerChannelMinMaxObserver, UInt8PerChannelAffine, Int8PerChannel, Int8PerChannelAffine>(
+        spec, settings);
   return make_with<MinMaxObserver, UInt8Affine, UInt8Symmetric, Int8Affine, Int8Symmetric>(spec, settings);
 }
 
@@ -47,14 +52,19 @@ const golden::Tolerance kExact;
 
 void compare_qparams(const mt::ChannelQParams& q, const golden::Json& expected) {
   const auto n = static_cast<std::int64_t>(q.scales.size());
-  EXPECT_EQ(golden::difference(mt::from_vector(q.scales, mt::Shape{n}), golden::tensor(expected.at("scale")), kExact), "");
-  EXPECT_EQ(golden::difference(mt::from_vector(q.zero_points, mt::Shape{n}), golden::tensor<std::int32_t>(expected.at("zero_point")), kExact), "");
+  EXPECT_EQ(golden::difference(mt::from_vector(q.scales, mt::Shape{n}), golden::tensor(expected.at("scale")),
+                               kExact),
+            "");
+  EXPECT_EQ(golden::difference(mt::from_vector(q.zero_points, mt::Shape{n}),
+                               golden::tensor<std::int32_t>(expected.at("zero_point")), kExact),
+            "");
 }
 
 TEST(GoldenObservers, StatisticsAfterEveryBatch) {
   int cases = 0, batches = 0;
   for (const golden::Case& c : golden::load("observers")) {
-    if (!c.inputs.contains("batches") || c.attrs.at("qscheme") == "per_channel_affine_float_qparams") continue;
+    if (!c.inputs.contains("batches") || c.attrs.at("qscheme") == "per_channel_affine_float_qparams")
+      continue;
     SCOPED_TRACE(c.id);
     const Pointer observer = make(c);
     ASSERT_NE(observer, nullptr);
@@ -63,8 +73,10 @@ TEST(GoldenObservers, StatisticsAfterEveryBatch) {
       const golden::Json& after = c.expected.at("after_batch").at(b);
       if (b == 1) observer->observe(mt::Tensor(mt::Shape{0, 4, 2}));  // ignored
       observer->observe(golden::tensor(c.inputs.at("batches").at(b)));
-      EXPECT_EQ(golden::difference(observer->min_val(), golden::tensor(after.at("min_val")), kExact), "") << "batch " << b;
-      EXPECT_EQ(golden::difference(observer->max_val(), golden::tensor(after.at("max_val")), kExact), "") << "batch " << b;
+      EXPECT_EQ(golden::difference(observer->min_val(), golden::tensor(after.at("min_val")), kExact), "")
+          << "batch " << b;
+      EXPECT_EQ(golden::difference(observer->max_val(), golden::tensor(after.at("max_val")), kExact), "")
+          << "batch " << b;
       ++batches;
     }
     compare_qparams(observer->qparams(), c.expected);
@@ -75,8 +87,8 @@ TEST(GoldenObservers, StatisticsAfterEveryBatch) {
   EXPECT_EQ(batches, 48);
 }
 
-// PyTorch warns and gives (1, 0) before any data, a NaN or infinite scale after bad data. Ours throw. There is no
-// HistogramObserver yet: its case stands for any observer.
+// PyTorch warns and gives (1, 0) before any data, a NaN or infinite scale after bad data. Ours throw. There
+// is no HistogramObserver yet: its case stands for any observer.
 TEST(GoldenObservers, EdgeCases) {
   int cases = 0;
   for (const golden::Case& c : golden::load("observers")) {

@@ -16,11 +16,12 @@ namespace {
 
 quant::SpecInfo spec_of(const golden::Case& c) {
   const std::string dtype = c.attrs.at("dtype"), scheme = c.attrs.value("qscheme", "per_tensor_affine");
-  return {dtype == "qint8" ? mt::DType::kInt8 : mt::DType::kUInt8, scheme.find("symmetric") != std::string::npos,
-          scheme.find("per_channel") != std::string::npos};
+  return {dtype == "qint8" ? mt::DType::kInt8 : mt::DType::kUInt8,
+          scheme.find("symmetric") != std::string::npos, scheme.find("per_channel") != std::string::npos};
 }
 
-std::shared_ptr<quant::RangeObserver> make(const quant::SpecInfo& spec, const quant::ObserverSettings& settings) {
+std::shared_ptr<quant::RangeObserver> make(const quant::SpecInfo& spec,
+                                           const quant::ObserverSettings& settings) {
   using namespace quant;
   if (spec == UInt8Affine::info()) return std::make_shared<MinMaxObserver<UInt8Affine>>(settings);
   if (spec == UInt8Symmetric::info()) return std::make_shared<MinMaxObserver<UInt8Symmetric>>(settings);
@@ -37,7 +38,8 @@ TEST(GoldenQParams, ObserverRule) {
     settings.range = {c.attrs.at("quant_min").get<int>(), c.attrs.at("quant_max").get<int>(), false};
     settings.eps = c.attrs.at("eps");
     const auto observer = make(spec_of(c), settings);
-    observer->observe(mt::tensor({golden::number<float>(c.inputs.at("min")), golden::number<float>(c.inputs.at("max"))}));
+    observer->observe(
+        mt::tensor({golden::number<float>(c.inputs.at("min")), golden::number<float>(c.inputs.at("max"))}));
     const mt::ChannelQParams q = observer->qparams();
     const golden::Json& expected = c.expected.at("observer");
     EXPECT_EQ(q.scales.at(0), golden::number<float>(expected.at("scale")));
@@ -49,9 +51,10 @@ TEST(GoldenQParams, ObserverRule) {
   EXPECT_EQ(cases, 208);
 }
 
-// PyTorch's observers take a range that the dtype cannot hold (uint8 with -128..127) and fail later; ours say so at
-// once. The resolved range and the qparams are compared in these cases too. quint4x2 stands for uint8 with 0..15; its
-// zero point of the symmetric scheme (0, with which no negative number has a code) is not ours.
+// PyTorch's observers take a range that the dtype cannot hold (uint8 with -128..127) and fail later; ours say
+// so at once. The resolved range and the qparams are compared in these cases too. quint4x2 stands for uint8
+// with 0..15; its zero point of the symmetric scheme (0, with which no negative number has a code) is not
+// ours.
 TEST(GoldenQParams, Ranges) {
   int cases = 0, refused = 0;
   for (const golden::Case& c : golden::load("qparams")) {
@@ -77,7 +80,8 @@ TEST(GoldenQParams, Ranges) {
       EXPECT_THROW(make(spec, settings), mt::ConfigError);
       continue;
     }
-    const float min = golden::number<float>(c.inputs.at("min")), max = golden::number<float>(c.inputs.at("max"));
+    const float min = golden::number<float>(c.inputs.at("min")),
+                max = golden::number<float>(c.inputs.at("max"));
     const mt::CodeRange range = quant::resolved_range(spec, settings.range);
     EXPECT_EQ(range.quant_min, c.expected.at("quant_min").get<int>());
     EXPECT_EQ(range.quant_max, c.expected.at("quant_max").get<int>());
@@ -86,7 +90,8 @@ TEST(GoldenQParams, Ranges) {
     EXPECT_EQ(q.scale, golden::number<float>(c.expected.at("scale")));
     EXPECT_EQ(q.zero_point, four_bits && spec.symmetric ? 7 : c.expected.at("zero_point").get<int>());
 
-    const int low = spec.dtype == mt::DType::kUInt8 ? 0 : -128, high = spec.dtype == mt::DType::kUInt8 ? 255 : 127;
+    const int low = spec.dtype == mt::DType::kUInt8 ? 0 : -128,
+              high = spec.dtype == mt::DType::kUInt8 ? 255 : 127;
     if (settings.range.quant_min && (*settings.range.quant_min < low || *settings.range.quant_max > high)) {
       EXPECT_THROW(make(spec, settings), mt::ConfigError);
       ++refused;
@@ -111,7 +116,8 @@ TEST(GoldenQParams, InvalidRanges) {
     quant::ObserverSettings settings;
     settings.range = {c.attrs.at("quant_min").get<int>(), c.attrs.at("quant_max").get<int>(), false};
     const bool int8 = c.attrs.value("dtype", "quint8") == "qint8";
-    EXPECT_THROW(make({int8 ? mt::DType::kInt8 : mt::DType::kUInt8, false, false}, settings), mt::ConfigError);
+    EXPECT_THROW(make({int8 ? mt::DType::kInt8 : mt::DType::kUInt8, false, false}, settings),
+                 mt::ConfigError);
     ++cases;
   }
   std::printf("cases=%d\n", cases);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Fake quantize against the element-wise primitives of kernels/affine.hpp, and its gradient against integer codes.
+// Fake quantize against the element-wise primitives of kernels/affine.hpp, and its gradient against integer
+// codes.
 #include <midtread/ops/fake_quantize.hpp>
 #include <midtread/tensor/compare.hpp>
 #include <midtread/tensor/factory.hpp>
@@ -16,7 +17,8 @@ namespace mt = midtread;
 
 namespace {
 
-constexpr mt::Rounding kRoundings[] = {mt::Rounding::kHalfEven, mt::Rounding::kHalfUp, mt::Rounding::kHalfDown, mt::Rounding::kStdRound};
+constexpr mt::Rounding kRoundings[] = {mt::Rounding::kHalfEven, mt::Rounding::kHalfUp,
+                                       mt::Rounding::kHalfDown, mt::Rounding::kStdRound};
 
 struct Setting {
   float scale;
@@ -25,13 +27,16 @@ struct Setting {
   mt::DType dtype;
 };
 
-const Setting kSettings[] = {{0.037f, 131, {0, 255}, mt::DType::kUInt8},     {1.0f, 3, {0, 255}, mt::DType::kUInt8},
-                             {0.5f, 0, {0, 127}, mt::DType::kUInt8},         {0.25f, -128, {-128, 127}, mt::DType::kInt8},
-                             {0.011f, 0, {-127, 127}, mt::DType::kInt8},     {3e30f, 17, {-64, 63}, mt::DType::kInt8},
-                             {1.2e-38f, 255, {0, 255}, mt::DType::kUInt8},   {3e38f, 1, {0, 1}, mt::DType::kUInt8},
-                             {1.0f / 256, -8, {-8, 7}, mt::DType::kInt8}};
+const Setting kSettings[] = {
+    {0.037f, 131, {0, 255}, mt::DType::kUInt8},   {1.0f, 3, {0, 255}, mt::DType::kUInt8},
+    {0.5f, 0, {0, 127}, mt::DType::kUInt8},       {0.25f, -128, {-128, 127}, mt::DType::kInt8},
+    {0.011f, 0, {-127, 127}, mt::DType::kInt8},   {3e30f, 17, {-64, 63}, mt::DType::kInt8},
+    {1.2e-38f, 255, {0, 255}, mt::DType::kUInt8}, {3e38f, 1, {0, 1}, mt::DType::kUInt8},
+    {1.0f / 256, -8, {-8, 7}, mt::DType::kInt8}};
 
-mt::QParams qparams(const Setting& s, mt::Rounding rounding) { return {s.scale, s.zero_point, s.range, s.dtype, rounding}; }
+mt::QParams qparams(const Setting& s, mt::Rounding rounding) {
+  return {s.scale, s.zero_point, s.range, s.dtype, rounding};
+}
 
 /// Ties and their neighbours around every code, and the ends of float.
 std::vector<float> interesting(const Setting& s) {
@@ -52,7 +57,8 @@ TEST(FakeQuantize, ForwardEqualsThePrimitives) {
     for (mt::Rounding rounding : kRoundings) {
       const mt::QParams q = qparams(s, rounding);
       const std::vector<float> x = interesting(s);
-      const mt::Tensor y = mt::fake_quantize(mt::from_vector(x, mt::Shape{static_cast<std::int64_t>(x.size())}), q);
+      const mt::Tensor y =
+          mt::fake_quantize(mt::from_vector(x, mt::Shape{static_cast<std::int64_t>(x.size())}), q);
       ASSERT_NE(y.codes(), nullptr);
       EXPECT_EQ(y.codes()->qparams, q);
       const float inverse = mt::kernels::reciprocal(q.scale);
@@ -84,8 +90,10 @@ TEST(FakeQuantize, GradientPassesWhereTheRoundedCodeIsInRange) {
     for (mt::Rounding rounding : kRoundings) {
       const mt::QParams q = qparams(s, rounding);
       std::vector<float> values;
-      for (int code = s.range.quant_min - s.zero_point - 4; code <= s.range.quant_max - s.zero_point + 4; ++code)
-        for (float offset : {-0.5f, -0.375f, 0.0f, 0.25f}) values.push_back((static_cast<float>(code) + offset) * s.scale);
+      for (int code = s.range.quant_min - s.zero_point - 4; code <= s.range.quant_max - s.zero_point + 4;
+           ++code)
+        for (float offset : {-0.5f, -0.375f, 0.0f, 0.25f})
+          values.push_back((static_cast<float>(code) + offset) * s.scale);
       values.insert(values.end(), {3e38f, -3e38f, HUGE_VALF, -HUGE_VALF});
       const mt::Shape shape{static_cast<std::int64_t>(values.size())};
       mt::Tensor x = mt::from_vector(values, shape);
@@ -101,7 +109,8 @@ TEST(FakeQuantize, GradientPassesWhereTheRoundedCodeIsInRange) {
         const std::int64_t code = unbounded_code(values[i], q);
         const bool inside = code >= s.range.quant_min && code <= s.range.quant_max;
         stopped += inside ? 0 : 1;
-        ASSERT_EQ(x.grad().data()[i], inside ? gradient.data()[i] : 0.0f) << values[i] << " scale " << q.scale << " code " << code;
+        ASSERT_EQ(x.grad().data()[i], inside ? gradient.data()[i] : 0.0f)
+            << values[i] << " scale " << q.scale << " code " << code;
       }
     }
   std::printf("cases=%ld stopped=%ld\n", elements, stopped);
@@ -185,12 +194,14 @@ TEST(FakeQuantizePerChannel, EveryAxisAndGroup) {
           for (std::int64_t c = 0; c < shape[2]; ++c)
             for (std::int64_t d = 0; d < shape[3]; ++d, ++i) {
               const std::int64_t position[] = {a, b, c, d};
-              const auto channel = static_cast<std::size_t>(a / (shape[0] / groups) * shape[axis] + position[axis]);
+              const auto channel =
+                  static_cast<std::size_t>(a / (shape[0] / groups) * shape[axis] + position[axis]);
               const std::size_t at = groups == 1 ? static_cast<std::size_t>(position[axis]) : channel;
               const mt::QParams one{q.scales[at], q.zero_points[at], q.range, q.dtype, q.rounding};
               const std::int64_t code = unbounded_code(x.data()[i], one);
               const bool inside = code >= -127 && code <= 127;
-              const auto held = static_cast<std::int32_t>(std::min<std::int64_t>(127, std::max<std::int64_t>(-127, code)));
+              const auto held =
+                  static_cast<std::int32_t>(std::min<std::int64_t>(127, std::max<std::int64_t>(-127, code)));
               ASSERT_EQ(codes.data()[i], held);
               ASSERT_EQ(y.data()[i], mt::kernels::dequantize(held, one.zero_point, one.scale));
               ASSERT_EQ(x.grad().data()[i], inside ? gradient.data()[i] : 0.0f);
@@ -210,9 +221,12 @@ TEST(FakeQuantize, RefusesBadInput) {
   x.set({1, 2, 0, 1}, nan);
   x.set({0, 1, 1, 1}, nan);
   const mt::QParams q{0.1f, 10, {0, 255}, mt::DType::kUInt8, mt::Rounding::kHalfEven};
-  expect_error<mt::NumericError>([&] { mt::fake_quantize(x, q); }, {"2 NaN of 24 values", "first at index 7"});
-  const mt::ChannelQParams w{{0.1f, 0.2f, 0.3f}, {0, 0, 0}, 1, {-127, 127}, mt::DType::kInt8, mt::Rounding::kHalfEven};
-  expect_error<mt::NumericError>([&] { mt::fake_quantize(x, w); }, {"2 NaN of 24 values", "first at index 7"});
+  expect_error<mt::NumericError>([&] { mt::fake_quantize(x, q); },
+                                 {"2 NaN of 24 values", "first at index 7"});
+  const mt::ChannelQParams w{{0.1f, 0.2f, 0.3f}, {0, 0, 0},        1,
+                             {-127, 127},        mt::DType::kInt8, mt::Rounding::kHalfEven};
+  expect_error<mt::NumericError>([&] { mt::fake_quantize(x, w); },
+                                 {"2 NaN of 24 values", "first at index 7"});
   expect_error<mt::NumericError>([&] { mt::quantize_weight(x, w); }, {"2 NaN of 24 values"});
 
   const mt::Tensor ok = mt::ones({2, 3});
@@ -229,17 +243,39 @@ TEST(FakeQuantize, RefusesBadInput) {
   outside.zero_point = 300;
   expect_error<mt::QuantizationError>([&] { mt::fake_quantize(ok, outside); }, {"zero point 300"});
   const auto with = [&](std::vector<float> scales, std::vector<std::int32_t> zero_points, int axis) {
-    return mt::ChannelQParams{scales, zero_points, axis, {-127, 127}, mt::DType::kInt8, mt::Rounding::kHalfEven};
+    return mt::ChannelQParams{scales,      zero_points,      axis,
+                              {-127, 127}, mt::DType::kInt8, mt::Rounding::kHalfEven};
   };
-  expect_error<mt::ShapeError>([&] { mt::fake_quantize(ok, with({1, 1}, {0}, 0)); }, {"2 scales and 1 zero points"});
-  expect_error<mt::ShapeError>([&] { mt::fake_quantize(ok, with({1, 1}, {0, 0}, 1)); }, {"2 scales for 3 channels along axis 1"});
-  expect_error<mt::ShapeError>([&] { mt::fake_quantize(ok, with({1, 1}, {0, 0}, -1)); }, {"per tensor means one scale"});
-  expect_error<mt::ShapeError>([&] { mt::fake_quantize(ok, with({1, 1}, {0, 0}, 5)); }, {"channel axis 5 of shape [2, 3]"});
-  expect_error<mt::ShapeError>([&] { mt::fake_quantize(ok, with({1, 1, 1, 1}, {0, 0, 0, 0}, 0)); }, {"groups do not divide"});
+  expect_error<mt::ShapeError>(
+      [&] {
+        mt::fake_quantize(ok, with({1, 1}, {0}, 0));
+      },
+      {"2 scales and 1 zero points"});
+  expect_error<mt::ShapeError>(
+      [&] {
+        mt::fake_quantize(ok, with({1, 1}, {0, 0}, 1));
+      },
+      {"2 scales for 3 channels along axis 1"});
+  expect_error<mt::ShapeError>(
+      [&] {
+        mt::fake_quantize(ok, with({1, 1}, {0, 0}, -1));
+      },
+      {"per tensor means one scale"});
+  expect_error<mt::ShapeError>(
+      [&] {
+        mt::fake_quantize(ok, with({1, 1}, {0, 0}, 5));
+      },
+      {"channel axis 5 of shape [2, 3]"});
+  expect_error<mt::ShapeError>(
+      [&] {
+        mt::fake_quantize(ok, with({1, 1, 1, 1}, {0, 0, 0, 0}, 0));
+      },
+      {"groups do not divide"});
   expect_error<mt::ShapeError>([&] { mt::fake_quantize(ok, with({}, {}, 0)); }, {"0 scales for 2 channels"});
   mt::ChannelQParams uint8 = with({1, 1}, {0, 0}, 0);
   uint8.dtype = mt::DType::kUInt8;
-  expect_error<mt::DTypeError>([&] { mt::quantize_weight(ok, uint8); }, {"qparams are uint8, weights are int8"});
+  expect_error<mt::DTypeError>([&] { mt::quantize_weight(ok, uint8); },
+                               {"qparams are uint8, weights are int8"});
 }
 
 TEST(FakeQuantize, IsRecordedAsAnOperation) {
@@ -249,8 +285,10 @@ TEST(FakeQuantize, IsRecordedAsAnOperation) {
   EXPECT_EQ(erased.attributes(), "uint8 0..255, scale 0.5, zero_point 3");
   const mt::Tensor x = mt::randn({5});
   EXPECT_TRUE(mt::identical(erased.run({x}, false), mt::fake_quantize(x, op.qparams)));
-  const mt::ops::FakeQuantizePerChannel channel{{{1.0f, 2.0f}, {0, 0}, 0, {-127, 127}, mt::DType::kInt8, mt::Rounding::kHalfEven}};
-  EXPECT_EQ(mt::ops::OperationOf<mt::ops::FakeQuantizePerChannel>(channel).attributes(), "int8 -127..127, 2 scales, axis 0");
+  const mt::ops::FakeQuantizePerChannel channel{
+      {{1.0f, 2.0f}, {0, 0}, 0, {-127, 127}, mt::DType::kInt8, mt::Rounding::kHalfEven}};
+  EXPECT_EQ(mt::ops::OperationOf<mt::ops::FakeQuantizePerChannel>(channel).attributes(),
+            "int8 -127..127, 2 scales, axis 0");
 }
 
 }  // namespace

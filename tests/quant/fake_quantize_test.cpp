@@ -68,7 +68,8 @@ TEST(FakeQuantize, TheBatchUpdatesTheRangeItIsQuantizedWith) {
   ASSERT_NE(y.codes(), nullptr);
   EXPECT_EQ(y.codes()->qparams, f.tensor_qparams());
   const mt::kernels::AffineParams expected = mt::kernels::choose_qparams(
-      *std::min_element(x.data(), x.data() + 500), *std::max_element(x.data(), x.data() + 500), false, {0, 255}, mt::DType::kUInt8);
+      *std::min_element(x.data(), x.data() + 500), *std::max_element(x.data(), x.data() + 500), false,
+      {0, 255}, mt::DType::kUInt8);
   EXPECT_EQ(f.tensor_qparams().scale, expected.scale);
   EXPECT_EQ(f.tensor_qparams().zero_point, expected.zero_point);
 }
@@ -90,7 +91,10 @@ TEST(FakeQuantize, WithoutFakeQuantTheTensorPasses) {
 TEST(FakeQuantize, NoScaleBeforeAnyData) {
   Activation f;
   f.set_path("block.conv1.activation_post_process");
-  const auto refused = [&] { expect_error<mt::StateError>([&] { f.forward(mt::ones({2})); }, {"block.conv1.activation_post_process", "has seen no data"}); };
+  const auto refused = [&] {
+    expect_error<mt::StateError>([&] { f.forward(mt::ones({2})); },
+                                 {"block.conv1.activation_post_process", "has seen no data"});
+  };
   f.eval();
   refused();
   f.train();
@@ -111,7 +115,11 @@ TEST(FakeQuantize, NanIsAnErrorThatNamesTheModule) {
   expect_error<mt::NumericError>([&] { f.forward(mt::tensor({1.0f, kNan})); }, {"conv", "1 NaN of 2 values"});
   EXPECT_NO_THROW(f.forward(mt::tensor({1.0f, HUGE_VALF})));  // saturates
   f.train();
-  expect_error<mt::NumericError>([&] { f.forward(mt::tensor({1.0f, HUGE_VALF})); }, {"conv", "1 non-finite of 2 values"});
+  expect_error<mt::NumericError>(
+      [&] {
+        f.forward(mt::tensor({1.0f, HUGE_VALF}));
+      },
+      {"conv", "1 non-finite of 2 values"});
   expect_error<mt::StateError>([&] { f.qparams(); }, {"conv", "has seen NaN or infinity"});
   f.observer().reset();
   EXPECT_NO_THROW(f.forward(mt::ones({2})));
@@ -131,7 +139,8 @@ TEST(FakeQuantize, SwitchesReachWholeTrees) {
   Tree tree;
   quant::disable_observer(tree);
   quant::disable_fake_quant(tree);
-  EXPECT_FALSE(tree.a->is_enabled() || tree.b->is_enabled() || tree.a->is_observer_enabled() || tree.b->is_observer_enabled());
+  EXPECT_FALSE(tree.a->is_enabled() || tree.b->is_enabled() || tree.a->is_observer_enabled() ||
+               tree.b->is_observer_enabled());
   quant::enable_observer(tree);
   EXPECT_TRUE(tree.a->is_observer_enabled() && tree.b->is_observer_enabled() && !tree.a->is_enabled());
   quant::enable_fake_quant(tree);
@@ -151,7 +160,8 @@ TEST(FakeQuantize, ScalesByHand) {
   EXPECT_EQ(loaded.tensor_qparams(), f.tensor_qparams());
 
   Weight w;
-  const mt::ChannelQParams channels{{0.1f, 0.3f}, {0, 0}, 0, {-127, 127}, mt::DType::kInt8, mt::Rounding::kHalfEven};
+  const mt::ChannelQParams channels{{0.1f, 0.3f}, {0, 0},           0,
+                                    {-127, 127},  mt::DType::kInt8, mt::Rounding::kHalfEven};
   w.set_qparams(channels);
   EXPECT_EQ(w.qparams().scales, channels.scales);
   EXPECT_EQ(w.qparams().axis, 0);
@@ -162,7 +172,8 @@ TEST(FakeQuantize, ScalesByHand) {
   bad = q;
   bad.zero_points[0] = 256;
   expect_error<mt::QuantizationError>([&] { f.set_qparams(bad); }, {"zero point 256"});
-  expect_error<mt::ShapeError>([&] { f.set_qparams(channels); }, {"2 scales and 2 zero points", "needs one of each"});
+  expect_error<mt::ShapeError>([&] { f.set_qparams(channels); },
+                               {"2 scales and 2 zero points", "needs one of each"});
   bad = channels;
   bad.zero_points.pop_back();
   expect_error<mt::ShapeError>([&] { w.set_qparams(bad); }, {"one of each per channel"});
@@ -199,8 +210,9 @@ TEST(FakeQuantize, CheckpointsResumeExactly) {
   EXPECT_EQ(v.qparams().scales, w.qparams().scales);
   std::string keys;
   for (const auto& item : w.state_dict()) keys += item.first + " ";
-  EXPECT_EQ(keys, "fake_quant_enabled observer_enabled scale zero_point activation_post_process.eps "
-                  "activation_post_process.min_val activation_post_process.max_val ");
+  EXPECT_EQ(keys,
+            "fake_quant_enabled observer_enabled scale zero_point activation_post_process.eps "
+            "activation_post_process.min_val activation_post_process.max_val ");
 }
 
 TEST(FakeQuantize, DamagedCheckpointsAreRefused) {
@@ -212,13 +224,21 @@ TEST(FakeQuantize, DamagedCheckpointsAreRefused) {
     mt::nn::StateDict state;
     for (const auto& item : f.state_dict()) state.insert(item.first, mt::clone(item.second));
     state.at(key) = value;
-    EXPECT_THROW({ f.load_state_dict(state); f.forward(mt::ones({2})); }, mt::Error) << key;
+    EXPECT_THROW(
+        {
+          f.load_state_dict(state);
+          f.forward(mt::ones({2}));
+        },
+        mt::Error)
+        << key;
     ++cases;
   };
-  for (float scale : {0.0f, -1.0f, kNan, HUGE_VALF, 1e-40f}) damaged("scale", mt::AnyTensor(mt::full<float>({1}, scale)));
+  for (float scale : {0.0f, -1.0f, kNan, HUGE_VALF, 1e-40f})
+    damaged("scale", mt::AnyTensor(mt::full<float>({1}, scale)));
   damaged("scale", mt::AnyTensor(mt::ones({3})));
   damaged("scale", mt::AnyTensor(mt::Tensor(mt::Shape{0})));
-  for (int zero_point : {-1, 256, 2147483647}) damaged("zero_point", mt::AnyTensor(mt::full<std::int32_t>({1}, zero_point)));
+  for (int zero_point : {-1, 256, 2147483647})
+    damaged("zero_point", mt::AnyTensor(mt::full<std::int32_t>({1}, zero_point)));
   damaged("zero_point", mt::AnyTensor(mt::full<std::int32_t>({2}, 1)));
   damaged("activation_post_process.min_val", mt::AnyTensor(mt::full<float>({}, kNan)));
   damaged("activation_post_process.max_val", mt::AnyTensor(mt::full<float>({}, HUGE_VALF)));
@@ -278,7 +298,9 @@ TEST(FakeQuantize, ObservesARangeInsteadOfATensor) {
 
 TEST(FakeQuantize, Prints) {
   Activation f(Activation::Options().quant_min(0).quant_max(127));
-  EXPECT_EQ(f.summary(), "FakeQuantize(MovingAverageMinMaxObserver, uint8_affine, quant_min=0, quant_max=127, averaging_constant=0.01)");
+  EXPECT_EQ(f.summary(),
+            "FakeQuantize(MovingAverageMinMaxObserver, uint8_affine, quant_min=0, quant_max=127, "
+            "averaging_constant=0.01)");
   EXPECT_EQ(f.extra_repr(), "uint8_affine, 0..127, no scale yet");
   f.observe(mt::tensor({0.0f, 127.0f}));
   quant::disable_observer(f);

@@ -33,18 +33,27 @@ TEST(Spec, DefaultsAndNames) {
 }
 
 TEST(ObserverOptions, Ranges) {
-  const auto with = [](int lo, int hi) { return [=] { Observer(Observer::Options().quant_min(lo).quant_max(hi)); }; };
-  expect_error<ConfigError>(with(1, 255), {"quant_min", "got quant_min 1, quant_max 255", "zero needs a code"});
+  const auto with = [](int lo, int hi) {
+    return [=] { Observer(Observer::Options().quant_min(lo).quant_max(hi)); };
+  };
+  expect_error<ConfigError>(with(1, 255),
+                            {"quant_min", "got quant_min 1, quant_max 255", "zero needs a code"});
   expect_error<ConfigError>(with(0, 0), {"allowed quant_min < quant_max"});
   expect_error<ConfigError>(with(0, 256), {"allowed within 0..255 of uint8"});
   expect_error<ConfigError>(with(-1, 254), {"allowed within 0..255 of uint8"});
-  expect_error<ConfigError>([] { Observer(Observer::Options().quant_min(0)); }, {"quant_max", "set both or none"});
-  expect_error<ConfigError>([] { Observer(Observer::Options().quant_max(15)); }, {"quant_min", "set both or none"});
+  expect_error<ConfigError>([] { Observer(Observer::Options().quant_min(0)); },
+                            {"quant_max", "set both or none"});
+  expect_error<ConfigError>([] { Observer(Observer::Options().quant_max(15)); },
+                            {"quant_min", "set both or none"});
   using Weight = MinMaxObserver<quant::Int8Symmetric>;
-  expect_error<ConfigError>([] { Weight(Weight::Options().quant_min(-200).quant_max(100)); }, {"allowed within -128..127 of int8"});
+  expect_error<ConfigError>([] { Weight(Weight::Options().quant_min(-200).quant_max(100)); },
+                            {"allowed within -128..127 of int8"});
   using Symmetric = MinMaxObserver<quant::UInt8Symmetric>;
-  expect_error<ConfigError>([] { Symmetric(Symmetric::Options().reduce_range(true)); }, {"reduce_range", "symmetric uint8"});
-  expect_error<ConfigError>([] { Observer(Observer::Options().quant_min(0).quant_max(1).reduce_range(true)); }, {"leaves the codes 0..0"});
+  expect_error<ConfigError>([] { Symmetric(Symmetric::Options().reduce_range(true)); },
+                            {"reduce_range", "symmetric uint8"});
+  expect_error<ConfigError>(
+      [] { Observer(Observer::Options().quant_min(0).quant_max(1).reduce_range(true)); },
+      {"leaves the codes 0..0"});
   EXPECT_EQ(Weight(Weight::Options().reduce_range(true)).range(), (mt::CodeRange{-64, 63}));
   EXPECT_EQ(Observer(Observer::Options().reduce_range(true)).range(), (mt::CodeRange{0, 127}));
   for (int bits = 2; bits <= 8; ++bits) EXPECT_NO_THROW(with(0, (1 << bits) - 1)());
@@ -52,17 +61,21 @@ TEST(ObserverOptions, Ranges) {
 
 TEST(ObserverOptions, Constants) {
   for (double c : {-0.01, 1.01, std::nan(""), HUGE_VAL})
-    expect_error<ConfigError>([=] { Observer(Observer::Options().averaging_constant(c)); }, {"averaging_constant", "allowed 0..1"});
+    expect_error<ConfigError>([=] { Observer(Observer::Options().averaging_constant(c)); },
+                              {"averaging_constant", "allowed 0..1"});
   for (double c : {0.0, 1.0}) EXPECT_NO_THROW(Observer(Observer::Options().averaging_constant(c)));
   for (double eps : {0.0, -1.0, 1e-39, 2.0, std::nan("")})
     expect_error<ConfigError>([=] { Observer(Observer::Options().eps(eps)); }, {"eps", "smallest scale"});
-  expect_error<ConfigError>([] { Observer(Observer::Options().axis(0)); }, {"axis", "uint8_affine has one scale"});
+  expect_error<ConfigError>([] { Observer(Observer::Options().axis(0)); },
+                            {"axis", "uint8_affine has one scale"});
   using Channels = quant::PerChannelMinMaxObserver<quant::Int8PerChannel>;
-  expect_error<ConfigError>([] { Channels(Channels::Options().ch_axis(-1)); }, {"axis", "got -1, allowed 0..7"});
+  expect_error<ConfigError>([] { Channels(Channels::Options().ch_axis(-1)); },
+                            {"axis", "got -1, allowed 0..7"});
   expect_error<ConfigError>([] { Channels(Channels::Options().ch_axis(8)); }, {"axis", "got 8"});
   expect_error<ConfigError>([] { Channels(Channels::Options().groups(0)); }, {"groups", "got 0"});
   using Average = MovingAverageMinMaxObserver<quant::UInt8Affine>;
-  expect_error<ConfigError>([] { Average(Average::Options().memoryless(true)); }, {"memoryless", "use MinMaxObserver"});
+  expect_error<ConfigError>([] { Average(Average::Options().memoryless(true)); },
+                            {"memoryless", "use MinMaxObserver"});
   EXPECT_NO_THROW(Average(Average::Options().memoryless(false)));
 }
 
@@ -88,18 +101,22 @@ TEST(ObserverOptions, ByName) {
   EXPECT_TRUE(s.skip_nonfinite);
   EXPECT_EQ(s.memoryless, false);
   EXPECT_EQ(s.axis, 1);
-  EXPECT_EQ(MinMaxObserver<quant::Int8PerChannel>(options).extra_repr(),
-            "int8_symmetric_per_channel, quant_min=-8, quant_max=7, axis=1, rounding=half_up, skip_nonfinite");
+  EXPECT_EQ(
+      MinMaxObserver<quant::Int8PerChannel>(options).extra_repr(),
+      "int8_symmetric_per_channel, quant_min=-8, quant_max=7, axis=1, rounding=half_up, skip_nonfinite");
 
   Observer::Options plain;
-  expect_error<ConfigError>([&] { plain.set("quant_mni", 1.0); }, {"quant_mni", "no such option", "averaging_constant"});
+  expect_error<ConfigError>([&] { plain.set("quant_mni", 1.0); },
+                            {"quant_mni", "no such option", "averaging_constant"});
   expect_error<ConfigError>([&] { plain.set("quant_min", true); }, {"quant_min", "allowed a number"});
-  expect_error<ConfigError>([&] { plain.set("quant_min", 0.5); }, {"quant_min", "got 0.5, allowed an integer"});
+  expect_error<ConfigError>([&] { plain.set("quant_min", 0.5); },
+                            {"quant_min", "got 0.5, allowed an integer"});
   expect_error<ConfigError>([&] { plain.set("quant_min", 1e300); }, {"allowed an integer"});
   expect_error<ConfigError>([&] { plain.set("quant_min", std::nan("")); }, {"allowed an integer"});
   expect_error<ConfigError>([&] { plain.set("memoryless", 1.0); }, {"memoryless", "allowed true or false"});
   expect_error<ConfigError>([&] { plain.set("rounding", 1.0); }, {"rounding", "allowed a string"});
-  expect_error<ConfigError>([&] { plain.set("rounding", std::string("up")); }, {"got 'up', allowed half_even, half_up"});
+  expect_error<ConfigError>([&] { plain.set("rounding", std::string("up")); },
+                            {"got 'up', allowed half_even, half_up"});
 }
 
 TEST(FixedQParams, Options) {
@@ -114,9 +131,14 @@ TEST(FixedQParams, Options) {
   expect_error<mt::QuantizationError>([] { Fixed(Fixed::Options().zero_point(256)); }, {"zero point 256"});
   expect_error<ConfigError>([] { Fixed(Fixed::Options().quant_min(0)); }, {"set both or none"});
   using Symmetric = quant::FixedQParamsObserver<quant::Int8Symmetric>;
-  expect_error<ConfigError>([] { Symmetric(Symmetric::Options().zero_point(3)); }, {"zero_point", "symmetric spec allowed 0"});
+  expect_error<ConfigError>([] { Symmetric(Symmetric::Options().zero_point(3)); },
+                            {"zero_point", "symmetric spec allowed 0"});
   Fixed::Options options;
-  options.set("scale", 0.5).set("zero_point", 7.0).set("quant_min", 0.0).set("quant_max", 15.0).set("rounding", std::string("half_even"));
+  options.set("scale", 0.5)
+      .set("zero_point", 7.0)
+      .set("quant_min", 0.0)
+      .set("quant_max", 15.0)
+      .set("rounding", std::string("half_even"));
   EXPECT_EQ(Fixed(options).qparams().zero_points.at(0), 7);
   expect_error<ConfigError>([&] { options.set("eps", 1.0); }, {"eps", "no such option"});
 }

@@ -97,7 +97,11 @@ TEST(PerChannelObserver, EveryAxisAndGroupAgainstPlainIndexing) {
 TEST(PerChannelObserver, RefusesAnotherNumberOfChannels) {
   quant::PerChannelMinMaxObserver<quant::Int8PerChannel> observer;
   observer.observe(mt::ones({3, 4}));
-  expect_error<mt::ShapeError>([&] { observer.observe(mt::ones({1, 4})); }, {"statistics of 3 channels", "has 1 along axis 0"});
+  expect_error<mt::ShapeError>(
+      [&] {
+        observer.observe(mt::ones({1, 4}));
+      },
+      {"statistics of 3 channels", "has 1 along axis 0"});
   expect_error<mt::ShapeError>([&] { observer.observe(mt::ones({})); }, {"channel axis 0 of shape []"});
   observer.reset();
   EXPECT_EQ(observer.state(), ObserverState::kEmpty);
@@ -115,7 +119,8 @@ TEST(Observer, NonFiniteDataPoisons) {
       mt::Tensor x = mt::zeros({2, 3, 20, 20});
       x.mutable_data()[at] = bad;
       expect_error<mt::NumericError>([&] { observer.observe(x.channels_last()); },
-                                     {"block.conv1.activation_post_process", "1 non-finite of 2400 values", "first at index " + std::to_string(at)});
+                                     {"block.conv1.activation_post_process", "1 non-finite of 2400 values",
+                                      "first at index " + std::to_string(at)});
       EXPECT_EQ(observer.state(), ObserverState::kPoisoned);
       expect_error<mt::StateError>([&] { observer.qparams(); }, {"has seen NaN or infinity", "reset()"});
       expect_error<mt::StateError>([&] { observer.observe(mt::ones({2})); }, {"has seen NaN"});
@@ -130,8 +135,11 @@ TEST(Observer, NonFiniteDataPoisons) {
 TEST(Observer, MemorylessRecoversByItself) {
   using Observer = MinMaxObserver<quant::Int8PerChannel>;
   Observer observer(Observer::Options().memoryless(true));
-  expect_error<mt::NumericError>([&] { observer.observe(mt::from_vector<float>({1, kNan, kNan, 2}, {2, 2})); },
-                                 {"2 non-finite of 4 values, first at index 1"});
+  expect_error<mt::NumericError>(
+      [&] {
+        observer.observe(mt::from_vector<float>({1, kNan, kNan, 2}, {2, 2}));
+      },
+      {"2 non-finite of 4 values, first at index 1"});
   EXPECT_EQ(observer.state(), ObserverState::kPoisoned);
   observer.observe(mt::ones({3, 2}));
   EXPECT_EQ(observer.state(), ObserverState::kReady);
@@ -173,7 +181,8 @@ TEST(Observer, RangeInsteadOfATensor) {
 TEST(Observer, EmptyHasNoScale) {
   MinMaxObserver<quant::UInt8Affine> observer;
   EXPECT_EQ(observer.state(), ObserverState::kEmpty);
-  expect_error<mt::StateError>([&] { observer.qparams(); }, {"MinMaxObserver", "has seen no data", "run calibrate"});
+  expect_error<mt::StateError>([&] { observer.qparams(); },
+                               {"MinMaxObserver", "has seen no data", "run calibrate"});
   observer.observe(mt::Tensor(mt::Shape{0, 3}));
   EXPECT_EQ(observer.state(), ObserverState::kEmpty);
 }
@@ -184,7 +193,8 @@ TEST(Observer, ScaleOfExtremeRanges) {
   observer.observe(mt::tensor({-largest, largest}));
   const mt::ChannelQParams q = observer.qparams();
   EXPECT_TRUE(std::isfinite(q.scales.at(0)));
-  EXPECT_NO_THROW(mt::check(mt::QParams{q.scales.at(0), q.zero_points.at(0), q.range, q.dtype, q.rounding}, "extreme"));
+  EXPECT_NO_THROW(
+      mt::check(mt::QParams{q.scales.at(0), q.zero_points.at(0), q.range, q.dtype, q.rounding}, "extreme"));
 }
 
 TEST(Observer, CopiesAreIndependentAndStatesTravel) {

@@ -26,7 +26,8 @@ TEST(QConfigMapping, Precedence) {
   EXPECT_EQ(mapping.resolve("head", "Linear").value(), linear);
   EXPECT_EQ(mapping.resolve("relu", "ReLU").value(), nullptr);
   EXPECT_EQ(mapping.resolve("block", "Block").value(), nullptr);
-  EXPECT_EQ(mapping.resolve("block.fc", "Linear").value(), nullptr);  // a path, even a parent's, wins over a type
+  EXPECT_EQ(mapping.resolve("block.fc", "Linear").value(),
+            nullptr);  // a path, even a parent's, wins over a type
   EXPECT_EQ(mapping.resolve("block.conv2", "Conv2d").value(), conv);
   EXPECT_EQ(mapping.resolve("block.conv2#2", "Conv2d").value(), conv);
   EXPECT_EQ(mapping.resolve("block.conv2.inner", "Linear").value(), conv);
@@ -57,8 +58,10 @@ TEST(QConfigMapping, ASecondSettingReplacesTheFirst) {
 
 TEST(QConfigMapping, Refuses) {
   quant::QConfigMapping mapping;
-  expect_error<mt::ConfigError>([&] { mapping.set_module_name("", nullptr); }, {"set_module_name", "got an empty name"});
-  expect_error<mt::ConfigError>([&] { mapping.set_object_type("", nullptr); }, {"set_object_type", "got an empty name"});
+  expect_error<mt::ConfigError>([&] { mapping.set_module_name("", nullptr); },
+                                {"set_module_name", "got an empty name"});
+  expect_error<mt::ConfigError>([&] { mapping.set_object_type("", nullptr); },
+                                {"set_object_type", "got an empty name"});
   using Activation = quant::DefaultActivation;
   const quant::QConfig bad(Activation::Options().averaging_constant(2), quant::DefaultWeight::Options());
   expect_error<mt::ConfigError>([&] { mapping.set_module_name("a", bad); }, {"averaging_constant"});

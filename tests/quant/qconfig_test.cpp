@@ -24,8 +24,10 @@ TEST(QConfig, IsAssignedToModules) {
   module.qconfig = quant::QConfig<Activation, Weight>{};
   ASSERT_NE(module.qconfig.value(), nullptr);
   EXPECT_EQ(module.qconfig.value()->activation_name(),
-            "FakeQuantize(MovingAverageMinMaxObserver, uint8_affine, quant_min=0, quant_max=255, averaging_constant=0.01)");
-  module.qconfig = quant::QConfig(Activation::Options().averaging_constant(0.05), Weight::Options().eps(0.25));
+            "FakeQuantize(MovingAverageMinMaxObserver, uint8_affine, quant_min=0, quant_max=255, "
+            "averaging_constant=0.01)");
+  module.qconfig =
+      quant::QConfig(Activation::Options().averaging_constant(0.05), Weight::Options().eps(0.25));
   EXPECT_NE(module.qconfig.value()->str().find("averaging_constant=0.05"), std::string::npos);
   const auto weight = module.qconfig.value()->make_weight();
   weight->forward(mt::zeros({2, 2}));
@@ -51,10 +53,16 @@ TEST(QConfig, WeightsForgetUnlessToldOtherwise) {
   const auto memoryless = [](const quant::AnyQConfig& q) { return q.make_weight()->is_memoryless(); };
   EXPECT_TRUE(memoryless(quant::QConfig<Activation, Weight>{}));
   EXPECT_FALSE(memoryless(quant::QConfig(Activation::Options(), Weight::Options().memoryless(false))));
-  EXPECT_TRUE(memoryless(quant::QConfig<Activation, quant::FakeQuantize<quant::MinMaxObserver<quant::Int8Symmetric>>>{}));
-  EXPECT_TRUE(memoryless(quant::QConfig<Activation, quant::FakeQuantize<quant::PerChannelMinMaxObserver<quant::Int8PerChannel>>>{}));
-  EXPECT_FALSE(memoryless(quant::QConfig<Activation, quant::FakeQuantize<quant::MovingAverageMinMaxObserver<quant::Int8PerChannel>>>{}));
-  const quant::AnyQConfig both = quant::QConfig<quant::FakeQuantize<quant::MinMaxObserver<quant::UInt8Affine>>, Weight>{};
+  EXPECT_TRUE(memoryless(
+      quant::QConfig<Activation, quant::FakeQuantize<quant::MinMaxObserver<quant::Int8Symmetric>>>{}));
+  EXPECT_TRUE(memoryless(
+      quant::QConfig<Activation,
+                     quant::FakeQuantize<quant::PerChannelMinMaxObserver<quant::Int8PerChannel>>>{}));
+  EXPECT_FALSE(memoryless(
+      quant::QConfig<Activation,
+                     quant::FakeQuantize<quant::MovingAverageMinMaxObserver<quant::Int8PerChannel>>>{}));
+  const quant::AnyQConfig both =
+      quant::QConfig<quant::FakeQuantize<quant::MinMaxObserver<quant::UInt8Affine>>, Weight>{};
   EXPECT_FALSE(both.make_activation()->is_memoryless());
 }
 
@@ -66,8 +74,10 @@ TEST(QConfig, WeightsFollowTheLayersChannels) {
   EXPECT_EQ(transposed->qparams().axis, 1);
   const quant::AnyQConfig fixed_axis = quant::QConfig(Activation::Options(), Weight::Options().axis(0));
   EXPECT_NO_THROW(fixed_axis.make_weight(0));
-  expect_error<mt::ConfigError>([&] { fixed_axis.make_weight(1); }, {"axis", "output channels lie along axis 1"});
-  const quant::AnyQConfig per_tensor = quant::QConfig<Activation, quant::FakeQuantize<quant::MinMaxObserver<quant::Int8Symmetric>>>{};
+  expect_error<mt::ConfigError>([&] { fixed_axis.make_weight(1); },
+                                {"axis", "output channels lie along axis 1"});
+  const quant::AnyQConfig per_tensor =
+      quant::QConfig<Activation, quant::FakeQuantize<quant::MinMaxObserver<quant::Int8Symmetric>>>{};
   const auto whole = per_tensor.make_weight(1, 2);
   whole->forward(mt::randn({4, 3, 2, 2}));
   EXPECT_EQ(whole->qparams().scales.size(), 1u);
@@ -85,20 +95,30 @@ TEST(QConfig, OutputsMayStayFloat) {
 
 TEST(QConfig, BadOptionsThrowWhereTheyAreSet) {
   mt::nn::Module module;
-  expect_error<mt::ConfigError>([&] { module.qconfig = quant::QConfig(Activation::Options().quant_min(0), Weight::Options()); },
-                                {"quant_max", "set both or none"});
+  expect_error<mt::ConfigError>(
+      [&] { module.qconfig = quant::QConfig(Activation::Options().quant_min(0), Weight::Options()); },
+      {"quant_max", "set both or none"});
   EXPECT_FALSE(module.qconfig.is_set());
   const auto make = [](auto tag) { return std::make_shared<typename decltype(tag)::type>(); };
-  struct ActivationTag { using type = Activation; };
-  struct WeightTag { using type = Weight; };
+  struct ActivationTag {
+    using type = Activation;
+  };
+  struct WeightTag {
+    using type = Weight;
+  };
   const auto activation = [&] { return quant::AnyQConfig::Pointer(make(ActivationTag{})); };
-  const auto weight = [&](const quant::WeightChannels&) { return quant::AnyQConfig::Pointer(make(WeightTag{})); };
+  const auto weight = [&](const quant::WeightChannels&) {
+    return quant::AnyQConfig::Pointer(make(WeightTag{}));
+  };
   EXPECT_NO_THROW(quant::AnyQConfig(activation, weight));
-  expect_error<mt::ConfigError>([&] { quant::AnyQConfig([&] { return weight({}); }, weight); }, {"activation", "an activation has one scale"});
-  expect_error<mt::ConfigError>([&] { quant::AnyQConfig(activation, [&](const quant::WeightChannels&) { return activation(); }); },
-                                {"weight", "allowed symmetric int8"});
-  expect_error<mt::ConfigError>([&] { quant::AnyQConfig(activation, [](const quant::WeightChannels&) { return nullptr; }); },
-                                {"weight", "no fake quantizer"});
+  expect_error<mt::ConfigError>([&] { quant::AnyQConfig([&] { return weight({}); }, weight); },
+                                {"activation", "an activation has one scale"});
+  expect_error<mt::ConfigError>(
+      [&] { quant::AnyQConfig(activation, [&](const quant::WeightChannels&) { return activation(); }); },
+      {"weight", "allowed symmetric int8"});
+  expect_error<mt::ConfigError>(
+      [&] { quant::AnyQConfig(activation, [](const quant::WeightChannels&) { return nullptr; }); },
+      {"weight", "no fake quantizer"});
 }
 
 TEST(DefaultQConfig, EveryEngine) {
@@ -117,7 +137,8 @@ TEST(DefaultQConfig, EveryEngine) {
     ++cases;
   }
   EXPECT_EQ(quant::get_default_qat_qconfig()->str(), quant::get_default_qat_qconfig("fbgemm")->str());
-  expect_error<mt::EngineError>([] { quant::get_default_qat_qconfig("fbgem"); }, {"get_default_qat_qconfig", "'fbgem'", "fbgemm, qnnpack"});
+  expect_error<mt::EngineError>([] { quant::get_default_qat_qconfig("fbgem"); },
+                                {"get_default_qat_qconfig", "'fbgem'", "fbgemm, qnnpack"});
   std::printf("cases=%d\n", cases);
 }
 
@@ -128,7 +149,8 @@ TEST(DefaultQConfig, PyTorchs) {
     bool per_channel;
   };
   int cases = 0;
-  for (const Expected& e : {Expected{"fbgemm", 127, true}, Expected{"x86", 127, true}, Expected{"qnnpack", 255, false}, Expected{"onednn", 255, true}}) {
+  for (const Expected& e : {Expected{"fbgemm", 127, true}, Expected{"x86", 127, true},
+                            Expected{"qnnpack", 255, false}, Expected{"onednn", 255, true}}) {
     const auto q = quant::pytorch_qat_qconfig(e.backend);
     const auto activation = q->make_activation(), weight = q->make_weight();
     EXPECT_EQ(activation->range(), (mt::CodeRange{0, e.activation_max}));
@@ -140,7 +162,8 @@ TEST(DefaultQConfig, PyTorchs) {
     EXPECT_FLOAT_EQ(weight->qparams().scales.at(0), 1.01f / 127.5f);
     ++cases;
   }
-  expect_error<mt::ConfigError>([] { quant::pytorch_qat_qconfig("qnpack"); }, {"unknown backend 'qnpack'", "onednn"});
+  expect_error<mt::ConfigError>([] { quant::pytorch_qat_qconfig("qnpack"); },
+                                {"unknown backend 'qnpack'", "onednn"});
   std::printf("cases=%d\n", cases);
 }
 

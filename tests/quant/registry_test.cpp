@@ -43,8 +43,10 @@ TEST(Registry, OptionsReachTheQuantizer) {
   values.insert("quant_max", 15.0);
   EXPECT_EQ(quant::make_fake_quantize("min_max/uint8_affine", values)->range(), (mt::CodeRange{0, 15}));
   values.insert("bits", 4.0);
-  expect_error<mt::ConfigError>([&] { quant::make_fake_quantize("min_max/uint8_affine", values); }, {"bits", "no such option"});
-  expect_error<mt::ConfigError>([] { quant::make_fake_quantize("minmax"); }, {"minmax", "no fake quantizer of this name", "min_max/uint8_affine"});
+  expect_error<mt::ConfigError>([&] { quant::make_fake_quantize("min_max/uint8_affine", values); },
+                                {"bits", "no such option"});
+  expect_error<mt::ConfigError>([] { quant::make_fake_quantize("minmax"); },
+                                {"minmax", "no fake quantizer of this name", "min_max/uint8_affine"});
 }
 
 /// A user's own: a wider observer's range, here by nothing more than a name.
@@ -62,8 +64,10 @@ TEST(Registry, UsersAddTheirs) {
   EXPECT_EQ(std::count(names.begin(), names.end(), "mine"), 1);
   EXPECT_EQ(quant::make_fake_quantize("mine")->type_name(), "Mine");
   using Other = quant::FakeQuantize<quant::MinMaxObserver<quant::Int8Affine>>;
-  expect_error<mt::ConfigError>([] { quant::register_fake_quantize<Other>("mine"); }, {"mine", "name is taken"});
-  expect_error<mt::ConfigError>([] { quant::register_fake_quantize<Mine>("min_max/uint8_affine"); }, {"name is taken"});
+  expect_error<mt::ConfigError>([] { quant::register_fake_quantize<Other>("mine"); },
+                                {"mine", "name is taken"});
+  expect_error<mt::ConfigError>([] { quant::register_fake_quantize<Mine>("min_max/uint8_affine"); },
+                                {"name is taken"});
   expect_error<mt::ConfigError>([] { quant::register_fake_quantize<Mine>(""); }, {"got an empty name"});
   const auto q = quant::make_qconfig({"mine", {}}, {"min_max/int8_symmetric_per_channel", {}});
   EXPECT_EQ(q->make_activation()->type_name(), "Mine");
@@ -72,7 +76,8 @@ TEST(Registry, UsersAddTheirs) {
 TEST(Registry, QConfigsByName) {
   quant::OptionValues slow;
   slow.insert("averaging_constant", 0.001);
-  const auto q = quant::make_qconfig({"moving_average_min_max/uint8_affine", slow}, {"min_max/int8_symmetric_per_channel", {}});
+  const auto q = quant::make_qconfig({"moving_average_min_max/uint8_affine", slow},
+                                     {"min_max/int8_symmetric_per_channel", {}});
   EXPECT_NE(q->activation_name().find("averaging_constant=0.001"), std::string::npos);
   EXPECT_TRUE(q->make_weight()->is_memoryless());
   EXPECT_FALSE(q->make_activation()->is_memoryless());
@@ -80,9 +85,16 @@ TEST(Registry, QConfigsByName) {
   transposed->forward(mt::ones({2, 3, 1, 1}));
   EXPECT_EQ(transposed->qparams().scales.size(), 6u);
   EXPECT_EQ(quant::make_qconfig({"float", {}}, {"min_max/int8_symmetric", {}})->make_activation(), nullptr);
-  expect_error<mt::ConfigError>([] { quant::make_qconfig({"min_max/uint8_affine", {}}, {"float", {}}); }, {"float", "no fake quantizer"});
-  expect_error<mt::ConfigError>([] { quant::make_qconfig({"min_max/uint8_affine", {}}, {"min_max/int8_affine", {}}); },
-                                {"weight", "allowed symmetric int8"});
+  expect_error<mt::ConfigError>(
+      [] {
+        quant::make_qconfig({"min_max/uint8_affine", {}}, {"float", {}});
+      },
+      {"float", "no fake quantizer"});
+  expect_error<mt::ConfigError>(
+      [] {
+        quant::make_qconfig({"min_max/uint8_affine", {}}, {"min_max/int8_affine", {}});
+      },
+      {"weight", "allowed symmetric int8"});
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Golden vectors: cases made by executing PyTorch (tests/golden/make_goldens.py), read from $MIDTREAD_GOLDEN_DIR or, if
-// that is not set, from where the sources are.
+// Golden vectors: cases made by executing PyTorch (tests/golden/make_goldens.py), read from
+// $MIDTREAD_GOLDEN_DIR or, if that is not set, from where the sources are.
 #pragma once
 
 #include <midtread/tensor/factory.hpp>
@@ -43,7 +43,8 @@ inline std::string directory() {
   return set ? set : MIDTREAD_GOLDEN_DIR_DEFAULT;
 }
 
-/// The cases of <directory>/<name>.json with references to other cases' inputs resolved. Throws where there are none.
+/// The cases of <directory>/<name>.json with references to other cases' inputs resolved. Throws where there
+/// are none.
 inline std::vector<Case> load(const std::string& name) {
   const std::string path = directory() + "/" + name + ".json";
   std::ifstream file(path);
@@ -70,7 +71,8 @@ inline std::vector<Case> load(const std::string& name) {
     if (!c.inputs.contains("same_batches_as")) continue;
     const Json wanted = c.inputs.at("same_batches_as");
     for (const Case& other : all)
-      if (other.inputs.contains("batches") && other.seed == wanted.at("seed") && other.attrs.value("kind", Json()) == wanted.at("kind"))
+      if (other.inputs.contains("batches") && other.seed == wanted.at("seed") &&
+          other.attrs.value("kind", Json()) == wanted.at("kind"))
         c.inputs = other.inputs;
     if (!c.inputs.contains("batches")) throw std::runtime_error(c.id + ": no case has these batches");
   }
@@ -100,9 +102,10 @@ midtread::BasicTensor<Scalar> tensor(const Json& value) {
 
 /// Empty where all is as expected, else the first element that is not: "element 3: got 1, expected 2".
 template <class Scalar>
-std::string difference(const midtread::BasicTensor<Scalar>& got, const midtread::BasicTensor<Scalar>& expected,
-                       const Tolerance& tolerance) {
-  if (got.shape() != expected.shape()) return midtread::concat("shape ", got.shape(), ", expected ", expected.shape());
+std::string difference(const midtread::BasicTensor<Scalar>& got,
+                       const midtread::BasicTensor<Scalar>& expected, const Tolerance& tolerance) {
+  if (got.shape() != expected.shape())
+    return midtread::concat("shape ", got.shape(), ", expected ", expected.shape());
   const std::vector<Scalar> a = got.to_vector(), b = expected.to_vector();
   for (std::size_t i = 0; i < a.size(); ++i) {
     const double x = static_cast<double>(a[i]), y = static_cast<double>(b[i]);

@@ -28,7 +28,8 @@ struct FakeQuantizeRow {
         rounding(r) {}
 };
 
-/// Half to even for |x| < 2^22: next to 1.5 * 2^23 floats are integers. Unlike a conversion it vectorises everywhere.
+/// Half to even for |x| < 2^22: next to 1.5 * 2^23 floats are integers. Unlike a conversion it vectorises
+/// everywhere.
 inline float round_half_even_float(float x) {
   MIDTREAD_EXACT
   constexpr float magic = 12582912.0f;
@@ -45,8 +46,8 @@ float rounded(float x, Rounding rounding) {
 }
 
 template <bool kHalfEven, bool kCodes>
-bool fake_quantize_loop(const float* MIDTREAD_RESTRICT x, float* MIDTREAD_RESTRICT y, std::uint8_t* MIDTREAD_RESTRICT codes,
-                        std::int64_t n, const FakeQuantizeRow& row) {
+bool fake_quantize_loop(const float* MIDTREAD_RESTRICT x, float* MIDTREAD_RESTRICT y,
+                        std::uint8_t* MIDTREAD_RESTRICT codes, std::int64_t n, const FakeQuantizeRow& row) {
   MIDTREAD_EXACT
   const float scale = row.scale, inverse = row.inverse, lo = row.lo, hi = row.hi;
   const std::int32_t zero = row.stored_zero_point;
@@ -63,8 +64,8 @@ bool fake_quantize_loop(const float* MIDTREAD_RESTRICT x, float* MIDTREAD_RESTRI
 }
 
 template <bool kHalfEven>
-void straight_through_loop(const float* MIDTREAD_RESTRICT x, const float* MIDTREAD_RESTRICT dy, float* MIDTREAD_RESTRICT dx,
-                           std::int64_t n, const FakeQuantizeRow& row) {
+void straight_through_loop(const float* MIDTREAD_RESTRICT x, const float* MIDTREAD_RESTRICT dy,
+                           float* MIDTREAD_RESTRICT dx, std::int64_t n, const FakeQuantizeRow& row) {
   MIDTREAD_EXACT
   const float inverse = row.inverse, lo = row.lo, hi = row.hi;
   const Rounding rounding = row.rounding;
@@ -76,13 +77,17 @@ void straight_through_loop(const float* MIDTREAD_RESTRICT x, const float* MIDTRE
 }
 
 /// Real values and, where `codes` is not null, stored codes. Returns whether there was a NaN.
-inline bool fake_quantize_row(const float* x, float* y, std::uint8_t* codes, std::int64_t n, const FakeQuantizeRow& row) {
+inline bool fake_quantize_row(const float* x, float* y, std::uint8_t* codes, std::int64_t n,
+                              const FakeQuantizeRow& row) {
   if (row.rounding == Rounding::kHalfEven)
-    return codes ? fake_quantize_loop<true, true>(x, y, codes, n, row) : fake_quantize_loop<true, false>(x, y, codes, n, row);
-  return codes ? fake_quantize_loop<false, true>(x, y, codes, n, row) : fake_quantize_loop<false, false>(x, y, codes, n, row);
+    return codes ? fake_quantize_loop<true, true>(x, y, codes, n, row)
+                 : fake_quantize_loop<true, false>(x, y, codes, n, row);
+  return codes ? fake_quantize_loop<false, true>(x, y, codes, n, row)
+               : fake_quantize_loop<false, false>(x, y, codes, n, row);
 }
 
-inline void straight_through_row(const float* x, const float* dy, float* dx, std::int64_t n, const FakeQuantizeRow& row) {
+inline void straight_through_row(const float* x, const float* dy, float* dx, std::int64_t n,
+                                 const FakeQuantizeRow& row) {
   if (row.rounding == Rounding::kHalfEven)
     straight_through_loop<true>(x, dy, dx, n, row);
   else
@@ -100,8 +105,9 @@ MIDTREAD_EXACT_END
     }
     ++index;
   });
-  throw NumericError(where, concat(count, " NaN of ", x.numel(), " values, first at index ", first,
-                                   "; NaN has no code: lower the learning rate or look for the operation that made it"));
+  throw NumericError(
+      where, concat(count, " NaN of ", x.numel(), " values, first at index ", first,
+                    "; NaN has no code: lower the learning rate or look for the operation that made it"));
 }
 
 /// `t` in the memory order `strides`.
@@ -135,17 +141,20 @@ inline std::vector<FakeQuantizeRow> channel_rows(const ChannelQParams& q, const 
   return rows;
 }
 
-/// The runs of `shape` for these qparams. Throws ShapeError unless there are 1, or size(axis) times a divisor, scales.
+/// The runs of `shape` for these qparams. Throws ShapeError unless there are 1, or size(axis) times a
+/// divisor, scales.
 inline ChannelRuns channel_runs(const Shape& shape, const ChannelQParams& q, const char* where) {
   const auto channels = static_cast<std::int64_t>(q.scales.size());
   if (q.axis < 0) {
-    if (channels != 1) throw ShapeError(where, concat("per tensor means one scale, got ", channels, "; set the channel axis"));
+    if (channels != 1)
+      throw ShapeError(where, concat("per tensor means one scale, got ", channels, "; set the channel axis"));
     return ChannelRuns(Shape{1, element_count(shape)}, 0, 1, where);
   }
   const ChannelRuns plain(shape, q.axis, 1, where);
   if (plain.size == 0) return plain;
   if (channels == 0 || channels % plain.size != 0)
-    throw ShapeError(where, concat(channels, " scales for ", plain.size, " channels along axis ", q.axis, " of ", shape));
+    throw ShapeError(
+        where, concat(channels, " scales for ", plain.size, " channels along axis ", q.axis, " of ", shape));
   return ChannelRuns(shape, q.axis, channels / plain.size, where);
 }
 
@@ -159,16 +168,18 @@ struct FakeQuantizePerTensor {
   QParams qparams;
 
   std::string attributes() const {
-    return concat(qparams.dtype, " ", qparams.range.quant_min, "..", qparams.range.quant_max, ", scale ", qparams.scale,
-                  ", zero_point ", qparams.zero_point);
+    return concat(qparams.dtype, " ", qparams.range.quant_min, "..", qparams.range.quant_max, ", scale ",
+                  qparams.scale, ", zero_point ", qparams.zero_point);
   }
 
   Tensor operator()(const Tensor& input) const {
     check(qparams, kName);
     const FpEnvGuard fp_env;
     const Tensor x = input.is_dense() ? input.detach() : input.contiguous();
-    const Shape strides = x.is_channels_last() ? channels_last_strides(x.shape()) : contiguous_strides(x.shape());
-    const detail::FakeQuantizeRow row(qparams.scale, qparams.zero_point, qparams.range, qparams.dtype, qparams.rounding);
+    const Shape strides =
+        x.is_channels_last() ? channels_last_strides(x.shape()) : contiguous_strides(x.shape());
+    const detail::FakeQuantizeRow row(qparams.scale, qparams.zero_point, qparams.range, qparams.dtype,
+                                      qparams.rounding);
     Tensor y(x.shape(), strides);
     BasicTensor<std::uint8_t> codes(x.shape(), strides);
     const float* from = x.data();
@@ -200,14 +211,15 @@ struct FakeQuantizePerChannel {
   ChannelQParams qparams;
 
   std::string attributes() const {
-    return concat(qparams.dtype, " ", qparams.range.quant_min, "..", qparams.range.quant_max, ", ", qparams.scales.size(),
-                  " scales, axis ", qparams.axis);
+    return concat(qparams.dtype, " ", qparams.range.quant_min, "..", qparams.range.quant_max, ", ",
+                  qparams.scales.size(), " scales, axis ", qparams.axis);
   }
 
   Tensor operator()(const Tensor& input) const {
     const FpEnvGuard fp_env;
     const ChannelRuns runs = detail::channel_runs(input.shape(), qparams, kName);
-    const auto rows = std::make_shared<const std::vector<detail::FakeQuantizeRow>>(detail::channel_rows(qparams, kName));
+    const auto rows =
+        std::make_shared<const std::vector<detail::FakeQuantizeRow>>(detail::channel_rows(qparams, kName));
     const Tensor x = input.contiguous().detach();
     Tensor y(x.shape());
     const float* from = x.data();
@@ -216,7 +228,8 @@ struct FakeQuantizePerChannel {
     detail::parallel_runs(runs, [&](std::int64_t first, std::int64_t last) {
       for (std::int64_t run = first; run < last; ++run) {
         const auto& row = (*rows)[static_cast<std::size_t>(runs.channel(run))];
-        if (detail::fake_quantize_row(from + run * runs.length, to + run * runs.length, nullptr, runs.length, row))
+        if (detail::fake_quantize_row(from + run * runs.length, to + run * runs.length, nullptr, runs.length,
+                                      row))
           nan.store(true, std::memory_order_relaxed);
       }
     });
@@ -242,23 +255,25 @@ MIDTREAD_NAMESPACE_END
 
 MIDTREAD_ROOT_NAMESPACE_BEGIN
 
-/// (q - z) * s with one scale; carries its codes; x's memory order. QuantizationError on bad qparams, NumericError on
-/// NaN (infinities saturate).
+/// (q - z) * s with one scale; carries its codes; x's memory order. QuantizationError on bad qparams,
+/// NumericError on NaN (infinities saturate).
 inline Tensor fake_quantize(const Tensor& x, const QParams& qparams) {
   return ops::record(ops::FakeQuantizePerTensor{qparams}, x);
 }
 
-/// The same with one scale per channel along qparams.axis, for weights: row-major, no codes. Where there are g times
-/// size(axis) scales, they belong to g groups along dimension 0 (transposed convolution). ShapeError where they do not fit.
+/// The same with one scale per channel along qparams.axis, for weights: row-major, no codes. Where there are
+/// g times size(axis) scales, they belong to g groups along dimension 0 (transposed convolution). ShapeError
+/// where they do not fit.
 inline Tensor fake_quantize(const Tensor& x, const ChannelQParams& qparams) {
   return ops::record(ops::FakeQuantizePerChannel{qparams}, x);
 }
 
-/// The row-major int8 codes of a weight, equal to what fake_quantize trains with. Throws as fake_quantize, and
-/// DTypeError unless the qparams are int8.
+/// The row-major int8 codes of a weight, equal to what fake_quantize trains with. Throws as fake_quantize,
+/// and DTypeError unless the qparams are int8.
 inline BasicTensor<std::int8_t> quantize_weight(const Tensor& weight, const ChannelQParams& qparams) {
   static constexpr const char* where = "quantize_weight";
-  if (qparams.dtype != DType::kInt8) throw DTypeError(where, concat("qparams are ", qparams.dtype, ", weights are int8"));
+  if (qparams.dtype != DType::kInt8)
+    throw DTypeError(where, concat("qparams are ", qparams.dtype, ", weights are int8"));
   const FpEnvGuard fp_env;
   const ops::ChannelRuns runs = ops::detail::channel_runs(weight.shape(), qparams, where);
   ops::detail::channel_rows(qparams, where);

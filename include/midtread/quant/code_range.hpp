@@ -25,29 +25,34 @@ inline CodeRange resolved_range(const SpecInfo& spec, const RangeRequest& reques
   return range;
 }
 
-/// Throws ConfigError unless both ends or none are given, quant_min <= 0 <= quant_max, quant_min < quant_max, and the
-/// dtype holds the codes.
+/// Throws ConfigError unless both ends or none are given, quant_min <= 0 <= quant_max, quant_min < quant_max,
+/// and the dtype holds the codes.
 inline void check_range(const SpecInfo& spec, const RangeRequest& request) {
-  const std::int32_t low = spec.dtype == DType::kUInt8 ? 0 : -128, high = spec.dtype == DType::kUInt8 ? 255 : 127;
+  const std::int32_t low = spec.dtype == DType::kUInt8 ? 0 : -128,
+                     high = spec.dtype == DType::kUInt8 ? 255 : 127;
   if (request.quant_min.has_value() != request.quant_max.has_value())
-    throw ConfigError(request.quant_min ? "quant_max" : "quant_min", "not set while the other end is; set both or none");
+    throw ConfigError(request.quant_min ? "quant_max" : "quant_min",
+                      "not set while the other end is; set both or none");
   if (request.quant_min) {
     const std::int32_t lo = *request.quant_min, hi = *request.quant_max;
     const std::string got = concat("got quant_min ", lo, ", quant_max ", hi);
-    if (lo > 0 || hi < 0) throw ConfigError("quant_min", got + ", allowed quant_min <= 0 <= quant_max (zero needs a code)");
+    if (lo > 0 || hi < 0)
+      throw ConfigError("quant_min", got + ", allowed quant_min <= 0 <= quant_max (zero needs a code)");
     if (lo >= hi) throw ConfigError("quant_min", got + ", allowed quant_min < quant_max");
     if (lo < low || hi > high)
       throw ConfigError("quant_min", concat(got, ", allowed within ", low, "..", high, " of ", spec.dtype));
   }
   if (request.reduce_range && spec.dtype == DType::kUInt8 && spec.symmetric)
-    throw ConfigError("reduce_range", "got true, allowed false for symmetric uint8; set quant_min and quant_max instead");
+    throw ConfigError("reduce_range",
+                      "got true, allowed false for symmetric uint8; set quant_min and quant_max instead");
   const CodeRange range = resolved_range(spec, request);
   if (range.quant_min >= range.quant_max)
-    throw ConfigError("reduce_range", concat("leaves the codes ", range.quant_min, "..", range.quant_max, ", needs two at least"));
+    throw ConfigError("reduce_range", concat("leaves the codes ", range.quant_min, "..", range.quant_max,
+                                             ", needs two at least"));
 }
 
-/// The zero point of a symmetric quantizer: 0 for int8. For uint8 128, or the middle, rounded down, of a range the user
-/// gave (PyTorch: 127 for an explicit 0..255).
+/// The zero point of a symmetric quantizer: 0 for int8. For uint8 128, or the middle, rounded down, of a
+/// range the user gave (PyTorch: 127 for an explicit 0..255).
 inline std::int32_t symmetric_zero_point(const SpecInfo& spec, const RangeRequest& request) {
   if (spec.dtype != DType::kUInt8) return 0;
   if (!request.quant_min) return 128;

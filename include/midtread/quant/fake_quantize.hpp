@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The fake quantizer of an observer: scales by the observer's rule, straight-through gradient (1308.3432, 1712.05877).
+// The fake quantizer of an observer: scales by the observer's rule, straight-through gradient (1308.3432,
+// 1712.05877).
 //
 //   using Activation = quant::FakeQuantize<quant::MovingAverageMinMaxObserver<quant::UInt8Affine>>;
 #pragma once

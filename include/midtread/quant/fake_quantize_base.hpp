@@ -8,9 +8,9 @@
 
 MIDTREAD_NAMESPACE_BEGIN(quant)
 
-/// forward(x) = observe(x), then fake_quantize(x), each where enabled; the batch updates the range it is quantized with.
-/// Buffers, named as PyTorch's: fake_quant_enabled, observer_enabled (uint8 [1]), scale (float32 [1] or [C]), zero_point
-/// (int32, same shape); the observer is the child `activation_post_process`.
+/// forward(x) = observe(x), then fake_quantize(x), each where enabled; the batch updates the range it is
+/// quantized with. Buffers, named as PyTorch's: fake_quant_enabled, observer_enabled (uint8 [1]), scale
+/// (float32 [1] or [C]), zero_point (int32, same shape); the observer is the child `activation_post_process`.
 class FakeQuantizeBase : public nn::Module {
  public:
   /// Lets the observer see `x` if is_observing(), and takes over its scales. Throws as ObserverBase::observe.
@@ -50,27 +50,35 @@ class FakeQuantizeBase : public nn::Module {
     check(out, where());
     return out;
   }
-  /// Rounds `x` with the scales in force, whether enabled or not. Per tensor the result carries its codes. Differentiable.
-  /// NumericError on NaN, else as qparams().
+  /// Rounds `x` with the scales in force, whether enabled or not. Per tensor the result carries its codes.
+  /// Differentiable. NumericError on NaN, else as qparams().
   virtual Tensor fake_quantize(const Tensor& x) const {
     try {
-      return is_per_channel() ? midtread::fake_quantize(x, qparams()) : midtread::fake_quantize(x, tensor_qparams());
+      return is_per_channel() ? midtread::fake_quantize(x, qparams())
+                              : midtread::fake_quantize(x, tensor_qparams());
     } catch (const NumericError& error) {
       throw NumericError(where(), error.detail());
     }
   }
   Tensor forward(const Tensor& x) override {
-    return record_leaf({x}, [&]() -> Tensors {
-      observe(x);
-      if (is_enabled()) return {fake_quantize(x)};
-      return {autograd::attach("fake_quantize", x.detach(), Tensors{x}, [](const Tensor& dy) -> Tensors { return {dy}; })};
-    }).at(0);
+    return record_leaf({x},
+                       [&]() -> Tensors {
+                         observe(x);
+                         if (is_enabled()) return {fake_quantize(x)};
+                         return {autograd::attach("fake_quantize", x.detach(), Tensors{x},
+                                                  [](const Tensor& dy) -> Tensors { return {dy}; })};
+                       })
+        .at(0);
   }
-  /// Sets the scales by hand and stops observing. QuantizationError unless they are normal, finite and of this range.
+  /// Sets the scales by hand and stops observing. QuantizationError unless they are normal, finite and of
+  /// this range.
   virtual void set_qparams(const ChannelQParams& q) {
-    if (q.scales.empty() || q.scales.size() != q.zero_points.size() || (!is_per_channel() && q.scales.size() != 1))
-      throw ShapeError(where(), concat("set_qparams: ", q.scales.size(), " scales and ", q.zero_points.size(), " zero points, ",
-                                       is_per_channel() ? "needs one of each per channel" : "needs one of each"));
+    if (q.scales.empty() || q.scales.size() != q.zero_points.size() ||
+        (!is_per_channel() && q.scales.size() != 1))
+      throw ShapeError(
+          where(),
+          concat("set_qparams: ", q.scales.size(), " scales and ", q.zero_points.size(), " zero points, ",
+                 is_per_channel() ? "needs one of each per channel" : "needs one of each"));
     for (std::size_t c = 0; c < q.scales.size(); ++c)
       check(QParams{q.scales[c], q.zero_points[c], range(), dtype(), observer_->rounding()}, where());
     observer_->restore(q);
@@ -78,14 +86,16 @@ class FakeQuantizeBase : public nn::Module {
     set_observer_enabled(false);
   }
 
-  /// A function of the tensor it is given: computes its scales on every forward, in eval too, unless its observer is
-  /// disabled. Any other observes only in train mode or while calibrating.
+  /// A function of the tensor it is given: computes its scales on every forward, in eval too, unless its
+  /// observer is disabled. Any other observes only in train mode or while calibrating.
   virtual bool is_memoryless() const { return observer_->is_memoryless(); }
   /// Whether forward rounds.
   bool is_enabled() const { return flag(fake_quant_enabled_, "fake_quant_enabled"); }
   bool is_observer_enabled() const { return flag(observer_enabled_, "observer_enabled"); }
   /// Whether observe() would look at its tensor now.
-  virtual bool is_observing() const { return is_observer_enabled() && (is_memoryless() || training() || calibrating_); }
+  virtual bool is_observing() const {
+    return is_observer_enabled() && (is_memoryless() || training() || calibrating_);
+  }
   virtual void set_fake_quant_enabled(bool on) { fake_quant_enabled_.fill_(on ? 1 : 0); }
   virtual void set_observer_enabled(bool on) { observer_enabled_.fill_(on ? 1 : 0); }
   /// Observes in eval mode as well.
@@ -98,8 +108,11 @@ class FakeQuantizeBase : public nn::Module {
   bool is_per_channel() const { return observer_->spec().per_channel; }
   const SpecInfo& spec() const { return observer_->spec(); }
   ObserverBase& observer() const { return *observer_; }
-  /// "FakeQuantize(MovingAverageMinMaxObserver, uint8_affine, quant_min=0, quant_max=255, averaging_constant=0.01)".
-  std::string summary() const { return type_name() + "(" + observer_->type_name() + ", " + observer_->extra_repr() + ")"; }
+  /// "FakeQuantize(MovingAverageMinMaxObserver, uint8_affine, quant_min=0, quant_max=255,
+  /// averaging_constant=0.01)".
+  std::string summary() const {
+    return type_name() + "(" + observer_->type_name() + ", " + observer_->extra_repr() + ")";
+  }
   std::string extra_repr() const override {
     std::string text = concat(spec().name(), ", ", range().quant_min, "..", range().quant_max);
     if (observer_->state() != ObserverState::kReady)
@@ -141,13 +154,18 @@ class FakeQuantizeBase : public nn::Module {
   void require_qparams() const {
     const ObserverState state = observer_->state();
     if (state == ObserverState::kEmpty)
-      throw StateError(where(), "this fake quantizer has seen no data, so it has no scale; run calibrate or a training step "
-                                "first, with its observer enabled");
+      throw StateError(
+          where(),
+          "this fake quantizer has seen no data, so it has no scale; run calibrate or a training step "
+          "first, with its observer enabled");
     if (state == ObserverState::kPoisoned)
-      throw StateError(where(), "this fake quantizer's observer has seen NaN or infinity; reset it and give it finite data");
+      throw StateError(
+          where(),
+          "this fake quantizer's observer has seen NaN or infinity; reset it and give it finite data");
     if (scale_.shape() != zero_point_.shape() || (!is_per_channel() && scale_.numel() != 1))
-      throw ShapeError(where(), concat("scale has shape ", scale_.shape(), ", zero_point ", zero_point_.shape(),
-                                       is_per_channel() ? ", needs one of each per channel" : ", needs one of each"));
+      throw ShapeError(where(),
+                       concat("scale has shape ", scale_.shape(), ", zero_point ", zero_point_.shape(),
+                              is_per_channel() ? ", needs one of each per channel" : ", needs one of each"));
   }
   /// Copies the observer's scales into the buffers, if it has any.
   void take_over_qparams() {
@@ -163,7 +181,8 @@ class FakeQuantizeBase : public nn::Module {
 
  private:
   bool flag(const BasicTensor<std::uint8_t>& buffer, const char* name) const {
-    if (buffer.numel() != 1) throw ShapeError(where(), concat(name, " has shape ", buffer.shape(), ", needs one element"));
+    if (buffer.numel() != 1)
+      throw ShapeError(where(), concat(name, " has shape ", buffer.shape(), ", needs one element"));
     return buffer.data()[0] != 0;
   }
 

@@ -34,11 +34,14 @@ class FixedQParamsOptions {
     if (name == "quant_min") return quant_min(read.integer<std::int32_t>());
     if (name == "quant_max") return quant_max(read.integer<std::int32_t>());
     if (name == "rounding") return rounding(parse_rounding(read.text()));
-    throw ConfigError(printable(name), "no such option; there is: scale, zero_point, quant_min, quant_max, rounding");
+    throw ConfigError(printable(name),
+                      "no such option; there is: scale, zero_point, quant_min, quant_max, rounding");
   }
 
   FixedQParamsOptions for_weight(const WeightChannels&) const { return *this; }
-  operator const FixedQParamsSettings&() const noexcept { return settings_; }  // NOLINT: options are settings to an observer
+  operator const FixedQParamsSettings&() const noexcept {
+    return settings_;
+  }  // NOLINT: options are settings to an observer
   const FixedQParamsSettings& settings() const noexcept { return settings_; }
 
  private:
@@ -59,12 +62,13 @@ class FixedQParamsObserver : public ObserverBase {
   static constexpr bool kMemorylessWeight = false;
   static constexpr const char* kName = "fixed_qparams";
 
-  /// Throws ConfigError on a range that does not fit, QuantizationError on a scale that is not normal or a zero point
-  /// outside the range.
+  /// Throws ConfigError on a range that does not fit, QuantizationError on a scale that is not normal or a
+  /// zero point outside the range.
   explicit FixedQParamsObserver(const FixedQParamsSettings& settings = {})
-      : ObserverBase(Spec::info(),
-                     (check_range(Spec::info(), settings.range), resolved_range(Spec::info(), settings.range)),
-                     settings.rounding) {
+      : ObserverBase(
+            Spec::info(),
+            (check_range(Spec::info(), settings.range), resolved_range(Spec::info(), settings.range)),
+            settings.rounding) {
     if (Spec::kSymmetric && settings.zero_point != symmetric_zero_point(Spec::info(), settings.range))
       throw ConfigError("zero_point", concat("got ", settings.zero_point, ", a symmetric spec allowed ",
                                              symmetric_zero_point(Spec::info(), settings.range)));

@@ -6,8 +6,8 @@
 
 MIDTREAD_NAMESPACE_BEGIN(quant)
 
-/// With `memoryless(true)` that of the current tensor only: what weights want. A per-channel spec keeps one range per
-/// channel.
+/// With `memoryless(true)` that of the current tensor only: what weights want. A per-channel spec keeps one
+/// range per channel.
 template <class SpecType>
 class MinMaxObserver : public RangeObserver {
  public:
@@ -16,7 +16,8 @@ class MinMaxObserver : public RangeObserver {
   using OptionsFor = ObserverOptions<Owner>;
   using Options = OptionsFor<MinMaxObserver>;
   using Settings = ObserverSettings;
-  static constexpr bool kMemorylessWeight = true;  ///< as a QConfig's weight, unless the options say otherwise
+  static constexpr bool kMemorylessWeight =
+      true;  ///< as a QConfig's weight, unless the options say otherwise
   static constexpr const char* kName = "min_max";
 
   explicit MinMaxObserver(const ObserverSettings& settings = {}) : RangeObserver(Spec::info(), settings) {}

@@ -24,11 +24,13 @@ class MovingAverageMinMaxObserver : public RangeObserver {
   using OptionsFor = ObserverOptions<Owner>;
   using Options = OptionsFor<MovingAverageMinMaxObserver>;
   using Settings = ObserverSettings;
-  static constexpr bool kMemorylessWeight = false;  ///< as a QConfig's weight, unless the options say otherwise
+  static constexpr bool kMemorylessWeight =
+      false;  ///< as a QConfig's weight, unless the options say otherwise
   static constexpr const char* kName = "moving_average_min_max";
 
   /// Throws ConfigError for memoryless(true): an average remembers.
-  explicit MovingAverageMinMaxObserver(const ObserverSettings& settings = {}) : RangeObserver(Spec::info(), settings) {
+  explicit MovingAverageMinMaxObserver(const ObserverSettings& settings = {})
+      : RangeObserver(Spec::info(), settings) {
     if (settings.memoryless.value_or(false))
       throw ConfigError("memoryless", "got true for a moving average, which remembers; use MinMaxObserver");
   }

@@ -8,8 +8,9 @@ MIDTREAD_NAMESPACE_BEGIN(quant)
 
 template <class SpecType>
 class MovingAveragePerChannelMinMaxObserver : public MovingAverageMinMaxObserver<SpecType> {
-  static_assert(SpecType::kPerChannel, "MovingAveragePerChannelMinMaxObserver averages per channel: give it a per-channel "
-                                       "Spec (Int8PerChannel), or use MovingAverageMinMaxObserver");
+  static_assert(SpecType::kPerChannel,
+                "MovingAveragePerChannelMinMaxObserver averages per channel: give it a per-channel "
+                "Spec (Int8PerChannel), or use MovingAverageMinMaxObserver");
 
  public:
   using Options = ObserverOptions<MovingAveragePerChannelMinMaxObserver>;

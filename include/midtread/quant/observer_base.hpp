@@ -8,7 +8,7 @@
 MIDTREAD_NAMESPACE_BEGIN(quant)
 
 enum class ObserverState {
-  kEmpty,    ///< has seen no data
+  kEmpty,  ///< has seen no data
   kReady,
   kPoisoned  ///< has seen NaN or infinity; reset() to start again
 };
@@ -16,15 +16,17 @@ enum class ObserverState {
 /// Collects statistics of the tensors it is given; forward returns its input unchanged.
 class ObserverBase : public nn::Module {
  public:
-  /// Takes in one tensor; an empty one is ignored. Throws NumericError on non-finite data (and is poisoned) unless told
-  /// to skip it, ShapeError where the number of channels changed, StateError where poisoned before.
+  /// Takes in one tensor; an empty one is ignored. Throws NumericError on non-finite data (and is poisoned)
+  /// unless told to skip it, ShapeError where the number of channels changed, StateError where poisoned
+  /// before.
   virtual void observe(const Tensor& x) = 0;
   /// The same where only the range of a whole tensor is known. False: this observer needs the values.
   virtual bool observe_range(float min, float max) {
     (void)min, (void)max;
     return false;
   }
-  /// Scales and zero points of what was seen; per tensor: one element, axis -1. StateError where empty or poisoned.
+  /// Scales and zero points of what was seen; per tensor: one element, axis -1. StateError where empty or
+  /// poisoned.
   virtual ChannelQParams qparams() const = 0;
   virtual ObserverState state() const = 0;
   /// Forgets all.
@@ -41,7 +43,8 @@ class ObserverBase : public nn::Module {
     return x;
   }
   std::string extra_repr() const override {
-    std::string text = concat(spec_.name(), ", quant_min=", range_.quant_min, ", quant_max=", range_.quant_max);
+    std::string text =
+        concat(spec_.name(), ", quant_min=", range_.quant_min, ", quant_max=", range_.quant_max);
     const std::string options = options_text();
     return options.empty() ? text : text + ", " + options;
   }
@@ -66,7 +69,8 @@ class ObserverBase : public nn::Module {
   void require_ready() const {
     const ObserverState now = state();
     if (now == ObserverState::kEmpty)
-      throw StateError(where(), "has seen no data, so it has no scale; run calibrate or a training step first");
+      throw StateError(where(),
+                       "has seen no data, so it has no scale; run calibrate or a training step first");
     if (now == ObserverState::kPoisoned)
       throw StateError(where(), "has seen NaN or infinity; reset() it and give it finite data");
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The run-time options of range observers, with chained setters.
 //
-//   FakeQuantize<MovingAverageMinMaxObserver<UInt8Affine>>::Options().averaging_constant(0.05).quant_min(0).quant_max(127)
+//   MinMaxObserver<UInt8Affine>::Options().quant_min(0).quant_max(127).skip_nonfinite(true)
 #pragma once
 
 #include <midtread/core/shape.hpp>
@@ -22,8 +22,8 @@ struct ObserverSettings {
   std::optional<bool> memoryless;
 };
 
-/// Where a weight's output channels lie: axis 0 of [O, I/g, kH, kW], axis 1 and g groups of a transposed convolution's
-/// [I, O/g, kH, kW].
+/// Where a weight's output channels lie: axis 0 of [O, I/g, kH, kW], axis 1 and g groups of a transposed
+/// convolution's [I, O/g, kH, kW].
 struct WeightChannels {
   int axis = 0;
   std::int64_t groups = 1;
@@ -42,7 +42,8 @@ inline const char* to_string(Rounding rounding) {
 inline Rounding parse_rounding(const std::string& name) {
   for (Rounding r : {Rounding::kHalfEven, Rounding::kHalfUp, Rounding::kHalfDown, Rounding::kStdRound})
     if (name == to_string(r)) return r;
-  throw ConfigError("rounding", concat("got '", printable(name), "', allowed half_even, half_up, half_down, std_round"));
+  throw ConfigError("rounding",
+                    concat("got '", printable(name), "', allowed half_even, half_up, half_down, std_round"));
 }
 
 /// Throws ConfigError naming the field, what was got and what is allowed.
@@ -51,12 +52,15 @@ inline void check(const ObserverSettings& settings, const SpecInfo& spec) {
   if (!(settings.averaging_constant >= 0 && settings.averaging_constant <= 1))
     throw ConfigError("averaging_constant", concat("got ", settings.averaging_constant, ", allowed 0..1"));
   if (!(settings.eps >= 1.17549435e-38 && settings.eps <= 1))
-    throw ConfigError("eps", concat("got ", settings.eps, ", allowed 1.17549435e-38..1 (the smallest scale)"));
+    throw ConfigError("eps",
+                      concat("got ", settings.eps, ", allowed 1.17549435e-38..1 (the smallest scale)"));
   if (settings.axis && !spec.per_channel)
-    throw ConfigError("axis", concat("got ", *settings.axis, ", but ", spec.name(), " has one scale; leave it unset"));
+    throw ConfigError(
+        "axis", concat("got ", *settings.axis, ", but ", spec.name(), " has one scale; leave it unset"));
   if (settings.axis && (*settings.axis < 0 || *settings.axis >= Shape::kMaxRank))
     throw ConfigError("axis", concat("got ", *settings.axis, ", allowed 0..", Shape::kMaxRank - 1));
-  if (settings.groups < 1) throw ConfigError("groups", concat("got ", settings.groups, ", allowed 1 or more"));
+  if (settings.groups < 1)
+    throw ConfigError("groups", concat("got ", settings.groups, ", allowed 1 or more"));
 }
 
 /// The setters, for option classes `Derived`.
@@ -79,9 +83,9 @@ class ObserverSetters {
   Derived& rounding(Rounding value) { return settings_.rounding = value, self(); }
   /// Leaves NaN and infinities out, and counts them, instead of throwing.
   Derived& skip_nonfinite(bool value) { return settings_.skip_nonfinite = value, self(); }
-  /// The range of the current tensor only, taken on every forward, in eval too. Not set: true for the weights of a
-  /// QConfig (a range that accumulates never shrinks with them), else false. `.memoryless(false)` accumulates as
-  /// PyTorch does.
+  /// The range of the current tensor only, taken on every forward, in eval too. Not set: true for the weights
+  /// of a QConfig (a range that accumulates never shrinks with them), else false. `.memoryless(false)`
+  /// accumulates as PyTorch does.
   Derived& memoryless(bool value) { return settings_.memoryless = value, self(); }
 
   /// By name. Throws ConfigError listing the names.
@@ -96,12 +100,15 @@ class ObserverSetters {
     if (name == "rounding") return rounding(parse_rounding(read.text()));
     if (name == "skip_nonfinite") return skip_nonfinite(read.boolean());
     if (name == "memoryless") return memoryless(read.boolean());
-    throw ConfigError(printable(name), "no such option; there is: quant_min, quant_max, reduce_range, averaging_constant, "
-                                       "eps, axis, rounding, skip_nonfinite, memoryless");
+    throw ConfigError(printable(name),
+                      "no such option; there is: quant_min, quant_max, reduce_range, averaging_constant, "
+                      "eps, axis, rounding, skip_nonfinite, memoryless");
   }
 
   const ObserverSettings& settings() const noexcept { return settings_; }
-  operator const ObserverSettings&() const noexcept { return settings_; }  // NOLINT: options are settings to an observer
+  operator const ObserverSettings&() const noexcept {
+    return settings_;
+  }  // NOLINT: options are settings to an observer
 
  private:
   Derived& self() { return static_cast<Derived&>(*this); }
@@ -119,8 +126,8 @@ class ObserverOptions : public ObserverSetters<ObserverOptions<OwnerType>> {
     ObserverOptions out = *this;
     const ObserverSettings& set = this->settings();
     if (set.axis && *set.axis != channels.axis)
-      throw ConfigError("axis", concat("got ", *set.axis, ", this layer's output channels lie along axis ", channels.axis,
-                                       "; leave it unset"));
+      throw ConfigError("axis", concat("got ", *set.axis, ", this layer's output channels lie along axis ",
+                                       channels.axis, "; leave it unset"));
     if (Owner::Spec::kPerChannel) out.axis(channels.axis).groups(channels.groups);
     if (Owner::kMemorylessWeight && !set.memoryless) out.memoryless(true);
     return out;

@@ -44,7 +44,9 @@ class OptionReader {
 
  private:
   ConfigError wrong(const char* allowed) const {
-    return ConfigError(printable(name_), std::visit([&](const auto& v) { return concat("got ", v, ", allowed ", allowed); }, value_));
+    return ConfigError(
+        printable(name_),
+        std::visit([&](const auto& v) { return concat("got ", v, ", allowed ", allowed); }, value_));
   }
 
   const std::string& name_;

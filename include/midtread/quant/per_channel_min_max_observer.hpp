@@ -8,18 +8,22 @@ MIDTREAD_NAMESPACE_BEGIN(quant)
 
 template <class SpecType>
 class PerChannelMinMaxObserver : public MinMaxObserver<SpecType> {
-  static_assert(SpecType::kPerChannel, "PerChannelMinMaxObserver keeps one range per channel: give it a per-channel Spec "
-                                       "(Int8PerChannel), or use MinMaxObserver");
+  static_assert(SpecType::kPerChannel,
+                "PerChannelMinMaxObserver keeps one range per channel: give it a per-channel Spec "
+                "(Int8PerChannel), or use MinMaxObserver");
 
  public:
   using Options = ObserverOptions<PerChannelMinMaxObserver>;
   static constexpr const char* kName = "per_channel_min_max";
 
-  explicit PerChannelMinMaxObserver(const ObserverSettings& settings = {}) : MinMaxObserver<SpecType>(settings) {}
+  explicit PerChannelMinMaxObserver(const ObserverSettings& settings = {})
+      : MinMaxObserver<SpecType>(settings) {}
   std::string type_name() const override { return "PerChannelMinMaxObserver"; }
 
  protected:
-  nn::Module::Pointer shallow_copy() const override { return std::make_shared<PerChannelMinMaxObserver>(*this); }
+  nn::Module::Pointer shallow_copy() const override {
+    return std::make_shared<PerChannelMinMaxObserver>(*this);
+  }
 };
 
 MIDTREAD_NAMESPACE_END

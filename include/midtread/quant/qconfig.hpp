@@ -13,7 +13,8 @@
 
 MIDTREAD_NAMESPACE_BEGIN(quant)
 
-/// A QConfig with its types erased: two factories. Makes one of each when it is built, so that bad options throw there.
+/// A QConfig with its types erased: two factories. Makes one of each when it is built, so that bad options
+/// throw there.
 class AnyQConfig {
  public:
   using Pointer = std::shared_ptr<FakeQuantizeBase>;
@@ -26,9 +27,11 @@ class AnyQConfig {
     const Pointer a = activation_(), w = weight_({});
     if (!w) throw ConfigError("weight", "no fake quantizer; a quantized layer needs int8 weights");
     if (a && a->is_per_channel())
-      throw ConfigError("activation", concat("got ", a->spec().name(), ", an activation has one scale: use a per-tensor spec"));
+      throw ConfigError("activation", concat("got ", a->spec().name(),
+                                             ", an activation has one scale: use a per-tensor spec"));
     if (w->dtype() != DType::kInt8 || !w->is_symmetric())
-      throw ConfigError("weight", concat("got ", w->spec().name(), ", allowed symmetric int8 (the kernels' weights have no "
+      throw ConfigError("weight", concat("got ", w->spec().name(),
+                                         ", allowed symmetric int8 (the kernels' weights have no "
                                          "zero point)"));
     activation_name_ = a ? a->summary() : "float";
     weight_name_ = w->summary();
@@ -40,7 +43,9 @@ class AnyQConfig {
   Pointer make_weight(int axis = 0, std::int64_t groups = 1) const { return weight_({axis, groups}); }
   const std::string& activation_name() const noexcept { return activation_name_; }
   const std::string& weight_name() const noexcept { return weight_name_; }
-  std::string str() const { return "QConfig(activation=" + activation_name_ + ", weight=" + weight_name_ + ")"; }
+  std::string str() const {
+    return "QConfig(activation=" + activation_name_ + ", weight=" + weight_name_ + ")";
+  }
 
  private:
   ActivationFactory activation_;
@@ -58,15 +63,17 @@ struct FloatOutput {
   };
 };
 
-/// Fake quantizer types and their options. A weight without `memoryless` among its options keeps no range of earlier
-/// values where its observer is a MinMaxObserver.
+/// Fake quantizer types and their options. A weight without `memoryless` among its options keeps no range of
+/// earlier values where its observer is a MinMaxObserver.
 template <class Activation, class Weight>
 class QConfig {
   static constexpr bool kFloatOutput = std::is_same_v<Activation, FloatOutput>;
   static_assert(kFloatOutput || std::is_base_of_v<FakeQuantizeBase, Activation>,
-                "QConfig: the first type makes an output's fake quantizer; wrap the observer: FakeQuantize<Observer<Spec>>");
+                "QConfig: the first type makes an output's fake quantizer; wrap the observer: "
+                "FakeQuantize<Observer<Spec>>");
   static_assert(std::is_base_of_v<FakeQuantizeBase, Weight>,
-                "QConfig: the second type makes a weight's fake quantizer; wrap the observer: FakeQuantize<Observer<Spec>>");
+                "QConfig: the second type makes a weight's fake quantizer; wrap the observer: "
+                "FakeQuantize<Observer<Spec>>");
   template <class T>
   static constexpr bool per_channel() {
     if constexpr (std::is_same_v<T, FloatOutput>)
@@ -74,9 +81,12 @@ class QConfig {
     else
       return T::Spec::kPerChannel;
   }
-  static_assert(!per_channel<Activation>(), "QConfig: an activation has one scale; per-channel specs are for weights");
-  static_assert(Weight::Spec::kSymmetric, "QConfig: a weight has no zero point; use a symmetric spec (Int8PerChannel)");
-  static_assert(Weight::Spec::kDType == DType::kInt8, "QConfig: weights are int8; use Int8PerChannel or Int8Symmetric");
+  static_assert(!per_channel<Activation>(),
+                "QConfig: an activation has one scale; per-channel specs are for weights");
+  static_assert(Weight::Spec::kSymmetric,
+                "QConfig: a weight has no zero point; use a symmetric spec (Int8PerChannel)");
+  static_assert(Weight::Spec::kDType == DType::kInt8,
+                "QConfig: weights are int8; use Int8PerChannel or Int8Symmetric");
 
  public:
   using ActivationOptions = typename Activation::Options;
@@ -106,7 +116,8 @@ class QConfig {
 };
 
 template <class ActivationOptions, class WeightOptions>
-QConfig(ActivationOptions, WeightOptions) -> QConfig<typename ActivationOptions::Owner, typename WeightOptions::Owner>;
+QConfig(ActivationOptions, WeightOptions)
+    -> QConfig<typename ActivationOptions::Owner, typename WeightOptions::Owner>;
 
 /// The erased form, shared. Throws ConfigError on option values that do not fit.
 template <class Activation, class Weight>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Which module gets which qconfig, by rising priority: everywhere, by type, by module path. A module's own `qconfig`
-// wins over the mapping.
+// Which module gets which qconfig, by rising priority: everywhere, by type, by module path. A module's own
+// `qconfig` wins over the mapping.
 #pragma once
 
 #include <midtread/quant/qconfig.hpp>
@@ -11,7 +11,8 @@ MIDTREAD_NAMESPACE_BEGIN(quant)
 
 /// The setters take a QConfig, a shared AnyQConfig, or nullptr for "stays float":
 ///
-///   QConfigMapping{}.set_global(QConfig<A, W>{}).set_object_type("Linear", nullptr).set_module_name("block.conv2", q)
+///   QConfigMapping{}.set_global(QConfig<A, W>{}).set_object_type("Linear",
+///   nullptr).set_module_name("block.conv2", q)
 class QConfigMapping {
  public:
   template <class Q>
@@ -30,8 +31,10 @@ class QConfigMapping {
     return set(paths_, named(path, "set_module_name"), qconfig);
   }
 
-  /// Null: stays float. No value: the mapping says nothing. `path` may be that of a repeated call ("block.conv1#2").
-  std::optional<std::shared_ptr<const AnyQConfig>> resolve(const std::string& path, const std::string& type) const {
+  /// Null: stays float. No value: the mapping says nothing. `path` may be that of a repeated call
+  /// ("block.conv1#2").
+  std::optional<std::shared_ptr<const AnyQConfig>> resolve(const std::string& path,
+                                                           const std::string& type) const {
     for (std::string at = path.substr(0, path.find('#')); !at.empty();) {
       if (const nn::QConfigSlot* found = paths_.find(at)) return found->value();
       const std::size_t dot = at.rfind('.');

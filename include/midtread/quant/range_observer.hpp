@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Observers that keep a smallest and a largest value, per tensor or per channel, and derive scales from them by
-// kernels::choose_qparams. How a batch changes them is the derived class's.
+// Observers that keep a smallest and a largest value, per tensor or per channel, and derive scales from them
+// by kernels::choose_qparams. How a batch changes them is the derived class's.
 #pragma once
 
 #include <midtread/core/fp_env.hpp>
@@ -23,11 +23,13 @@ class RangeObserver : public ObserverBase {
     if (!is_memoryless() && state() == ObserverState::kPoisoned) require_ready();
     const bool whole = !spec().per_channel && input.is_dense();
     const Tensor x = whole ? input : input.contiguous();
-    const ops::ChannelRuns runs = spec().per_channel ? ops::ChannelRuns(x.shape(), axis(), settings_.groups, where())
-                                                     : ops::ChannelRuns(Shape{1, x.numel()}, 0, 1, where());
+    const ops::ChannelRuns runs = spec().per_channel
+                                      ? ops::ChannelRuns(x.shape(), axis(), settings_.groups, where())
+                                      : ops::ChannelRuns(Shape{1, x.numel()}, 0, 1, where());
     if (!is_memoryless() && min_val_.numel() != 0 && min_val_.numel() != runs.channels())
-      throw ShapeError(where(), concat("has statistics of ", min_val_.numel(), " channels, the tensor ", x.shape(), " has ",
-                                       runs.channels(), " along axis ", axis(), "; reset() before another tensor"));
+      throw ShapeError(where(), concat("has statistics of ", min_val_.numel(), " channels, the tensor ",
+                                       x.shape(), " has ", runs.channels(), " along axis ", axis(),
+                                       "; reset() before another tensor"));
     std::vector<MinMax> batch = ranges(x, runs);
     bool finite = true;
     for (const MinMax& range : batch) finite = finite && range.finite;
@@ -45,7 +47,8 @@ class RangeObserver : public ObserverBase {
     if (!is_memoryless() && state() == ObserverState::kPoisoned) require_ready();
     if (!std::isfinite(min) || !std::isfinite(max)) {
       poison(1);
-      throw NumericError(where(), concat("non-finite range ", min, "..", max, "; lower the learning rate or check the input"));
+      throw NumericError(where(), concat("non-finite range ", min, "..", max,
+                                         "; lower the learning rate or check the input"));
     }
     if (min <= max) accumulate({{min, max, true}});
     return true;
@@ -67,7 +70,8 @@ class RangeObserver : public ObserverBase {
     out.scales.resize(channels);
     out.zero_points.resize(channels);
     for (std::size_t c = 0; c < channels; ++c) {
-      const kernels::AffineParams p = kernels::choose_qparams(min[c], max[c], spec().symmetric, range(), spec().dtype, eps);
+      const kernels::AffineParams p =
+          kernels::choose_qparams(min[c], max[c], spec().symmetric, range(), spec().dtype, eps);
       out.scales[c] = p.scale;
       out.zero_points[c] = spec().symmetric ? symmetric_zero_point_ : p.zero_point;
     }
@@ -94,9 +98,11 @@ class RangeObserver : public ObserverBase {
   void restore(const ChannelQParams& q) override {
     std::vector<MinMax> ranges(q.scales.size());
     for (std::size_t c = 0; c < ranges.size(); ++c) {
-      const float s = q.scales[c], z = static_cast<float>(q.zero_points[c]), lo = static_cast<float>(q.range.quant_min),
-                  hi = static_cast<float>(q.range.quant_max), half = (hi - lo) / 2;
-      ranges[c] = spec().symmetric ? MinMax{-half * s, half * s, true} : MinMax{(lo - z) * s, (hi - z) * s, true};
+      const float s = q.scales[c], z = static_cast<float>(q.zero_points[c]),
+                  lo = static_cast<float>(q.range.quant_min), hi = static_cast<float>(q.range.quant_max),
+                  half = (hi - lo) / 2;
+      ranges[c] =
+          spec().symmetric ? MinMax{-half * s, half * s, true} : MinMax{(lo - z) * s, (hi - z) * s, true};
     }
     store(ranges);
   }
@@ -143,11 +149,14 @@ class RangeObserver : public ObserverBase {
   /// A checkpoint may have brought anything.
   void check_statistics() const {
     if (min_val_.numel() != max_val_.numel() || (!spec().per_channel && min_val_.numel() != 1))
-      throw ShapeError(where(), concat("min_val has shape ", min_val_.shape(), " and max_val ", max_val_.shape(),
-                                       spec().per_channel ? ", needs one value per channel" : ", needs one value"));
+      throw ShapeError(where(),
+                       concat("min_val has shape ", min_val_.shape(), " and max_val ", max_val_.shape(),
+                              spec().per_channel ? ", needs one value per channel" : ", needs one value"));
   }
 
-  Tensor empty_statistic(float value) const { return spec().per_channel ? Tensor(Shape{0}) : scalar<float>(value); }
+  Tensor empty_statistic(float value) const {
+    return spec().per_channel ? Tensor(Shape{0}) : scalar<float>(value);
+  }
 
   void store(const std::vector<MinMax>& ranges) {
     const Shape shape = spec().per_channel ? Shape{static_cast<std::int64_t>(ranges.size())} : Shape{};
@@ -179,11 +188,13 @@ class RangeObserver : public ObserverBase {
     } else if (runs.outer == 1) {
       const std::int64_t grain = (1 << 15) / std::max<std::int64_t>(runs.length, 1) + 1;
       parallel_for(0, runs.count(), grain, [&](std::int64_t first, std::int64_t last) {
-        for (std::int64_t c = first; c < last; ++c) out[static_cast<std::size_t>(c)] = min_max(from + c * runs.length, runs.length);
+        for (std::int64_t c = first; c < last; ++c)
+          out[static_cast<std::size_t>(c)] = min_max(from + c * runs.length, runs.length);
       });
     } else {
       for (std::int64_t run = 0; run < runs.count(); ++run)
-        out[static_cast<std::size_t>(runs.channel(run))].merge(min_max(from + run * runs.length, runs.length));
+        out[static_cast<std::size_t>(runs.channel(run))].merge(
+            min_max(from + run * runs.length, runs.length));
     }
     return out;
   }
@@ -191,7 +202,8 @@ class RangeObserver : public ObserverBase {
   static std::vector<MinMax> finite_ranges(const Tensor& x, const ops::ChannelRuns& runs) {
     std::vector<MinMax> out(static_cast<std::size_t>(runs.channels()));
     for (std::int64_t run = 0; run < runs.count(); ++run)
-      out[static_cast<std::size_t>(runs.channel(run))].merge(finite_min_max(x.data() + run * runs.length, runs.length));
+      out[static_cast<std::size_t>(runs.channel(run))].merge(
+          finite_min_max(x.data() + run * runs.length, runs.length));
     return out;
   }
 

@@ -34,11 +34,13 @@ inline std::atomic<FakeQuantizeEntry*> fake_quantize_entries{nullptr};
 MIDTREAD_NAMESPACE_BEGIN(quant)
 
 /// Makes a fake quantizer from options by name; for a weight where `channels` is not null.
-using FakeQuantizeMaker = std::shared_ptr<FakeQuantizeBase> (*)(const OptionValues& values, const WeightChannels* channels);
+using FakeQuantizeMaker = std::shared_ptr<FakeQuantizeBase> (*)(const OptionValues& values,
+                                                                const WeightChannels* channels);
 
 /// `T` has an Options class with set(name, value) and for_weight(channels), and a constructor from it.
 template <class T>
-std::shared_ptr<FakeQuantizeBase> make_from_options(const OptionValues& values, const WeightChannels* channels) {
+std::shared_ptr<FakeQuantizeBase> make_from_options(const OptionValues& values,
+                                                    const WeightChannels* channels) {
   typename T::Options options;
   for (const auto& item : values) options.set(item.first, item.second);
   return std::make_shared<T>(channels ? options.for_weight(*channels) : options);
@@ -56,7 +58,8 @@ using RegistryEntries = std::vector<RegistryEntry>;
 
 template <template <class> class Observer, class... Specs>
 void add_observer(RegistryEntries& to) {
-  (to.push_back({std::string(Observer<Specs>::kName) + "/" + Specs::info().name(), &make_from_options<FakeQuantize<Observer<Specs>>>}),
+  (to.push_back({std::string(Observer<Specs>::kName) + "/" + Specs::info().name(),
+                 &make_from_options<FakeQuantize<Observer<Specs>>>}),
    ...);
 }
 template <template <class> class Observer>
@@ -104,10 +107,12 @@ inline std::vector<std::string> fake_quantize_names() {
   return names;
 }
 
-/// Makes `T` known under `name`. Again with the same T: nothing. Throws ConfigError where another has the name.
+/// Makes `T` known under `name`. Again with the same T: nothing. Throws ConfigError where another has the
+/// name.
 template <class T>
 void register_fake_quantize(const std::string& name) {
-  static_assert(std::is_base_of_v<FakeQuantizeBase, T>, "register_fake_quantize: T must derive from quant::FakeQuantizeBase");
+  static_assert(std::is_base_of_v<FakeQuantizeBase, T>,
+                "register_fake_quantize: T must derive from quant::FakeQuantizeBase");
   const FakeQuantizeMaker make = &make_from_options<T>;
   if (name.empty()) throw ConfigError("register_fake_quantize", "got an empty name");
   if (const FakeQuantizeMaker known = detail::find_fake_quantize(name)) {
@@ -132,7 +137,8 @@ inline FakeQuantizeMaker fake_quantize_maker(const std::string& name) {
 }
 
 /// Throws ConfigError on an unknown name, listing all, and on options that do not fit.
-inline std::shared_ptr<FakeQuantizeBase> make_fake_quantize(const std::string& name, const OptionValues& values = {}) {
+inline std::shared_ptr<FakeQuantizeBase> make_fake_quantize(const std::string& name,
+                                                            const OptionValues& values = {}) {
   return fake_quantize_maker(name)(values, nullptr);
 }
 
@@ -143,14 +149,18 @@ struct FakeQuantizeChoice {
 };
 
 /// Throws as make_fake_quantize. An activation named "float" leaves the output in float.
-inline std::shared_ptr<const AnyQConfig> make_qconfig(const FakeQuantizeChoice& activation, const FakeQuantizeChoice& weight) {
-  const FakeQuantizeMaker make_activation = activation.name == "float" ? nullptr : fake_quantize_maker(activation.name);
+inline std::shared_ptr<const AnyQConfig> make_qconfig(const FakeQuantizeChoice& activation,
+                                                      const FakeQuantizeChoice& weight) {
+  const FakeQuantizeMaker make_activation =
+      activation.name == "float" ? nullptr : fake_quantize_maker(activation.name);
   const FakeQuantizeMaker make_weight = fake_quantize_maker(weight.name);
   return std::make_shared<const AnyQConfig>(
       [make_activation, values = activation.values]() -> AnyQConfig::Pointer {
         return make_activation ? make_activation(values, nullptr) : nullptr;
       },
-      [make_weight, values = weight.values](const WeightChannels& channels) { return make_weight(values, &channels); });
+      [make_weight, values = weight.values](const WeightChannels& channels) {
+        return make_weight(values, &channels);
+      });
 }
 
 MIDTREAD_NAMESPACE_END

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // What a quantizer's type says: element type, scheme and granularity.
 //
-//   affine: any zero point      symmetric: the zero point is the middle      per channel: one scale per output channel
+//   affine: any zero point      symmetric: the zero point is the middle      per channel: one scale per
+//   output channel
 #pragma once
 
 #include <midtread/core/qparams.hpp>
@@ -35,14 +36,16 @@ struct SpecInfo {
   bool symmetric = false;
   bool per_channel = false;
 
-  /// 0..255; int8 affine -128..127; int8 symmetric -127..127 (TFLite's rule; the products of two codes fit 15 bits).
+  /// 0..255; int8 affine -128..127; int8 symmetric -127..127 (TFLite's rule; the products of two codes fit 15
+  /// bits).
   constexpr CodeRange default_range() const {
     if (dtype == DType::kUInt8) return {0, 255};
     return {symmetric ? -127 : -128, 127};
   }
   /// "int8_symmetric", "uint8_affine_per_channel".
   std::string name() const {
-    return std::string(to_string(dtype)) + (symmetric ? "_symmetric" : "_affine") + (per_channel ? "_per_channel" : "");
+    return std::string(to_string(dtype)) + (symmetric ? "_symmetric" : "_affine") +
+           (per_channel ? "_per_channel" : "");
   }
   friend bool operator==(const SpecInfo& a, const SpecInfo& b) {
     return a.dtype == b.dtype && a.symmetric == b.symmetric && a.per_channel == b.per_channel;

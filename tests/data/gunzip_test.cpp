@@ -37,7 +37,8 @@ std::string noise(std::size_t size) {
 
 TEST(Gunzip, GivesBackWhatWasPacked) {
   int cases = 0;
-  for (const std::size_t size : std::initializer_list<std::size_t>{0, 1, 100, 65535, 65536, 65537, 131072, 1048576, 3000000}) {
+  for (const std::size_t size :
+       std::initializer_list<std::size_t>{0, 1, 100, 65535, 65536, 65537, 131072, 1048576, 3000000}) {
     for (const std::string& bytes : {std::string(size, 'a'), noise(size)}) {
       EXPECT_EQ(gunzip(gzip(bytes), "f"), bytes) << size;
       ++cases;

@@ -33,10 +33,8 @@
 #include <midtread/passes/calibrate.hpp>
 #include <midtread/passes/convert.hpp>
 #include <midtread/passes/verify_convert.hpp>
-#include <midtread/quant/registry.hpp>
 #include <midtread/runtime.hpp>
 #include <midtread/tensor/compare.hpp>
-#include <midtread/tensor/eigen_view.hpp>
 #include <midtread/tensor/factory.hpp>
 #include <midtread/tensor/print.hpp>
 #include <midtread/version.hpp>

@@ -2,10 +2,9 @@
 // A module whose forward is a list of nodes. Passes read one and return another; both share leaf modules.
 #pragma once
 
-#include <midtread/graph/node.hpp>
+#include <midtread/graph/node_map.hpp>
 
 #include <functional>
-#include <unordered_map>
 #include <unordered_set>
 
 MIDTREAD_NAMESPACE_BEGIN(graph)
@@ -29,17 +28,18 @@ class GraphModule : public nn::Module {
   const std::vector<std::shared_ptr<Node>>& nodes() const noexcept { return nodes_; }
   /// Adds a node at the end, and its module or parameter to the tree of children under the node's name.
   Node* add(Node node) {
-    if (by_name_.count(node.name)) throw StateError(node.name, "two nodes of a graph have this name");
-    nodes_.push_back(std::make_shared<Node>(std::move(node)));
+    if (find(node.name)) throw StateError(node.name, "two nodes of a graph have this name");
+    node.index = nodes_.size();
+    nodes_.push_back(std::shared_ptr<Node>(new Node(std::move(node))));
     Node* added = nodes_.back().get();
-    by_name_.emplace(added->name, added);
     if (added->module || added->kind == NodeKind::kParameter) own(*added);
     return added;
   }
   /// The node of this name, or null.
   Node* find(const std::string& name) const {
-    const auto found = by_name_.find(name);
-    return found == by_name_.end() ? nullptr : found->second;
+    for (const auto& node : nodes_)
+      if (node->name == name) return node.get();
+    return nullptr;
   }
   /// Nodes that read `node`, in order.
   std::vector<Node*> users(const Node* node) const {
@@ -61,16 +61,17 @@ class GraphModule : public nn::Module {
 
   /// forward_many that shows every value to `visitor`.
   Tensors run(const Tensors& inputs, const Visitor& visitor) {
-    std::unordered_map<const Node*, Tensor> values;
-    std::unordered_map<const Node*, std::size_t> pending;  // uses left
+    Tensors values(nodes_.size());
+    std::vector<std::size_t> pending(nodes_.size());  // uses left
     for (const auto& node : nodes_)
-      for (const Node* input : node->inputs) ++pending[input];
+      for (const Node* input : node->inputs)
+        if (input) ++pending[input->index];
     std::size_t next_input = 0;
     Tensors outputs;
     for (const auto& node : nodes_) {
       Tensors in;
       for (const Node* input : node->inputs) {
-        Tensor value = input ? values.at(input) : Tensor();
+        Tensor value = input ? values[input->index] : Tensor();
         if (node->stays_float && value.defined() && value.codes()) value = without_codes(value);
         in.push_back(std::move(value));
       }
@@ -89,8 +90,8 @@ class GraphModule : public nn::Module {
       }
       if (out.defined() && visitor) visitor(*node, out);
       for (const Node* input : node->inputs)
-        if (--pending[input] == 0) values.erase(input);
-      if (out.defined()) values[node.get()] = std::move(out);
+        if (input && --pending[input->index] == 0) values[input->index] = Tensor();
+      values[node->index] = std::move(out);
     }
     if (next_input != inputs.size())
       throw ShapeError("GraphModule", concat("the model takes ", next_input, " inputs, got ", inputs.size()));
@@ -101,10 +102,10 @@ class GraphModule : public nn::Module {
   GraphModule clone() const {
     CloneMap map;
     GraphModule copy;
-    std::unordered_map<const Node*, Node*> mapped{{nullptr, nullptr}};
+    NodeMapping mapped(nodes_.size());
     for (const auto& node : nodes_) {
       Node n = *node;
-      for (Node*& input : n.inputs) input = mapped.at(input);
+      mapped.apply(n);
       if (n.module) n.module = n.module->clone(map);
       if (n.kind == NodeKind::kParameter) n.parameter = cloned_tensor(n.parameter, map);
       mapped[node.get()] = copy.add(std::move(n));
@@ -136,7 +137,7 @@ class GraphModule : public nn::Module {
       if (auto* child = at->children().find(head))
         at = child->get();
       else
-        at = at->register_module(head, std::shared_ptr<nn::Module>(std::make_shared<Container>())).get();
+        at = at->register_module(head, std::shared_ptr<nn::Module>(new Container)).get();
     }
     if (node.module) {
       bool owned_elsewhere = false;
@@ -169,14 +170,13 @@ class GraphModule : public nn::Module {
 
   void assign(const GraphModule& other) {
     nodes_.clear();
-    by_name_.clear();
     children() = {};
     own_parameters() = {};
     own_buffers() = {};
-    std::unordered_map<const Node*, Node*> mapped{{nullptr, nullptr}};
+    NodeMapping mapped(other.nodes_.size());
     for (const auto& node : other.nodes_) {
       Node n = *node;
-      for (Node*& input : n.inputs) input = mapped.at(input);
+      mapped.apply(n);
       mapped[node.get()] = add(std::move(n));
     }
     train_self(other.training());
@@ -189,7 +189,6 @@ class GraphModule : public nn::Module {
   }
 
   std::vector<std::shared_ptr<Node>> nodes_;
-  std::unordered_map<std::string, Node*> by_name_;
 };
 
 MIDTREAD_NAMESPACE_END

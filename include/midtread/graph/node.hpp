@@ -31,6 +31,7 @@ struct Scope {
 
 struct Node {
   NodeKind kind = NodeKind::kFunction;
+  std::size_t index = 0;                              ///< its place in the graph
   std::string name;                                   ///< unique; a module's path, "path.op", "x#2" for a second call
   std::vector<Node*> inputs;                          ///< null: an input that was not given (a missing bias)
   std::shared_ptr<nn::Module> module;                 ///< kModule

@@ -31,10 +31,9 @@ class Tracer final : public ops::Recorder {
     for (const auto& item : root->named_modules()) {
       paths_.emplace(item.second, item.first);
       for (const auto& p : item.second->own_parameters())
-        if (p.second.defined()) parameters_.emplace(p.second.identity(), std::make_pair(join(item.first, p.first), AnyTensor(p.second)));
+        if (p.second.defined()) add_parameter(join(item.first, p.first), p.second);
       for (const auto& b : item.second->own_buffers())
-        if (const auto* t = std::get_if<Tensor>(&b.second))
-          parameters_.emplace(t->identity(), std::make_pair(join(item.first, b.first), b.second));
+        if (const auto* t = std::get_if<Tensor>(&b.second)) add_parameter(join(item.first, b.first), *t);
     }
     scopes_.push_back({"", root});
   }
@@ -102,6 +101,10 @@ class Tracer final : public ops::Recorder {
  private:
   static std::string join(const std::string& path, const std::string& name) { return path.empty() ? name : path + "." + name; }
 
+  void add_parameter(const std::string& path, const Tensor& tensor) {
+    parameters_.emplace(tensor.identity(), std::make_pair(path, AnyTensor(tensor)));
+    ++calls_[path];  // an operation of this name becomes "path#2"
+  }
   std::string path_of(const nn::Module& module) const {
     const auto found = paths_.find(&module);
     if (found == paths_.end())

@@ -17,7 +17,7 @@ namespace detail {
 /// Builds the list of steps.
 class Converter {
  public:
-  explicit Converter(const graph::GraphModule& prepared) : prepared_(prepared) {}
+  explicit Converter(const graph::GraphModule& prepared) : prepared_(prepared), values_(prepared.nodes().size()) {}
 
   quantized::Model build(const kernels::KernelSet& kernels) {
     std::vector<Shape> inputs;
@@ -55,15 +55,15 @@ class Converter {
   int constant(const std::string& name, const Tensor& value) {
     const auto known = constants_.find(value.identity());
     if (known != constants_.end()) return known->second;
-    return constants_[value.identity()] = push(name, std::make_shared<quantized::Constant>(quantized::Value(value.clone())), {});
+    return constants_[value.identity()] = push(name, make_operator<quantized::Constant>(quantized::Value(value.clone())), {});
   }
   int real(const graph::Node* node) {
-    Location& at = values_.at(node);
-    if (at.real < 0) at.real = push(node->name + ".dequantize", std::make_shared<quantized::Dequantize>(), {at.codes});
+    Location& at = values_[node];
+    if (at.real < 0) at.real = push(node->name + ".dequantize", make_operator<quantized::Dequantize>(), {at.codes});
     return at.real;
   }
   const Location& codes(const graph::Node* node, const graph::Node& reader) {
-    const Location& at = values_.at(node);
+    const Location& at = values_[node];
     if (at.codes < 0) throw StateError(reader.name, "reads '" + node->name + "', which is not quantized");
     return at;
   }
@@ -74,7 +74,7 @@ class Converter {
       at.real = constant(node.name, get_tensor<float>(node.parameter, node.name));
     } else if (const auto* unit = dynamic_cast<const qat::Unit*>(node.module.get())) {
       lower_unit(node, *unit, at);
-    } else if (node.kind == graph::NodeKind::kFunction && !node.stays_float && !node.inputs.empty() && values_.at(node.inputs[0]).codes >= 0) {
+    } else if (node.kind == graph::NodeKind::kFunction && !node.stays_float && !node.inputs.empty() && values_[node.inputs[0]].codes >= 0) {
       lower_preserving(node, at);
     } else {
       lower_float(node, at);
@@ -114,7 +114,7 @@ class Converter {
       absent.push_back(input == nullptr);
       if (input) inputs.push_back(real(input));
     }
-    if (std::dynamic_pointer_cast<nn::DeQuantStubImpl>(node.module) || std::dynamic_pointer_cast<nn::QuantStubImpl>(node.module) ||
+    if (dynamic_cast<const nn::DeQuantStubImpl*>(node.module.get()) || dynamic_cast<const nn::QuantStubImpl*>(node.module.get()) ||
         (node.operation && ops::as<ops::Dropout>(*node.operation))) {
       at.real = inputs.at(0);
     } else if (const std::vector<FloatStep> steps = node.module && !node.module->is_opaque() ? float_steps(*node.module) : std::vector<FloatStep>();
@@ -128,7 +128,7 @@ class Converter {
           if (parameter.second.defined()) inputs.push_back(constant(node.name + "." + parameter.first, parameter.second));
         }
         const std::string name = i + 1 == steps.size() ? node.name : concat(node.name, '.', steps[i].operation->name());
-        value = push(name, std::make_shared<quantized::FloatOperation>(steps[i].operation, absent), inputs);
+        value = push(name, make_operator<quantized::FloatOperation>(steps[i].operation, absent), inputs);
       }
       at.real = value;
     } else if (node.module) {
@@ -136,14 +136,14 @@ class Converter {
       // An opaque user module cannot be copied: it is shared.
       std::shared_ptr<nn::Module> module = node.module;
       if (!module->is_opaque()) module = module->clone(map);
-      at.real = push(node.name, std::make_shared<quantized::FloatModule>(module), std::move(inputs));
+      at.real = push(node.name, make_operator<quantized::FloatModule>(module), std::move(inputs));
     } else {
-      at.real = push(node.name, std::make_shared<quantized::FloatOperation>(node.operation, absent), std::move(inputs));
+      at.real = push(node.name, make_operator<quantized::FloatOperation>(node.operation, absent), std::move(inputs));
     }
   }
 
   const graph::GraphModule& prepared_;
-  std::unordered_map<const graph::Node*, Location> values_;
+  graph::NodeMap<Location> values_;
   std::vector<quantized::Model::Step> steps_;
   std::set<std::string> names_;
   std::unordered_map<const void*, int> constants_;

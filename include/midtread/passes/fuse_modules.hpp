@@ -20,7 +20,7 @@ namespace detail {
 
 inline bool is_layer(const graph::Node& node) { return node.module && qat::as_layer(*node.module).has_value(); }
 inline bool is_batch_norm(const graph::Node& node) {
-  return node.module && (std::dynamic_pointer_cast<nn::BatchNorm1dImpl>(node.module) || std::dynamic_pointer_cast<nn::BatchNorm2dImpl>(node.module));
+  return node.module && qat::visit_batch_norm(*node.module, [](const auto&) {});
 }
 inline nn::FusedActivation activation_of(const graph::Node& node) {
   if (!node.operation) return nn::FusedActivation::kNone;
@@ -29,6 +29,9 @@ inline nn::FusedActivation activation_of(const graph::Node& node) {
   return nn::FusedActivation::kNone;
 }
 inline bool is_add(const graph::Node& node) { return node.operation && ops::as<ops::Add>(*node.operation); }
+
+/// Nodes that are in a group already.
+using Taken = graph::NodeMap<char>;
 
 /// Nodes that become one, in order.
 struct Group {
@@ -79,11 +82,11 @@ inline std::string pattern_problem(const std::vector<const graph::Node*>& nodes)
 }
 
 /// The group that starts at `first` in the data flow, as long as possible; one node: nothing to fuse.
-inline Group grow(const graph::GraphModule& graph, const graph::Node* first, const std::set<const graph::Node*>& taken) {
+inline Group grow(const graph::GraphModule& graph, const graph::Node* first, Taken& taken) {
   Group group{{first}};
   for (;;) {
     const std::vector<graph::Node*> users = graph.users(group.nodes.back());
-    if (users.size() != 1 || taken.count(users[0]) || users[0]->inputs.size() != 1) return group;
+    if (users.size() != 1 || taken[users[0]] || users[0]->inputs.size() != 1) return group;
     std::vector<const graph::Node*> longer = group.nodes;
     longer.push_back(users[0]);
     if (!pattern_problem(longer).empty()) return group;
@@ -129,39 +132,38 @@ inline FuseGroups declared_groups(const graph::GraphModule& graph) {
 }
 
 inline graph::GraphModule fuse(const graph::GraphModule& graph, const std::vector<Group>& groups) {
-  std::unordered_map<const graph::Node*, const Group*> ends;  // last node -> its group
-  std::set<const graph::Node*> inner;                         // all but the last
+  graph::NodeMap<const Group*> ends(graph.nodes().size());  // last node -> its group
+  graph::NodeMap<char> inner(graph.nodes().size());         // all but the last
   for (const Group& group : groups) {
+    for (const graph::Node* node : group.nodes) inner[node] = node != group.nodes.back();
     ends[group.nodes.back()] = &group;
-    inner.insert(group.nodes.begin(), group.nodes.end() - 1);
   }
-  std::vector<std::pair<std::vector<const void*>, std::shared_ptr<nn::FusedImpl>>> made;  // one module for equal groups
-  std::unordered_map<const graph::Node*, graph::Node*> mapped{{nullptr, nullptr}};
+  std::vector<std::shared_ptr<nn::FusedImpl>> made;  // one module for equal groups
+  graph::NodeMapping mapped(graph.nodes().size());
   graph::GraphModule out;
   for (const auto& node : graph.nodes()) {
-    if (inner.count(node.get())) continue;
+    if (inner[node.get()]) continue;
     graph::Node copy = *node;
-    if (const auto end = ends.find(node.get()); end != ends.end()) {
-      const std::vector<const graph::Node*>& nodes = end->second->nodes;
+    if (const Group* group = ends[node.get()]) {
+      const std::vector<const graph::Node*>& nodes = group->nodes;
       copy = *nodes.front();
       copy.example_shape = node->example_shape;
       if (is_add(copy)) {
-        copy.operation = std::make_shared<ops::OperationOf<ops::AddRelu>>(ops::AddRelu{});
+        copy.operation.reset(new ops::OperationOf<ops::AddRelu>(ops::AddRelu{}));
       } else {
         const std::shared_ptr<nn::Module> bn = is_batch_norm(*nodes[1]) ? nodes[1]->module : nullptr;
         const nn::FusedActivation activation = activation_of(*nodes.back());
-        const std::vector<const void*> key{copy.module.get(), bn.get(), reinterpret_cast<const void*>(static_cast<std::uintptr_t>(activation))};
         std::shared_ptr<nn::FusedImpl> fused;
         for (const auto& known : made)
-          if (known.first == key) fused = known.second;
+          if (known->layer() == copy.module && known->bn() == bn && known->activation() == activation) fused = known;
         if (!fused) {
-          fused = std::make_shared<nn::FusedImpl>(copy.module, bn, activation);
-          made.emplace_back(key, fused);
+          fused.reset(new nn::FusedImpl(copy.module, bn, activation));
+          made.push_back(fused);
         }
         copy.module = fused;
       }
     }
-    for (graph::Node*& input : copy.inputs) input = mapped.at(input);
+    mapped.apply(copy);
     mapped[node.get()] = out.add(std::move(copy));
   }
   out.graph::GraphModule::train(graph.training());
@@ -169,9 +171,9 @@ inline graph::GraphModule fuse(const graph::GraphModule& graph, const std::vecto
   return out;
 }
 
-inline void take(const Group& group, std::set<const graph::Node*>& taken, std::vector<Group>& groups) {
+inline void take(const Group& group, Taken& taken, std::vector<Group>& groups) {
   for (const graph::Node* node : group.nodes)
-    if (!taken.insert(node).second) throw ConfigError("fuse_modules", "'" + node->name + "' is in two groups");
+    if (std::exchange(taken[node], true)) throw ConfigError("fuse_modules", "'" + node->name + "' is in two groups");
   groups.push_back(group);
 }
 
@@ -181,7 +183,7 @@ inline void take(const Group& group, std::set<const graph::Node*>& taken, std::v
 /// combinations without a fusion.
 inline graph::GraphModule fuse_modules(const graph::GraphModule& graph, const FuseGroups& names) {
   std::vector<detail::Group> groups;
-  std::set<const graph::Node*> taken;
+  detail::Taken taken(graph.nodes().size());
   for (const auto& group : names) detail::take(detail::named_group(graph, group), taken, groups);
   return detail::fuse(graph, groups);
 }
@@ -189,10 +191,10 @@ inline graph::GraphModule fuse_modules(const graph::GraphModule& graph, const Fu
 /// Fuses what the modules' fuse_model() declare, then everything that the data flow allows.
 inline graph::GraphModule fuse_modules(const graph::GraphModule& graph) {
   std::vector<detail::Group> groups;
-  std::set<const graph::Node*> taken;
+  detail::Taken taken(graph.nodes().size());
   for (const auto& group : detail::declared_groups(graph)) detail::take(detail::named_group(graph, group), taken, groups);
   for (const auto& node : graph.nodes()) {
-    if (taken.count(node.get()) || !(detail::is_layer(*node) || detail::is_add(*node))) continue;
+    if (taken[node.get()] || !(detail::is_layer(*node) || detail::is_add(*node))) continue;
     const detail::Group group = detail::grow(graph, node.get(), taken);
     if (group.nodes.size() > 1) detail::take(group, taken, groups);
   }

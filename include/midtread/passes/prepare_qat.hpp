@@ -74,17 +74,17 @@ inline Planned plan_node(const graph::Node& node, const quant::QConfigMapping& m
   const auto resolved = resolve_qconfig(node, mapping);
   p.qconfig = resolved.value_or(nullptr);
   const int rank = node.inputs.empty() || !node.inputs[0] ? 0 : node.inputs[0]->example_shape.rank();
-  const bool is_layer_node = node.module && (detail::is_layer(node) || std::dynamic_pointer_cast<nn::FusedImpl>(node.module));
-  if (std::dynamic_pointer_cast<nn::DeQuantStubImpl>(node.module)) return p;
+  const bool is_layer_node = node.module && (detail::is_layer(node) || dynamic_cast<const nn::FusedImpl*>(node.module.get()));
+  if (dynamic_cast<const nn::DeQuantStubImpl*>(node.module.get())) return p;
   if (!p.qconfig) {
     p.note = resolved ? "qconfig is none" : "no qconfig";
     return p;
   }
-  if (std::dynamic_pointer_cast<nn::QuantStubImpl>(node.module)) {
+  if (dynamic_cast<const nn::QuantStubImpl*>(node.module.get())) {
     p.plan = Plan::kQuantize;
   } else if (is_layer_node) {
     p.plan = Plan::kUnit;
-    const auto fused = std::dynamic_pointer_cast<nn::FusedImpl>(node.module);
+    const auto* fused = dynamic_cast<const nn::FusedImpl*>(node.module.get());
     const auto layer = qat::as_layer(fused ? *fused->layer() : *node.module);
     if (layer->geometry.rank != rank) {
       p.plan = Plan::kFloat;
@@ -136,7 +136,7 @@ inline graph::GraphModule prepare_qat(const graph::GraphModule& graph, const qua
   }
   detail::check_mapping(graph, mapping);
 
-  std::unordered_map<const Node*, detail::Planned> plans;
+  graph::NodeMap<detail::Planned> plans(graph.nodes().size());
   for (const auto& node : graph.nodes()) plans[node.get()] = detail::plan_node(*node, mapping);
   // Who needs codes: units, and what keeps codes for somebody who does.
   for (auto it = graph.nodes().rbegin(); it != graph.nodes().rend(); ++it) {
@@ -148,8 +148,8 @@ inline graph::GraphModule prepare_qat(const graph::GraphModule& graph, const qua
 
   graph::GraphModule out;
   // A real tensor that somebody needs as codes has two nodes; what stays float reads the real one.
-  std::unordered_map<const Node*, Node*> mapped{{nullptr, nullptr}}, real{{nullptr, nullptr}};
-  std::unordered_map<const nn::Module*, std::shared_ptr<qat::ConvUnit>> first_units;
+  graph::NodeMapping mapped(graph.nodes().size()), real(graph.nodes().size());
+  std::vector<std::pair<const nn::Module*, const qat::ConvUnit*>> first_units;
   bool any = false;
   for (const auto& node : graph.nodes()) {
     detail::Planned& p = plans[node.get()];
@@ -157,27 +157,28 @@ inline graph::GraphModule prepare_qat(const graph::GraphModule& graph, const qua
     copy.note = p.note;
     const bool input_quantized = !node->inputs.empty() && node->inputs[0] && plans[node->inputs[0]].quantized;
     const bool reads_codes = p.plan == Plan::kUnit || (p.plan == Plan::kPreserving && input_quantized);
-    for (Node*& input : copy.inputs) input = (reads_codes ? mapped : real).at(input);
+    (reads_codes ? mapped : real).apply(copy);
     switch (p.plan) {
       case Plan::kUnit: {
         auto post = detail::make_output_quantizer(*p.qconfig, node->operation.get(), node->name);
         if (node->operation) {
-          copy.module = std::make_shared<qat::OperationUnit>(node->name, node->operation, std::move(post));
+          copy.module.reset(new qat::OperationUnit(node->name, node->operation, std::move(post)));
           copy.operation = nullptr;
         } else {
-          std::shared_ptr<qat::ConvUnit>& first = first_units[node->module.get()];
-          const bool is_first = !first;
-          auto unit = std::make_shared<qat::ConvUnit>(node->name, node->module, is_first ? p.qconfig->make_weight() : first->shared_weight_fake_quant(),
-                                                      std::move(post), is_first);
-          if (is_first) first = unit;
-          copy.module = unit;
+          const qat::ConvUnit* first = nullptr;  // of an earlier call of this module
+          for (const auto& known : first_units)
+            if (known.first == node->module.get()) first = known.second;
+          auto* unit = new qat::ConvUnit(node->name, node->module, first ? first->shared_weight_fake_quant() : p.qconfig->make_weight(),
+                                         std::move(post), !first);
+          copy.module.reset(unit);
+          if (!first) first_units.emplace_back(node->module.get(), unit);
         }
         copy.kind = NodeKind::kModule;
         p.quantized = any = true;
         break;
       }
       case Plan::kQuantize:
-        copy.module = std::make_shared<qat::QuantizeUnit>(node->name, detail::make_output_quantizer(*p.qconfig, nullptr, node->name));
+        copy.module.reset(new qat::QuantizeUnit(node->name, detail::make_output_quantizer(*p.qconfig, nullptr, node->name)));
         p.quantized = any = true;
         break;
       case Plan::kPreserving:
@@ -201,7 +202,7 @@ inline graph::GraphModule prepare_qat(const graph::GraphModule& graph, const qua
     quantize.name = node->kind == NodeKind::kInput ? "input_" + node->name.substr(node->name.find('_') + 1) : node->name + "_quantize";
     quantize.inputs = {added};
     quantize.example_shape = node->example_shape;
-    quantize.module = std::make_shared<qat::QuantizeUnit>(quantize.name, detail::make_output_quantizer(*qconfig, nullptr, quantize.name));
+    quantize.module.reset(new qat::QuantizeUnit(quantize.name, detail::make_output_quantizer(*qconfig, nullptr, quantize.name)));
     mapped[node.get()] = out.add(std::move(quantize));
     p.quantized = true;
   }

@@ -16,12 +16,13 @@
 
 MIDTREAD_NAMESPACE_BEGIN(passes)
 
+using quantized::make_operator;
 using OperatorPointer = std::shared_ptr<const quantized::Operator>;
 
 namespace detail {
 
 inline OperatorPointer move(quantized::MoveKind kind, std::vector<std::int64_t> numbers) {
-  return std::make_shared<quantized::Move>(kind, std::move(numbers));
+  return make_operator<quantized::Move>(kind, std::move(numbers));
 }
 /// relu, relu6 and clamp standing alone: clamp(q, Q(a), Q(b)).
 inline OperatorPointer clamp(const char* name, const QParams& q, double low, double high) {
@@ -29,7 +30,7 @@ inline OperatorPointer clamp(const char* name, const QParams& q, double low, dou
   const auto code = [&](double bound) {
     return kernels::quantize_code(static_cast<float>(bound), inverse, q.zero_point, q.range, q.rounding);
   };
-  return std::make_shared<quantized::Lookup>(name, quantized::clamp_table(q, {code(low), code(high)}), q);
+  return make_operator<quantized::Lookup>(name, quantized::clamp_table(q, {code(low), code(high)}), q);
 }
 inline bool is_spatial_mean(const ops::Mean& mean, int rank) {
   if (rank != 4 || mean.dims.size() != 2) return false;
@@ -78,7 +79,7 @@ inline std::vector<OperatorPointer> preserving_operators(const ops::Operation& o
     g.padding = o->padding;
     g.dilation = o->dilation;
     g.ceil_mode = o->ceil_mode;
-    return {std::make_shared<quantized::Pool>(g)};
+    return {make_operator<quantized::Pool>(g)};
   }
   if (const auto* o = ops::as<ops::AvgPool2d>(op)) {
     g.kernel = o->kernel;
@@ -86,16 +87,16 @@ inline std::vector<OperatorPointer> preserving_operators(const ops::Operation& o
     g.padding = o->padding;
     g.ceil_mode = o->ceil_mode;
     g.count_include_pad = o->count_include_pad;
-    return {std::make_shared<quantized::Pool>(g)};
+    return {make_operator<quantized::Pool>(g)};
   }
   g.adaptive = true;
   if (const auto* o = ops::as<ops::AdaptiveAvgPool2d>(op)) {
     g.kernel = o->output;
-    return {std::make_shared<quantized::Pool>(g)};
+    return {make_operator<quantized::Pool>(g)};
   }
   if (const auto* o = ops::as<ops::Mean>(op); o && detail::is_spatial_mean(*o, rank)) {
     g.kernel = {1, 1};
-    std::vector<OperatorPointer> steps{std::make_shared<quantized::Pool>(g)};
+    std::vector<OperatorPointer> steps{make_operator<quantized::Pool>(g)};
     if (!o->keepdim) steps.push_back(detail::move(MoveKind::kFlatten, {1, -1}));
     return steps;
   }

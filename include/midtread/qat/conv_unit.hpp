@@ -89,7 +89,7 @@ class ConvUnit final : public Unit {
   }
 
  protected:
-  Pointer shallow_copy() const override { return std::make_shared<ConvUnit>(*this); }
+  Pointer shallow_copy() const override { return Pointer(new ConvUnit(*this)); }
   void clone_references(CloneMap& map) override {
     layer_module_ = layer_module_->clone(map);
     weight_fake_quant_ = std::dynamic_pointer_cast<quant::FakeQuantizeBase>(weight_fake_quant_->clone(map));
@@ -148,12 +148,12 @@ class ConvUnit final : public Unit {
     return weight_fake_quant_->fake_quantize(w);
   }
 
-  std::shared_ptr<const quantized::Conv> integer_operator(const Tensor& w, const Tensor& b, const QParams& x, const QParams& y) const {
+  std::shared_ptr<const quantized::Operator> integer_operator(const Tensor& w, const Tensor& b, const QParams& x, const QParams& y) const {
     quantized::ConvWeights weights = quantized::quantize_conv_weights(w, b, weight_fake_quant_->qparams(), x, y, path());
     const BasicTensor<std::int8_t>& codes = weights.codes;
     const Shape shape = layer_.geometry.weight_shape();
     weights.codes = BasicTensor<std::int8_t>(codes.storage(), codes.offset(), shape, contiguous_strides(shape));
-    return std::make_shared<quantized::Conv>(layer_.geometry, std::move(weights), x, y, fused_range(y, activation_));
+    return quantized::make_operator<quantized::Conv>(layer_.geometry, std::move(weights), x, y, fused_range(y, activation_));
   }
 
   quantized::Tensor run_integer(const Tensor& w, const Tensor& b, const Tensor& x, const QParams& y) const {

@@ -35,19 +35,19 @@ class OperationUnit final : public Unit {
 
   std::shared_ptr<const quantized::Operator> lower(const std::vector<QParams>& inputs) const override {
     const QParams y = output_qparams();
-    if (const auto* cat = ops::as<ops::Cat>(*operation_)) return std::make_shared<quantized::Cat>(cat->dim, y);
+    if (const auto* cat = ops::as<ops::Cat>(*operation_)) return quantized::make_operator<quantized::Cat>(cat->dim, y);
     if (operation_->pointwise(0.0f)) {
       require_inputs(inputs, 1);
-      return std::make_shared<quantized::Lookup>(operation_->name(), table(inputs[0], y), y);
+      return quantized::make_operator<quantized::Lookup>(operation_->name(), table(inputs[0], y), y);
     }
     require_inputs(inputs, 2);
     const bool relu = ops::as<ops::AddRelu>(*operation_) != nullptr;
     const auto op = ops::as<ops::Mul>(*operation_) ? quantized::BinaryOp::kMul : quantized::BinaryOp::kAdd;
-    return std::make_shared<quantized::Binary>(op, y, relu ? CodeRange{y.zero_point, y.range.quant_max} : y.range);
+    return quantized::make_operator<quantized::Binary>(op, y, relu ? CodeRange{y.zero_point, y.range.quant_max} : y.range);
   }
 
  protected:
-  Pointer shallow_copy() const override { return std::make_shared<OperationUnit>(*this); }
+  Pointer shallow_copy() const override { return Pointer(new OperationUnit(*this)); }
 
  private:
   Tensor compute(const Tensors& inputs) {

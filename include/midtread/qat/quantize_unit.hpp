@@ -15,11 +15,11 @@ class QuantizeUnit final : public Unit {
     return record_leaf({x}, [&] { return Tensors{compute(x)}; }).at(0);
   }
   std::shared_ptr<const quantized::Operator> lower(const std::vector<QParams>&) const override {
-    return std::make_shared<quantized::Quantize>(path(), output_qparams());
+    return quantized::make_operator<quantized::Quantize>(path(), output_qparams());
   }
 
  protected:
-  Pointer shallow_copy() const override { return std::make_shared<QuantizeUnit>(*this); }
+  Pointer shallow_copy() const override { return Pointer(new QuantizeUnit(*this)); }
 
  private:
   Tensor compute(const Tensor& x) {

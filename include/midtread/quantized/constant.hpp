@@ -36,7 +36,7 @@ class Constant final : public Operator {
     const RecordReader in(record, where);
     if (in.has_tensor("value")) {
       const midtread::Tensor value = in.tensor<float>("value", shape_of(record.tensors.at("value")));
-      return std::make_shared<Constant>(Value(in.integer("channels_last", 0, 1) ? value.channels_last() : value));
+      return make_operator<Constant>(Value(in.integer("channels_last", 0, 1) ? value.channels_last() : value));
     }
     const QParams q = in.qparams("output");
     const kernels::QuantizeParams stored = kernels::engine_params(q);
@@ -45,7 +45,7 @@ class Constant final : public Operator {
     for (std::int64_t i = 0; i < codes.numel(); ++i)
       if (codes.data()[i] < stored.range.quant_min || codes.data()[i] > stored.range.quant_max)
         throw FormatError(where, "'codes' holds a code outside the range");
-    return std::make_shared<Constant>(Value(Tensor(codes.channels_last(), q)));
+    return make_operator<Constant>(Value(Tensor(codes.channels_last(), q)));
   }
 
  private:

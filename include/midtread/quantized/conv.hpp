@@ -116,7 +116,8 @@ class Conv final : public Operator {
     kernels::run_conv(packed_, shape, x.stored().data(), x.stored_zero_point(), epilogue, codes_of(output), workspace.scratch());
   }
   std::shared_ptr<const Operator> bind(const kernels::KernelSet& kernels) const override {
-    auto bound = std::make_shared<Conv>(*this);
+    auto* bound = new Conv(*this);
+    std::shared_ptr<const Operator> owner(bound);
     // Only sizes of the weights matter here; any input that fits will do.
     kernels::Conv2dShape shape;
     const Shape sample = geometry_.rank == 2   ? Shape{1, geometry_.in_channels}
@@ -127,7 +128,7 @@ class Conv final : public Operator {
         geometry_.transposed ? output_major_to_transposed(weights_.codes, geometry_.groups) : weights_.codes;
     const kernels::ConvKernel& kernel = geometry_.transposed ? *kernels->conv_transpose : kernels.conv(shape);
     bound->packed_ = kernels::pack_weights(kernel, shape, codes.data());
-    return bound;
+    return owner;
   }
   std::string kernel_label() const override { return packed_.kernel ? packed_.kernel->label : ""; }
   std::int64_t parameter_bytes() const override {
@@ -216,7 +217,7 @@ class Conv final : public Operator {
         largest * reach * depth > (std::int64_t{1} << 30))
       throw FormatError(where, concat(depth, " products of up to ", reach, " * ", largest, " and a bias of up to ", largest_bias,
                                       " could overflow"));
-    return std::make_shared<Conv>(g, std::move(w), x, y, CodeRange{static_cast<std::int32_t>(clamp[0]), static_cast<std::int32_t>(clamp[1])});
+    return make_operator<Conv>(g, std::move(w), x, y, CodeRange{static_cast<std::int32_t>(clamp[0]), static_cast<std::int32_t>(clamp[1])});
   }
 
  private:

@@ -29,9 +29,10 @@ class Binary final : public Operator {
                  {b.qparams().scale, b.stored_zero_point()}, p, codes_of(output));
   }
   std::shared_ptr<const Operator> bind(const kernels::KernelSet& kernels) const override {
-    auto bound = std::make_shared<Binary>(*this);
+    auto* bound = new Binary(*this);
+    std::shared_ptr<const Operator> owner(bound);
     bound->kernel_ = op_ == BinaryOp::kAdd ? kernels->add : kernels->mul;
-    return bound;
+    return owner;
   }
   std::string kernel_label() const override { return kernel_ ? kernel_->label : ""; }
   Record save() const override {
@@ -46,7 +47,7 @@ class Binary final : public Operator {
     const QParams y = in.qparams("output");
     const auto clamp = in.integers("clamp", 2, y.range.quant_min, y.range.quant_max);
     if (clamp[0] > clamp[1]) throw FormatError(where, "'clamp' is decreasing");
-    return std::make_shared<Binary>(record.kind == "add" ? BinaryOp::kAdd : BinaryOp::kMul, y,
+    return make_operator<Binary>(record.kind == "add" ? BinaryOp::kAdd : BinaryOp::kMul, y,
                                     CodeRange{static_cast<std::int32_t>(clamp[0]), static_cast<std::int32_t>(clamp[1])});
   }
 
@@ -115,9 +116,10 @@ class Cat final : public Operator {
     }
   }
   std::shared_ptr<const Operator> bind(const kernels::KernelSet& kernels) const override {
-    auto bound = std::make_shared<Cat>(*this);
+    auto* bound = new Cat(*this);
+    std::shared_ptr<const Operator> owner(bound);
     bound->kernel_ = kernels->requantize_copy;
-    return bound;
+    return owner;
   }
   std::string kernel_label() const override { return kernel_ ? kernel_->label : ""; }
   Record save() const override {
@@ -129,7 +131,7 @@ class Cat final : public Operator {
   }
   static std::shared_ptr<const Operator> load(const Record& record, const std::string& where) {
     const RecordReader in(record, where);
-    return std::make_shared<Cat>(static_cast<int>(in.integer("dim", -Shape::kMaxRank, Shape::kMaxRank - 1)), in.qparams("output"));
+    return make_operator<Cat>(static_cast<int>(in.integer("dim", -Shape::kMaxRank, Shape::kMaxRank - 1)), in.qparams("output"));
   }
 
  private:

@@ -69,7 +69,7 @@ class FloatOperation final : public Operator {
       operation = std::make_shared<ops::OperationOf<decltype(op)>>(op);
     });
     if (!known) throw FormatError(where, "unknown operation '" + printable(record.kind) + "'; was the file written by a newer midtread?");
-    return std::make_shared<FloatOperation>(std::move(operation), std::move(absent));
+    return make_operator<FloatOperation>(std::move(operation), std::move(absent));
   }
 
   static constexpr char kPrefix[] = "float.";

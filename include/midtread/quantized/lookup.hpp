@@ -49,9 +49,10 @@ class Lookup final : public Operator {
     kernel_->run(table_.data(), x.stored().data(), codes_of(output), x.numel());
   }
   std::shared_ptr<const Operator> bind(const kernels::KernelSet& kernels) const override {
-    auto bound = std::make_shared<Lookup>(*this);
+    auto* bound = new Lookup(*this);
+    std::shared_ptr<const Operator> owner(bound);
     bound->kernel_ = kernels->lookup;
-    return bound;
+    return owner;
   }
   std::string kernel_label() const override { return kernel_ ? kernel_->label : ""; }
   std::int64_t parameter_bytes() const override { return 256; }
@@ -75,7 +76,7 @@ class Lookup final : public Operator {
       if (table[i] < stored.range.quant_min || table[i] > stored.range.quant_max)
         throw FormatError(where, concat("table entry ", i, " is ", int{table[i]}, ", outside the code range"));
     }
-    return std::make_shared<Lookup>("lookup", table, y);
+    return make_operator<Lookup>("lookup", table, y);
   }
 
  private:

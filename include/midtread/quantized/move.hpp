@@ -105,28 +105,28 @@ class Move final : public Operator {
           const auto numbers = in.integers("numbers", -1, -1, most);
           if (numbers.size() > Shape::kMaxRank || std::count(numbers.begin(), numbers.end(), -1) > 1)
             throw FormatError(where, "'numbers' is not a shape with at most one -1");
-          return std::make_shared<Move>(move, numbers);
+          return make_operator<Move>(move, numbers);
         }
         case MoveKind::kFlatten:
-        case MoveKind::kTranspose: return std::make_shared<Move>(move, in.integers("numbers", 2, -Shape::kMaxRank, Shape::kMaxRank - 1));
+        case MoveKind::kTranspose: return make_operator<Move>(move, in.integers("numbers", 2, -Shape::kMaxRank, Shape::kMaxRank - 1));
         case MoveKind::kSqueeze:
-        case MoveKind::kUnsqueeze: return std::make_shared<Move>(move, in.integers("numbers", 1, -Shape::kMaxRank, Shape::kMaxRank - 1));
+        case MoveKind::kUnsqueeze: return make_operator<Move>(move, in.integers("numbers", 1, -Shape::kMaxRank, Shape::kMaxRank - 1));
         case MoveKind::kPermute: {
           const auto order = in.integers("numbers", -1, 0, Shape::kMaxRank - 1);
           std::uint32_t seen = 0;
           for (std::int64_t i : order) seen |= std::uint32_t{1} << i;
           if (order.size() > Shape::kMaxRank || seen != (std::uint32_t{1} << order.size()) - 1)
             throw FormatError(where, "'numbers' is not an order of dimensions");
-          return std::make_shared<Move>(move, order);
+          return make_operator<Move>(move, order);
         }
         case MoveKind::kSlice: {
           const auto numbers = in.integers("numbers", 4, -most, most);
           if (numbers[3] < 1 || numbers[0] < -Shape::kMaxRank || numbers[0] >= Shape::kMaxRank)
             throw FormatError(where, "'numbers' is not a slice");
-          return std::make_shared<Move>(move, numbers);
+          return make_operator<Move>(move, numbers);
         }
-        case MoveKind::kPad2d: return std::make_shared<Move>(move, in.integers("numbers", 4, 0, 65536));
-        case MoveKind::kUpsample: return std::make_shared<Move>(move, in.integers("numbers", 2, 1, 65536));
+        case MoveKind::kPad2d: return make_operator<Move>(move, in.integers("numbers", 4, 0, 65536));
+        case MoveKind::kUpsample: return make_operator<Move>(move, in.integers("numbers", 2, 1, 65536));
       }
     }
     throw FormatError(where, "unknown operator '" + printable(record.kind) + "'");

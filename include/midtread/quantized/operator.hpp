@@ -56,6 +56,12 @@ class Operator {
   }
 };
 
+/// A shared operator. (std::make_shared of every class would cost the compiler more than the allocation it saves.)
+template <class Op, class... Args>
+std::shared_ptr<const Operator> make_operator(Args&&... args) {
+  return std::shared_ptr<const Operator>(new Op(std::forward<Args>(args)...));
+}
+
 /// The int8 input i of an operator; StateError if it is real.
 inline const Tensor& quantized_input(const Values& inputs, std::size_t i, const char* kind) {
   const auto* tensor = i < inputs.size() ? std::get_if<Tensor>(inputs[i]) : nullptr;

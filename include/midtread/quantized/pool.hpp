@@ -74,10 +74,11 @@ class Pool final : public Operator {
       average_->run(s, x.stored().data(), x.stored_zero_point(), codes_of(output), workspace.scratch());
   }
   std::shared_ptr<const Operator> bind(const kernels::KernelSet& kernels) const override {
-    auto bound = std::make_shared<Pool>(*this);
+    auto* bound = new Pool(*this);
+    std::shared_ptr<const Operator> owner(bound);
     bound->max_ = kernels->max_pool;
     bound->average_ = kernels->average_pool;
-    return bound;
+    return owner;
   }
   std::string kernel_label() const override {
     if (geometry_.maximum) return max_ ? max_->label : "";
@@ -112,7 +113,7 @@ class Pool final : public Operator {
     const std::array<std::int64_t, 2> ones{1, 1}, zeros{0, 0};
     if ((!g.maximum && g.dilation != ones) || (g.adaptive && (g.stride != ones || g.padding != zeros || g.ceil_mode)))
       throw FormatError(where, "a " + record.kind + " has no such window");
-    return std::make_shared<Pool>(g);
+    return make_operator<Pool>(g);
   }
 
  private:

@@ -55,9 +55,10 @@ class Quantize final : public Operator {
     }
   }
   std::shared_ptr<const Operator> bind(const kernels::KernelSet& kernels) const override {
-    auto bound = std::make_shared<Quantize>(*this);
+    auto* bound = new Quantize(*this);
+    std::shared_ptr<const Operator> owner(bound);
     bound->kernel_ = kernels->quantize;
-    return bound;
+    return owner;
   }
   std::string kernel_label() const override { return kernel_ ? kernel_->label : ""; }
   const QParams& qparams() const { return qparams_; }
@@ -68,7 +69,7 @@ class Quantize final : public Operator {
     return r;
   }
   static std::shared_ptr<const Operator> load(const Record& record, const std::string& where) {
-    return std::make_shared<Quantize>(where, RecordReader(record, where).qparams("output"));
+    return make_operator<Quantize>(where, RecordReader(record, where).qparams("output"));
   }
 
  private:
@@ -90,9 +91,10 @@ class Dequantize final : public Operator {
                  {x.qparams().scale, x.stored_zero_point()});
   }
   std::shared_ptr<const Operator> bind(const kernels::KernelSet& kernels) const override {
-    auto bound = std::make_shared<Dequantize>(*this);
+    auto* bound = new Dequantize(*this);
+    std::shared_ptr<const Operator> owner(bound);
     bound->kernel_ = kernels->dequantize;
-    return bound;
+    return owner;
   }
   std::string kernel_label() const override { return kernel_ ? kernel_->label : ""; }
   Record save() const override {
@@ -101,7 +103,7 @@ class Dequantize final : public Operator {
     return r;
   }
   static std::shared_ptr<const Operator> load(const Record&, const std::string&) {
-    return std::make_shared<Dequantize>();
+    return make_operator<Dequantize>();
   }
 
  private:

@@ -132,9 +132,10 @@
   MIDTREAD_ROOT_NAMESPACE_END
 
 // Contract arithmetic: each product and each sum rounded on its own. GCC takes a region (inlined helpers follow);
-// Clang wants MIDTREAD_EXACT as the first statement of every function body of the region, helpers too.
+// Clang wants MIDTREAD_EXACT as the first statement of every function body of the region, helpers too. GCC's -O2 leaves
+// such loops scalar (1.09 against 0.46 ns an element in fake quantize), so the region asks for vectors too.
 #if MIDTREAD_GCC
-#define MIDTREAD_EXACT_BEGIN _Pragma("GCC push_options") _Pragma("GCC optimize(\"fp-contract=off\")")
+#define MIDTREAD_EXACT_BEGIN _Pragma("GCC push_options") _Pragma("GCC optimize(\"fp-contract=off,tree-vectorize,vect-cost-model=dynamic\")")
 #define MIDTREAD_EXACT_END _Pragma("GCC pop_options")
 #define MIDTREAD_EXACT
 #elif MIDTREAD_CLANG
@@ -145,6 +146,16 @@
 #define MIDTREAD_EXACT_BEGIN
 #define MIDTREAD_EXACT_END
 #define MIDTREAD_EXACT __pragma(fp_contract(off))
+#endif
+
+// A region of plain float loops that GCC vectorises at -O2 as it does at -O3.
+#if MIDTREAD_GCC
+#define MIDTREAD_VECTORIZE_BEGIN \
+  _Pragma("GCC push_options") _Pragma("GCC optimize(\"tree-vectorize,vect-cost-model=dynamic\")")
+#define MIDTREAD_VECTORIZE_END _Pragma("GCC pop_options")
+#else
+#define MIDTREAD_VECTORIZE_BEGIN
+#define MIDTREAD_VECTORIZE_END
 #endif
 
 #if MIDTREAD_GCC || MIDTREAD_CLANG

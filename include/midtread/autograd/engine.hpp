@@ -11,6 +11,7 @@
 #include <unordered_set>
 
 MIDTREAD_NAMESPACE_BEGIN(autograd)
+MIDTREAD_VECTORIZE_BEGIN
 
 /// a + b, in the memory order of a. The gradients of a tensor that is used twice.
 template <class Scalar>
@@ -68,4 +69,5 @@ void Node<Scalar>::run_backward(const T& root, const T& gradient, bool retain) {
   }
 }
 
+MIDTREAD_VECTORIZE_END
 MIDTREAD_NAMESPACE_END

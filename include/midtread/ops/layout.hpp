@@ -8,6 +8,7 @@
 #include <algorithm>
 
 MIDTREAD_NAMESPACE_BEGIN(ops)
+MIDTREAD_VECTORIZE_BEGIN
 
 /// Elements a thread takes at a time in loops over memory.
 inline constexpr std::int64_t kGrain = std::int64_t{1} << 15;
@@ -68,4 +69,5 @@ inline int wrap_dim(int dim, int rank, const char* where) {
   return wrapped;
 }
 
+MIDTREAD_VECTORIZE_END
 MIDTREAD_NAMESPACE_END

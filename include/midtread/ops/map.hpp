@@ -7,6 +7,7 @@
 #include <midtread/ops/record.hpp>
 
 MIDTREAD_NAMESPACE_BEGIN(ops)
+MIDTREAD_VECTORIZE_BEGIN
 
 /// f(x), in the memory order of x.
 template <class S, class F>
@@ -87,4 +88,5 @@ BasicTensor<S> pointwise(const Op& op, const BasicTensor<S>& x) {
   return attach_pointwise(op, x, std::move(y), saved);
 }
 
+MIDTREAD_VECTORIZE_END
 MIDTREAD_NAMESPACE_END

@@ -11,6 +11,7 @@
 #include <utility>
 
 MIDTREAD_NAMESPACE_BEGIN(optim)
+MIDTREAD_VECTORIZE_BEGIN
 
 struct AdamOptions {
   AdamOptions(double learning_rate = 1e-3) : lr_(learning_rate) {}  // NOLINT: Adam(parameters, 1e-3)
@@ -83,4 +84,5 @@ class AdamW : public detail::AdamBase<AdamWOptions, true> {
   using AdamBase::AdamBase;
 };
 
+MIDTREAD_VECTORIZE_END
 MIDTREAD_NAMESPACE_END

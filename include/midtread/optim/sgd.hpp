@@ -7,6 +7,7 @@
 #include <midtread/optim/optimizer.hpp>
 
 MIDTREAD_NAMESPACE_BEGIN(optim)
+MIDTREAD_VECTORIZE_BEGIN
 
 struct SGDOptions {
   SGDOptions(double learning_rate) : lr_(learning_rate) {}  // NOLINT: SGD(parameters, 0.1)
@@ -66,4 +67,5 @@ class SGD : public GroupedOptimizer<SGDOptions> {
   }
 };
 
+MIDTREAD_VECTORIZE_END
 MIDTREAD_NAMESPACE_END

@@ -116,8 +116,10 @@ void expect_clone(const Holder& layer, const Tensor& x) {
   EXPECT_TRUE(copy->weight.is(copy->own_parameters().at("weight")));
   EXPECT_TRUE(copy->weight.requires_grad());
   EXPECT_FALSE(copy->weight.storage().same_as(layer->weight.storage()));
+  EXPECT_TRUE(copy->bias.is(copy->own_parameters().at("bias")));
   EXPECT_EQ(copy->bias.defined(), layer->bias.defined());
   layer->weight.fill_(0.0f);
+  if (layer->bias.defined()) layer->bias.fill_(7.0f);
   EXPECT_TRUE(identical(copy->forward(x), before));
 }
 

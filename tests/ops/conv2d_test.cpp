@@ -6,6 +6,7 @@
 
 #include <cstdio>
 #include <gtest/gtest.h>
+#include <string>
 
 namespace midtread {
 namespace {
@@ -90,6 +91,92 @@ TEST(Conv2d, GradientsAgreeWithDifferences) {
     EXPECT_TRUE(result.ok) << c.x << c.w << c.op.attributes() << " " << result.where;
   }
   std::printf("cases=%d\n", cases);
+}
+
+TEST(Conv2d, GivenValuesGetTheSameGradients) {
+  Generator g(3);
+  ops::Conv2d op;
+  op.padding = {1, 1};
+  const Tensor dy = randn({2, 4, 5, 5}, g);
+  Tensor x = randn({2, 3, 5, 5}, g).requires_grad_(), w = randn({4, 3, 3, 3}, g).requires_grad_(), b = randn({4}, g).requires_grad_();
+  conv2d(x, w, b, op).backward(dy);
+  const Tensor dx = x.grad(), dw = w.grad(), db = b.grad();
+  for (Tensor* t : {&x, &w, &b}) t->set_grad({});
+  const Tensor value = full({2, 4, 5, 5}, 7.0f), y = with_gradient_of(op, x, w, b, value);
+  EXPECT_EQ(y.at({1, 3, 4, 4}), 7.0f);
+  y.backward(dy);
+  EXPECT_TRUE(identical(x.grad(), dx));
+  EXPECT_TRUE(identical(w.grad(), dw));
+  EXPECT_TRUE(identical(b.grad(), db));
+}
+
+TEST(Conv2d, ComputesOnlyTheGradientsThatAreAskedFor) {
+  Generator g(4);
+  for (int wanted = 0; wanted < 8; ++wanted) {
+    Tensor x = randn({1, 3, 4, 4}, g), w = randn({4, 3, 3, 3}, g), b = randn({4}, g);
+    if (wanted & 1) x.requires_grad_();
+    if (wanted & 2) w.requires_grad_();
+    if (wanted & 4) b.requires_grad_();
+    const Tensor y = conv2d(x, w, b);
+    EXPECT_EQ(y.requires_grad(), wanted != 0);
+    if (wanted) y.backward(ones({1, 4, 2, 2}));
+    EXPECT_EQ(x.grad().defined(), (wanted & 1) != 0);
+    EXPECT_EQ(w.grad().defined(), (wanted & 2) != 0);
+    EXPECT_EQ(b.grad().defined(), (wanted & 4) != 0);
+  }
+}
+
+TEST(Conv2d, MemoryOrderDoesNotMatter) {
+  Generator g(5);
+  const Tensor x = randn({2, 5, 6, 7}, g), w = randn({9, 5, 3, 3}, g);
+  EXPECT_TRUE(identical(conv2d(x, w), conv2d(x.channels_last(), w)));
+  EXPECT_TRUE(identical(conv2d(x, w), conv2d(x, w.channels_last())));
+}
+
+TEST(Conv2d, TakesAnEmptyBatch) {
+  Tensor x = zeros({0, 3, 5, 5}), w = ones({4, 3, 3, 3}).requires_grad_(), b = ones({4}).requires_grad_();
+  x.requires_grad_();
+  const Tensor y = conv2d(x, w, b);
+  EXPECT_EQ(y.shape(), (Shape{0, 4, 3, 3}));
+  y.backward(zeros({0, 4, 3, 3}));
+  EXPECT_TRUE(identical(w.grad(), zeros({4, 3, 3, 3})));
+  EXPECT_TRUE(identical(b.grad(), zeros({4})));
+  EXPECT_EQ(x.grad().shape(), x.shape());
+}
+
+TEST(Conv2d, RejectsWhatDoesNotFit) {
+  const Tensor x = zeros({1, 4, 5, 5}), w = zeros({6, 4, 3, 3});
+  const auto message = [](const auto& call) -> std::string {
+    try {
+      call();
+    } catch (const ShapeError& error) {
+      return error.what();
+    }
+    return "nothing was thrown";
+  };
+  const auto expect = [&](const std::string& part, const auto& call) {
+    const std::string text = message(call);
+    EXPECT_NE(text.find("ShapeError: conv2d: "), std::string::npos) << text;
+    EXPECT_NE(text.find(part), std::string::npos) << text;
+  };
+  expect("needs [N, C, H, W]", [&] { conv2d(zeros({4, 5, 5}), w); });
+  expect("needs [O, I/groups, kH, kW]", [&] { conv2d(x, zeros({6, 4, 3})); });
+  expect("expects 3 input channels, input has 4", [&] { conv2d(x, zeros({6, 3, 3, 3})); });
+  expect("bias has shape [5]", [&] { conv2d(x, w, zeros({5})); });
+  expect("larger than the padded input 5x5", [&] { conv2d(x, zeros({6, 4, 6, 3})); });
+  expect("every dimension must be at least 1", [&] { conv2d(x, zeros({6, 4, 0, 3})); });
+  ops::Conv2d op;
+  op.groups = 4;
+  expect("groups 4 must divide 6", [&] { conv2d(x, zeros({6, 1, 3, 3}), {}, op); });
+  op = {};
+  op.stride = {0, 1};
+  expect("stride is 0x1", [&] { conv2d(x, w, {}, op); });
+  op = {};
+  op.padding = {-1, 0};
+  expect("padding is -1x0", [&] { conv2d(x, w, {}, op); });
+  op = {};
+  op.dilation = {1, 0};
+  expect("dilation is 1x0", [&] { conv2d(x, w, {}, op); });
 }
 
 }  // namespace

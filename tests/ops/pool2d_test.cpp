@@ -99,11 +99,17 @@ TEST(MaxPool2d, LargeWindowsCountTapsBeyondAByte) {
 
 TEST(MaxPool2d, TakesNaNAndTheFirstOfEqualElements) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
-  EXPECT_TRUE(std::isnan(max_pool2d(from_vector<float>({1, nan, 3, 4}, {1, 1, 2, 2})).item()));
-  EXPECT_TRUE(std::isnan(max_pool2d(from_vector<float>({nan, 2, 3, 4}, {1, 1, 2, 2})).item()));
-  Tensor x = full({1, 1, 2, 2}, 2.0f).requires_grad_();
-  max_pool2d(x).backward();
-  EXPECT_EQ(x.grad().to_vector(), (std::vector<float>{1, 0, 0, 0}));
+  for (const std::int64_t channels : {1, 37})
+    for (std::int64_t at = 0; at < 4; ++at) {
+      Tensor x = full({1, channels, 2, 2}, 2.0f);
+      for (std::int64_t c = 0; c < channels; ++c) x.set({0, c, at / 2, at % 2}, nan);
+      for (const float v : max_pool2d(x).to_vector()) EXPECT_TRUE(std::isnan(v));
+      x = full({1, channels, 2, 2}, 2.0f);
+      x.requires_grad_();
+      max_pool2d(x).backward(ones({1, channels, 1, 1}));
+      EXPECT_EQ(x.grad().at({0, channels - 1, at / 2, at % 2}), at == 0 ? 1.0f : 0.0f);
+      EXPECT_EQ(x.grad().at({0, 0, at / 2, at % 2}), at == 0 ? 1.0f : 0.0f);
+    }
 }
 
 TEST(MaxPool2d, RejectsWhatDoesNotFit) {

@@ -79,6 +79,7 @@ inline void scatter(nn::Module& model, std::uint64_t seed) {
   Generator g(seed);
   model.apply([&](nn::Module& m) {
     qat::visit_batch_norm(m, [&](auto& bn) {
+      if (!bn.running_mean.defined()) return;
       for (std::int64_t c = 0; c < bn.options.num_features(); ++c) {
         bn.running_mean.mutable_data()[c] = static_cast<float>(0.3 * g.normal());
         bn.running_var.mutable_data()[c] = static_cast<float>(g.uniform(0.3, 2.0));

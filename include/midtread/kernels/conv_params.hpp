@@ -63,7 +63,7 @@ inline Conv2dShape linear_shape(std::int64_t rows, std::int64_t in, std::int64_t
 }
 
 /// Throws ShapeError unless the sizes agree with each other.
-inline void check(const Conv2dShape& s, bool transposed, const std::string& where) {
+inline void check(const Conv2dShape& s, bool transposed, const char* where) {
   constexpr std::int64_t limit = std::int64_t{1} << 40;
   const auto size = [&](std::int64_t value, std::int64_t low, const char* name) {
     if (value < low || value > limit)

@@ -30,7 +30,7 @@ bool add_layer(std::vector<FloatStep>& steps, const nn::Module& module) {
 template <class Norm>
 bool add_batch_norm(std::vector<FloatStep>& steps, const nn::Module& module) {
   const auto* norm = dynamic_cast<const Norm*>(&module);
-  if (!norm) return false;
+  if (!norm || !norm->options.track_running_stats()) return false;  // the batch's statistics in eval too: not this operation
   ops::BatchNorm operation;
   operation.eps = norm->options.eps();
   steps.push_back({std::make_shared<ops::OperationOf<ops::BatchNorm>>(operation),

@@ -47,7 +47,7 @@ struct ConvGeometry {
     }
     if (s.out_height < 1 || s.out_width < 1)
       throw ShapeError(where, concat("input ", x, " is too small for kernel ", kernel[0], "x", kernel[1]));
-    kernels::check(s, transposed, where);
+    kernels::check(s, transposed, where.c_str());
     return s;
   }
   Shape output_shape(const kernels::Conv2dShape& s) const {

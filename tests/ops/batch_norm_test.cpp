@@ -94,6 +94,24 @@ TEST(BatchNorm, KeepsPrecisionFarFromZero) {
   }
 }
 
+TEST(BatchNorm, GradientsKeepPrecisionFarFromZero) {
+  Generator g(6);
+  Tensor x = randn({4, 5, 3, 3}, g), dy = rand({4, 5, 3, 3}, g);
+  for (std::int64_t i = 0; i < x.numel(); ++i) x.mutable_data()[i] = x.data()[i] + 4096.1f;
+  ops::BatchNorm op;
+  op.training = true;
+  const auto run = [&](auto in, auto gradient, auto gamma) {
+    using T = decltype(in);
+    in.requires_grad_();
+    gamma.requires_grad_();
+    const T y = batch_norm(in, gamma, T(), T(), T(), op);
+    y.backward(gradient);
+    return std::vector<BasicTensor<double>>{cast<double>(y), cast<double>(in.grad()), cast<double>(gamma.grad())};
+  };
+  const auto single = run(x, dy, ones({5})), exact = run(cast<double>(x), cast<double>(dy), ones<double>({5}));
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_TRUE(allclose(single[i], exact[i], 1e-5, 1e-5)) << i << " " << closeness(single[i], exact[i], 1e-5, 1e-5);
+}
+
 TEST(BatchNorm, GradientsAgreeWithDifferences) {
   Generator g(4);
   int cases = 0;

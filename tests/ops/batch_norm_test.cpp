@@ -97,7 +97,10 @@ TEST(BatchNorm, KeepsPrecisionFarFromZero) {
 TEST(BatchNorm, GradientsKeepPrecisionFarFromZero) {
   Generator g(6);
   Tensor x = randn({4, 5, 3, 3}, g), dy = rand({4, 5, 3, 3}, g);
-  for (std::int64_t i = 0; i < x.numel(); ++i) x.mutable_data()[i] = x.data()[i] + 4096.1f;
+  for (std::int64_t i = 0; i < x.numel(); ++i) {
+    dy.mutable_data()[i] += 5.0f * x.data()[i];  // so that dx depends on x
+    x.mutable_data()[i] = x.data()[i] + 4096.1f;
+  }
   ops::BatchNorm op;
   op.training = true;
   const auto run = [&](auto in, auto gradient, auto gamma) {

@@ -74,6 +74,7 @@ TEST(Idx, RefusesEveryBrokenRule) {
   refuse("", {"file:0", "got 0 bytes"});
   refuse(std::string(3, '\0'), {"file:0", "got 3 bytes"});
   refuse("\x01" + idx(8, {1}, "x").substr(1), {"file:0", "bytes 1 0", "0 0"});
+  refuse(std::string("\0\x01\x08\x01", 4), {"file:0", "bytes 0 1"});
   refuse(hex("1f8b0800"), {"file:0", "gzip", ".gz"});
   for (const int type : {0, 1, 7, 10, 15, 255})
     refuse(idx(type, {1}, "x"), {"file:2", "type " + std::to_string(type), "8, 9, 11"});

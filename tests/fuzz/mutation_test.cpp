@@ -40,14 +40,14 @@ void run_mutations(Target target, const std::vector<std::string>& seeds, int rou
 TEST(Fuzz, Idx) {
   for (const std::string& seed : idx_seeds())
     EXPECT_GE(run(fuzz_idx, seed), MIDTREAD_HAVE_ZLIB || seed[0] == 0);
-  run_mutations(fuzz_idx, idx_seeds(), 100000);
+  run_mutations(fuzz_idx, idx_seeds(), 50000);
 }
 
 TEST(Fuzz, Safetensors) {
   int read = 0;
   for (const std::string& seed : safetensors_seeds()) read += run(fuzz_safetensors, seed) > 0;
   EXPECT_EQ(read, static_cast<int>(safetensors_seeds().size()) - 1) << "all but the one with BF16";
-  run_mutations(fuzz_safetensors, safetensors_seeds(), 100000);
+  run_mutations(fuzz_safetensors, safetensors_seeds(), 50000);
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Batches of a data set, in an order that is a function of the seed and the epoch only, made ahead on one
-// thread.
+// Batches of a data set, made ahead on one thread; their order is a function of seed and epoch only.
 #pragma once
 
 #include <midtread/data/batch_maker.hpp>
@@ -14,8 +13,7 @@
 
 MIDTREAD_NAMESPACE_BEGIN(data)
 
-/// for (const Batch& batch : loader) goes once through the data set, an epoch. The next such loop is the next
-/// epoch.
+/// for (const Batch& batch : loader) is one epoch; the next such loop is the next one.
 class DataLoader {
  public:
   /// One pass. It may outlive its loader, and several may run at once.

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// IDX, the format of MNIST: 00 00 type rank, one big-endian uint32 per dimension, then row-major big-endian
-// values.
+// IDX, the format of MNIST: 00 00 type rank, a big-endian uint32 per dimension, row-major big-endian values.
 #pragma once
 
 #include <midtread/data/gunzip.hpp>
@@ -14,12 +13,16 @@
 
 MIDTREAD_NAMESPACE_BEGIN(data)
 
-/// `bytes` big-endian values from `from` on.
+/// As many big-endian values as `shape` holds.
 template <class Stored, class Scalar>
 BasicTensor<Scalar> read_big_endian(const char* from, const Shape& shape) {
   using Bits = std::conditional_t<sizeof(Stored) == 8, std::uint64_t, std::uint32_t>;
   BasicTensor<Scalar> out(shape);
   Scalar* to = out.mutable_data();
+  if (sizeof(Stored) == 1) {
+    if (out.numel() > 0) std::memcpy(to, from, static_cast<std::size_t>(out.numel()));
+    return out;
+  }
   for (std::int64_t i = 0; i < out.numel(); ++i, from += sizeof(Stored)) {
     Bits bits = 0;
     for (std::size_t b = 0; b < sizeof(Stored); ++b)

@@ -41,12 +41,13 @@ inline TensorDataset load_idx_images(const std::string& images_path, const std::
     throw FormatError(labels_path + ":4", concat("holds ", codes->size(0), " labels, but ", images_path,
                                                  " holds ", pixels->size(0), " images"));
   BasicTensor<std::int64_t> target(codes->shape());
+  std::int64_t* to = target.mutable_data();
   for (std::int64_t i = 0; i < target.numel(); ++i) {
     const std::int64_t label = codes->data()[i];
     if (label >= classes)
       throw FormatError(concat(labels_path, ":", 8 + i),
                         concat("label ", i, " is ", label, ", allowed 0..", classes - 1));
-    target.mutable_data()[i] = label;
+    to[i] = label;
   }
   const Shape shape{pixels->size(0), 1, pixels->size(1), pixels->size(2)};
   return TensorDataset(BasicTensor<std::uint8_t>(pixels->storage(), 0, shape, contiguous_strides(shape)),

@@ -14,8 +14,8 @@
 
 MIDTREAD_NAMESPACE_BEGIN(data)
 
-/// Batches first..last-1 of `maker`, at most `ahead` of them waiting; ahead 0: made when asked for, without a
-/// thread.
+/// Batches first..last-1 of `maker`, at most `ahead` of them waiting; ahead 0: no thread, made when asked
+/// for.
 class Prefetcher {
  public:
   Prefetcher(BatchMaker maker, std::int64_t first, std::int64_t last, std::int64_t ahead)

@@ -28,7 +28,7 @@ inline std::string serialize_int8_model(const quantized::Model& model) {
   for (const quantized::Model::Step& step : model.steps()) {
     quantized::Record record;
     try {
-      record = step.op->save();
+      record = quantized::save_operator(*step.op);
     } catch (const UnsupportedError& error) {
       throw UnsupportedError(step.name, error.where() + ": " + error.detail());
     }

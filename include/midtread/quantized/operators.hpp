@@ -5,7 +5,7 @@
 #include <midtread/quantized/constant.hpp>
 #include <midtread/quantized/conv.hpp>
 #include <midtread/quantized/elementwise.hpp>
-#include <midtread/quantized/float_operator.hpp>
+#include <midtread/quantized/float_file.hpp>
 #include <midtread/quantized/lookup.hpp>
 #include <midtread/quantized/move.hpp>
 #include <midtread/quantized/pool.hpp>
@@ -35,13 +35,19 @@ inline constexpr Loader kLoaders[] = {
     {"adaptive_avg_pool2d", Pool::load},
 };
 
+/// `op` as plain data. Throws UnsupportedError for what cannot be in a file.
+inline Record save_operator(const Operator& op) {
+  if (const auto* step = dynamic_cast<const FloatOperation*>(&op)) return save_float_operation(*step);
+  return op.save();
+}
+
 /// The operator that `record` describes. Throws FormatError naming `where`.
 inline std::shared_ptr<const Operator> load_operator(const Record& record, const std::string& where) {
   for (const Loader& loader : kLoaders)
     if (record.kind == loader.kind) return loader.load(record, where);
   for (MoveKind move : kMoveKinds)
     if (record.kind == to_string(move)) return Move::load(record, where);
-  if (record.kind.compare(0, sizeof(FloatOperation::kPrefix) - 1, FloatOperation::kPrefix) == 0) return FloatOperation::load(record, where);
+  if (record.kind.compare(0, sizeof(FloatOperation::kPrefix) - 1, FloatOperation::kPrefix) == 0) return load_float_operation(record, where);
   throw FormatError(where, "unknown operator '" + printable(record.kind) + "'; was the file written by a newer midtread?");
 }
 

@@ -59,6 +59,24 @@ TEST_P(QConfigs, AllNodesAgree) {
 
 INSTANTIATE_TEST_SUITE_P(All, QConfigs, testing::ValuesIn(choices()), [](const auto& which) { return which.param.name; });
 
+// Scales that are powers of two put sums on exact ties, where rounding policies and engines could part.
+TEST(PowerOfTwoScales, AllNodesAgreeOnTies) {
+  Tally tally;
+  for (const mt::Rounding rounding : {mt::Rounding::kHalfEven, mt::Rounding::kHalfUp, mt::Rounding::kHalfDown, mt::Rounding::kStdRound})
+    for (const Network& network : {resnet(), average_pools(), squeeze_excite(true), transposed(), cat_of_ranges(), linear_bn(), movers()}) {
+      SCOPED_TRACE(network.name + " " + quant::to_string(rounding));
+      const auto qconfig = quant::erase(quant::QConfig(Activation::Options().rounding(rounding), Weight::Options()));
+      Trained t = trained(network, quant::QConfigMapping().set_global(qconfig), 1);
+      quant::for_each_fake_quantizer(t.prepared, [](quant::FakeQuantizeBase& f) {
+        mt::ChannelQParams q = f.qparams();
+        for (float& scale : q.scales) scale = std::exp2(std::round(std::log2(scale)));
+        f.set_qparams(q);
+      });
+      expect_exact(t.prepared, network, {3}, tally);
+    }
+  tally.print();
+}
+
 // A bias far outside the layer's range raises the weight scale, in training, eval and conversion alike.
 TEST(RaisedScale, AllNodesAgree) {
   Tally tally;

@@ -453,7 +453,9 @@ inline void train(Trained& t, const Network& network, int steps, double rate = 0
   for (int step = 0; step < steps; ++step) {
     const auto seed = static_cast<std::uint64_t>(1000 + step);
     sgd.zero_grad();
-    distance(t.prepared.forward_many(random_inputs(network, batch, seed)), seed).backward();
+    const Tensor loss = distance(t.prepared.forward_many(random_inputs(network, batch, seed)), seed);
+    if (!loss.requires_grad()) continue;  // a random network whose outputs depend on no parameter
+    loss.backward();
     for (const Tensor& p : t.prepared.parameters()) {
       if (!p.grad().defined()) continue;
       ++t.gradients;

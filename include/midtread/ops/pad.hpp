@@ -3,6 +3,7 @@
 #pragma once
 
 #include <midtread/autograd/engine.hpp>
+#include <midtread/ops/layout.hpp>
 #include <midtread/ops/record.hpp>
 #include <midtread/tensor/factory.hpp>
 
@@ -38,23 +39,20 @@ struct Pad2d {
     const Shape shape = x.shape();
     return autograd::attach(kName, y, {x}, [op = *this, shape](const BasicTensor<S>& dy) {
       BasicTensor<S> dx = empty_channels_last<S>(shape);
-      dx.copy_(op.inside(dy, shape));
+      strided_copy(shape, dy.data() + op.start(dy.strides()), dy.strides(), dx.mutable_data(), dx.strides());
       return std::vector<BasicTensor<S>>{dx};
     });
   }
 
  private:
-  /// The part of a padded tensor that the input of `shape` came to, as a view.
-  template <class T>
-  BasicTensor<T> inside(const BasicTensor<T>& y, const Shape& shape) const {
-    const Shape& strides = y.strides();
-    return BasicTensor<T>(y.storage(), y.offset() + top * strides[2] + left * strides[3], shape, strides);
-  }
+  /// Where the input begins in a padded tensor of these strides.
+  std::int64_t start(const Shape& strides) const { return top * strides[2] + left * strides[3]; }
   template <class T>
   BasicTensor<T> padded(const BasicTensor<T>& x, T with) const {
     BasicTensor<T> y = empty_channels_last<T>({x.size(0), x.size(1), x.size(2) + top + bottom, x.size(3) + left + right});
-    std::fill_n(y.mutable_data(), y.numel(), with);
-    inside(y, x.shape()).copy_(x);
+    T* to = y.mutable_data();
+    std::fill_n(to, y.numel(), with);
+    strided_copy(x.shape(), x.data(), x.strides(), to + start(y.strides()), y.strides());
     return y;
   }
 };

@@ -16,9 +16,12 @@
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::floating)
 
-/// Rows of one task: about two million multiply-adds, so that one large image feeds several threads.
-inline std::int64_t band_rows(std::int64_t rows, std::int64_t work_per_row) {
-  return std::min(rows, std::max<std::int64_t>((1 << 21) / std::max<std::int64_t>(work_per_row, 1), 1));
+/// Rows of one task: about two million multiply-adds, so that one large image feeds several threads, but 64 pixels,
+/// for which the weights are read once.
+inline std::int64_t band_rows(std::int64_t rows, std::int64_t pixels_per_row, std::int64_t work_per_pixel) {
+  const std::int64_t row = std::max<std::int64_t>(pixels_per_row, 1);
+  const std::int64_t pixels = std::max<std::int64_t>((1 << 21) / std::max<std::int64_t>(work_per_pixel, 1), 64);
+  return std::min(rows, (pixels + row - 1) / row);
 }
 
 /// x [N, H, W, I], w [O, I/g, kH, kW], bias [O] or null, y [N, outH, outW, O].
@@ -41,7 +44,7 @@ void conv2d_forward(const Conv2dShape& s, const S* x, const S* w, const S* bias,
   const WeightView<S> weights{w, s.out_group() * s.depth(), s.depth(), s.taps()};
   const TapConv<S> conv(taps, s.groups, s.in_group(), s.out_group(), weights, bias, kernels);
 
-  const std::int64_t rows = band_rows(s.out_height, s.out_width * s.out_channels * s.depth());
+  const std::int64_t rows = band_rows(s.out_height, s.out_width, s.out_channels * s.depth());
   const std::int64_t bands = (s.out_height + rows - 1) / rows;
   parallel_for(0, s.batch * bands, 1, [&](std::int64_t first, std::int64_t last) {
     const Buffer<S> block(static_cast<std::size_t>(padded ? ((rows - 1) * s.stride_height + reach_y) * width * channels : 1));
@@ -106,7 +109,7 @@ void conv2d_input_gradient(const Conv2dShape& s, const S* dy, const S* w, const 
     }
 
   const std::int64_t all = vertical.last() - vertical.first();
-  const std::int64_t rows = band_rows(all, width * s.in_channels * s.out_group() * s.taps());
+  const std::int64_t rows = band_rows(all, width, s.in_channels * s.out_group() * s.taps());
   const std::int64_t bands = (all + rows - 1) / rows;
   parallel_for(0, s.batch * bands, 1, [&](std::int64_t begin, std::int64_t end) {
     const Buffer<S> block(static_cast<std::size_t>((rows + vertical.margin()) * width * channels));

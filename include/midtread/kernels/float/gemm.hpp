@@ -21,7 +21,7 @@ void gemm_strided(std::int64_t m, std::int64_t n, std::int64_t k, const S* a, co
                    pack_panel(layout, p, k, b, k_step, n_step, panels.data() + k * layout.first(p));
                });
   // Blocks of rows that stay in the first-level cache while the panels pass by.
-  const std::int64_t block = std::max<std::int64_t>(12, std::min<std::int64_t>(192, (1 << 13) / std::max<std::int64_t>(k, 1)) / 12 * 12);
+  const std::int64_t block = std::min<std::int64_t>(192, std::max<std::int64_t>((1 << 14) / std::max<std::int64_t>(k, 1) / 12 * 12, 48));
   const std::int64_t blocks = (m + block - 1) / block, split = blocks >= 4 ? layout.count() : std::max<std::int64_t>((layout.count() + 3) / 4, 1);
   const std::int64_t parts = (layout.count() + split - 1) / split;
   parallel_for(0, blocks * parts, 1, [&](std::int64_t first, std::int64_t last) {

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::floating)
 
@@ -33,7 +34,11 @@ void pack_panel(const PanelLayout& layout, std::int64_t panel, std::int64_t dept
   const std::int64_t width = layout.width(panel), padded = layout.padded(panel);
   const S* from = source + layout.first(panel) * c_step;
   for (std::int64_t k = 0; k < depth; ++k, to += padded) {
-    for (std::int64_t c = 0; c < width; ++c) to[c] = from[k * k_step + c * c_step];
+    const S* row = from + k * k_step;
+    if (c_step == 1)
+      std::memcpy(to, row, static_cast<std::size_t>(width) * sizeof(S));
+    else
+      for (std::int64_t c = 0; c < width; ++c) to[c] = row[c * c_step];
     for (std::int64_t c = width; c < padded; ++c) to[c] = S(0);
   }
 }

@@ -63,7 +63,7 @@ INSTANTIATE_TEST_SUITE_P(All, QConfigs, testing::ValuesIn(choices()), [](const a
 TEST(PowerOfTwoScales, AllNodesAgreeOnTies) {
   Tally tally;
   for (const mt::Rounding rounding : {mt::Rounding::kHalfEven, mt::Rounding::kHalfUp, mt::Rounding::kHalfDown, mt::Rounding::kStdRound})
-    for (const Network& network : {resnet(), average_pools(), squeeze_excite(true), transposed(), cat_of_ranges(), linear_bn(), movers()}) {
+    for (const Network& network : {resnet(), depthwise(), average_pools(), squeeze_excite(true), transposed(), cat_of_ranges(), linear_bn(), movers()}) {
       SCOPED_TRACE(network.name + " " + quant::to_string(rounding));
       const auto qconfig = quant::erase(quant::QConfig(Activation::Options().rounding(rounding), Weight::Options()));
       Trained t = trained(network, quant::QConfigMapping().set_global(qconfig), 1);
@@ -74,6 +74,20 @@ TEST(PowerOfTwoScales, AllNodesAgreeOnTies) {
       });
       expect_exact(t.prepared, network, {3}, tally);
     }
+  tally.print();
+}
+
+// Gamma goes to zero after training: the channel's weights are zero and its output is beta.
+TEST(DeadChannels, AllNodesAgree) {
+  Tally tally;
+  Trained t = trained(dead_channels(), default_mapping(), 1);
+  const float factors[] = {0.0f, 1e-14f, -1e-13f, 1e-11f, 1e-6f, -1.0f};
+  for (const char* name : {"c1.bn.weight", "c2.bn.weight"})
+    for (std::int64_t i = 0; i < 6; ++i) std::get<mt::Tensor>(t.prepared.state_dict().at(name)).set({i}, factors[i]);
+  expect_exact(t.prepared, dead_channels(), {3}, tally);
+  t.prepared.train();
+  train(t, dead_channels(), 1);
+  EXPECT_TRUE(t.finite);
   tally.print();
 }
 

@@ -138,7 +138,7 @@ inline Network depthwise() {
     auto grouped = n.add("grouped", nn::Conv2d(conv(40, 12, 1).groups(4)));
     auto fc = n.add("fc", nn::Linear(12, 7));
     return [=](const Tensors& in) -> Tensors {
-      const Tensor x = F::relu6(bn1(dw(F::relu6(stem(in[0])))));
+      const Tensor x = F::relu6(bn1(dw(F::relu6(stem(in[0] * 9.0)))));
       const Tensor y = F::relu6(bn2(pw(x)));
       return {fc(F::mean(F::relu(grouped(multiplier(y))), {2, 3}))};
     };
@@ -358,8 +358,10 @@ inline Network float_layer() {
     auto c2 = n.add("c2", nn::Conv2d(conv(4, 4, 3).padding(1)));
     auto bn2 = n.add("bn2", nn::BatchNorm2d(4));
     auto c3 = n.add("c3", nn::Conv2d(conv(4, 4, 1)));
+    auto pool = n.add("pool", nn::AvgPool2d(nn::AvgPool2dOptions(3).stride(1)));
     c2->qconfig = nullptr;
-    return [=](const Tensors& in) -> Tensors { return {c3(F::relu(bn2(c2(F::relu(bn1(c1(in[0])))))))}; };
+    pool->qconfig = nullptr;  // a float average of codes is not the average on codes
+    return [=](const Tensors& in) -> Tensors { return {c3(F::relu(bn2(c2(pool(F::relu(bn1(c1(in[0]))))))))}; };
   });
 }
 

@@ -18,35 +18,34 @@ class BasicTensor;
 using Tensor = BasicTensor<float>;
 using Tensors = std::vector<Tensor>;
 
-namespace nn {
+MIDTREAD_ROOT_NAMESPACE_END
+MIDTREAD_NAMESPACE_BEGIN(nn)
 template <class Scalar>
 class BasicModule;
 using Module = BasicModule<float>;
 template <class Impl>
 class ModuleHolder;
-}  // namespace nn
+MIDTREAD_NAMESPACE_END
 
-namespace optim {
+MIDTREAD_NAMESPACE_BEGIN(optim)
 class Optimizer;
-}
+MIDTREAD_NAMESPACE_END
 
-namespace quant {
+MIDTREAD_NAMESPACE_BEGIN(quant)
 class AnyQConfig;
 class FakeQuantizeBase;
 class ObserverBase;
 class QConfigMapping;
-}  // namespace quant
+MIDTREAD_NAMESPACE_END
 
-namespace graph {
+MIDTREAD_NAMESPACE_BEGIN(graph)
 class GraphModule;
 struct Node;
-}  // namespace graph
+MIDTREAD_NAMESPACE_END
 
-namespace quantized {
+MIDTREAD_NAMESPACE_BEGIN(quantized)
 class Model;
 class Operator;
 class Tensor;
 class Workspace;
-}  // namespace quantized
-
-MIDTREAD_ROOT_NAMESPACE_END
+MIDTREAD_NAMESPACE_END

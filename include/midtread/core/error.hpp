@@ -78,7 +78,8 @@ inline int exit_status(const Error& error) {
   }
 }
 
-namespace detail {
+MIDTREAD_ROOT_NAMESPACE_END
+MIDTREAD_NAMESPACE_BEGIN(detail)
 inline void append(std::string& out, const std::string& text) { out += text; }
 inline void append(std::string& out, const char* text) { out += text; }
 inline void append(std::string& out, char c) { out += c; }
@@ -99,7 +100,8 @@ void append(std::string& out, const T& value) {
     out += stream.str();
   }
 }
-}  // namespace detail
+MIDTREAD_NAMESPACE_END
+MIDTREAD_ROOT_NAMESPACE_BEGIN
 
 /// Joins its arguments, as operator<< prints them, into one string. (Not by << itself: its overload sets were a third
 /// of the library's compile time.)

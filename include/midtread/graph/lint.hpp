@@ -4,14 +4,13 @@
 
 #include <midtread/graph/graph_module.hpp>
 
-MIDTREAD_NAMESPACE_BEGIN(graph)
-
-namespace detail {
+MIDTREAD_NAMESPACE_BEGIN(graph::detail)
 inline void collect_modules(const nn::Module& module, std::unordered_set<const nn::Module*>& seen) {
   if (!seen.insert(&module).second) return;
   for (const auto& child : module.children()) collect_modules(*child.second, seen);
 }
-}  // namespace detail
+MIDTREAD_NAMESPACE_END
+MIDTREAD_NAMESPACE_BEGIN(graph)
 
 /// Throws StateError naming the first node that breaks a rule: inputs come earlier and belong to the graph, every node
 /// has what its kind needs, modules are in the tree, there is one output, at the end.

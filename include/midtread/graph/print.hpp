@@ -7,9 +7,7 @@
 #include <iomanip>
 #include <sstream>
 
-MIDTREAD_NAMESPACE_BEGIN(graph)
-
-namespace detail {
+MIDTREAD_NAMESPACE_BEGIN(graph::detail)
 
 /// "QatConv2dReLU(3, 16, ...)", "max_pool2d(kernel 2x2, ...)".
 inline std::string target_text(const Node& node) {
@@ -39,7 +37,8 @@ inline std::string quoted(const std::string& text) {
   return out;
 }
 
-}  // namespace detail
+MIDTREAD_NAMESPACE_END
+MIDTREAD_NAMESPACE_BEGIN(graph)
 
 /// One line a node: name, target, inputs; below it the unit's quantizers, or why it stays float.
 inline std::string to_text(const GraphModule& graph) {

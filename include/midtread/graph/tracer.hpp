@@ -22,7 +22,8 @@ struct TraceOptions {
   bool check_batch_ = true;
 };
 
-namespace detail {
+MIDTREAD_NAMESPACE_END
+MIDTREAD_NAMESPACE_BEGIN(graph::detail)
 
 /// Records one forward.
 class Tracer final : public ops::Recorder {
@@ -198,7 +199,8 @@ inline Tensor one_more_row(const Tensor& x) {
   return out;
 }
 
-}  // namespace detail
+MIDTREAD_NAMESPACE_END
+MIDTREAD_NAMESPACE_BEGIN(graph)
 
 /// The graph of `model` on `examples`, in the model's mode. Parameters and buffers are shared with the model, modes and
 /// buffer values are left as they were. Throws TraceError naming what cannot be traced, and where the graph and the model disagree on a

@@ -8,12 +8,9 @@
 #include <memory>
 #include <utility>
 
-MIDTREAD_ROOT_NAMESPACE_BEGIN
-namespace quant {
+MIDTREAD_NAMESPACE_BEGIN(quant)
 class AnyQConfig;
-}
-MIDTREAD_ROOT_NAMESPACE_END
-
+MIDTREAD_NAMESPACE_END
 MIDTREAD_NAMESPACE_BEGIN(nn)
 
 /// `model->qconfig = quant::QConfig<A, W>{}` sets it, `= nullptr` keeps the module and its children float.

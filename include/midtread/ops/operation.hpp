@@ -30,7 +30,8 @@ class Operation {
   virtual std::optional<QParams> fixed_qparams(DType dtype) const = 0;
 };
 
-namespace detail {
+MIDTREAD_NAMESPACE_END
+MIDTREAD_NAMESPACE_BEGIN(ops::detail)
 template <class Op, class = void>
 struct HasValue : std::false_type {};
 template <class Op>
@@ -69,7 +70,8 @@ Tensor call(const Op& op, const Tensors& in) {
     return op(in[0], in[1], in[2], in[3], in[4]);
   }
 }
-}  // namespace detail
+MIDTREAD_NAMESPACE_END
+MIDTREAD_NAMESPACE_BEGIN(ops)
 
 template <class Op>
 class OperationOf final : public Operation {

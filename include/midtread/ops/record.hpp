@@ -6,13 +6,10 @@
 
 #include <memory>
 
-MIDTREAD_ROOT_NAMESPACE_BEGIN
-namespace nn {
+MIDTREAD_NAMESPACE_BEGIN(nn)
 template <class Scalar>
 class BasicModule;
-}
-MIDTREAD_ROOT_NAMESPACE_END
-
+MIDTREAD_NAMESPACE_END
 MIDTREAD_NAMESPACE_BEGIN(ops)
 
 /// What a tracer implements (graph/tracer.hpp).

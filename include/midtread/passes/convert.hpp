@@ -10,9 +10,7 @@
 #include <midtread/quantized/float_operator.hpp>
 #include <midtread/quantized/model.hpp>
 
-MIDTREAD_NAMESPACE_BEGIN(passes)
-
-namespace detail {
+MIDTREAD_NAMESPACE_BEGIN(passes::detail)
 
 /// Builds the list of steps.
 class Converter {
@@ -150,7 +148,8 @@ class Converter {
   int next_ = 0;
 };
 
-}  // namespace detail
+MIDTREAD_NAMESPACE_END
+MIDTREAD_NAMESPACE_BEGIN(passes)
 
 /// The int8 model of `prepared`, bound to `kernels`. Never observes and never applies another rule than the eval
 /// forward. Throws StateError naming the quantizer that saw no data or is off, QuantizationError where scales cannot be

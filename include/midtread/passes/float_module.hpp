@@ -16,7 +16,8 @@ struct FloatStep {
   std::vector<std::pair<std::string, Tensor>> parameters;
 };
 
-namespace detail {
+MIDTREAD_NAMESPACE_END
+MIDTREAD_NAMESPACE_BEGIN(passes::detail)
 
 template <class Layer>
 bool add_layer(std::vector<FloatStep>& steps, const nn::Module& module) {
@@ -53,7 +54,8 @@ inline bool add_module(std::vector<FloatStep>& steps, const nn::Module& module) 
          add_batch_norm<nn::BatchNorm2dImpl>(steps, module);
 }
 
-}  // namespace detail
+MIDTREAD_NAMESPACE_END
+MIDTREAD_NAMESPACE_BEGIN(passes)
 
 /// The eval forward of `module`, in order; empty where it is a module of another kind.
 inline std::vector<FloatStep> float_steps(const nn::Module& module) {

@@ -16,7 +16,8 @@ MIDTREAD_NAMESPACE_BEGIN(passes)
 /// Node names in the order they run: {"conv1", "bn1", "relu1"}.
 using FuseGroups = std::vector<std::vector<std::string>>;
 
-namespace detail {
+MIDTREAD_NAMESPACE_END
+MIDTREAD_NAMESPACE_BEGIN(passes::detail)
 
 inline bool is_layer(const graph::Node& node) { return node.module && qat::as_layer(*node.module).has_value(); }
 inline bool is_batch_norm(const graph::Node& node) {
@@ -177,7 +178,8 @@ inline void take(const Group& group, Taken& taken, std::vector<Group>& groups) {
   groups.push_back(group);
 }
 
-}  // namespace detail
+MIDTREAD_NAMESPACE_END
+MIDTREAD_NAMESPACE_BEGIN(passes)
 
 /// Fuses exactly these groups. Throws ConfigError for a name that is not there, nodes that do not follow each other, and
 /// combinations without a fusion.

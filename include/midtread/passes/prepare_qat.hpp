@@ -17,7 +17,8 @@ MIDTREAD_NAMESPACE_BEGIN(passes)
 
 using QConfigPointer = std::shared_ptr<const quant::AnyQConfig>;
 
-namespace detail {
+MIDTREAD_NAMESPACE_END
+MIDTREAD_NAMESPACE_BEGIN(passes::detail)
 
 /// The qconfig of a node: from the innermost module outwards its own attribute, the mapping's name, the mapping's type;
 /// last the mapping's global one. No value: nothing says anything.
@@ -119,7 +120,8 @@ inline std::shared_ptr<quant::FakeQuantizeBase> make_output_quantizer(const quan
   return std::make_shared<Fixed>(options(Fixed::Options()));
 }
 
-}  // namespace detail
+MIDTREAD_NAMESPACE_END
+MIDTREAD_NAMESPACE_BEGIN(passes)
 
 /// The model to train: shares parameters and batch norm buffers with `graph`. qconfigs come from the modules' `qconfig`
 /// and from `mapping`. Throws ConfigError where nothing is to be quantized, or the mapping names what is not there.

@@ -19,7 +19,8 @@ MIDTREAD_NAMESPACE_BEGIN(passes)
 using quantized::make_operator;
 using OperatorPointer = std::shared_ptr<const quantized::Operator>;
 
-namespace detail {
+MIDTREAD_NAMESPACE_END
+MIDTREAD_NAMESPACE_BEGIN(passes::detail)
 
 inline OperatorPointer move(quantized::MoveKind kind, std::vector<std::int64_t> numbers) {
   return make_operator<quantized::Move>(kind, std::move(numbers));
@@ -39,7 +40,8 @@ inline bool is_spatial_mean(const ops::Mean& mean, int rank) {
   return (a == 2 && b == 3) || (a == 3 && b == 2);
 }
 
-}  // namespace detail
+MIDTREAD_NAMESPACE_END
+MIDTREAD_NAMESPACE_BEGIN(passes)
 
 /// The int8 operators of a code-preserving operation on an input of this rank, in order; one null pointer: it does
 /// nothing in eval (dropout); none: it does not preserve codes.

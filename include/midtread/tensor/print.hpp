@@ -6,9 +6,7 @@
 
 #include <ostream>
 
-MIDTREAD_ROOT_NAMESPACE_BEGIN
-
-namespace detail {
+MIDTREAD_NAMESPACE_BEGIN(detail)
 template <class Scalar>
 void print_dimension(std::ostream& out, const BasicTensor<Scalar>& t, int dim, std::int64_t at) {
   if (dim == t.rank()) {
@@ -27,7 +25,8 @@ void print_dimension(std::ostream& out, const BasicTensor<Scalar>& t, int dim, s
   }
   out << ']';
 }
-}  // namespace detail
+MIDTREAD_NAMESPACE_END
+MIDTREAD_ROOT_NAMESPACE_BEGIN
 
 template <class Scalar>
 std::ostream& operator<<(std::ostream& out, const BasicTensor<Scalar>& t) {

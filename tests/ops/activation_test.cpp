@@ -4,6 +4,7 @@
 #include <midtread/ops/view.hpp>
 #include <support/random_tensor.hpp>
 
+#include <cfenv>
 #include <cmath>
 #include <cstdio>
 #include <limits>
@@ -166,6 +167,20 @@ TEST(Activation, TheGradientOnCodesIsThatOfTheRealFunction) {
   const Tensor inside = with_codes(full<std::uint8_t>({1}, 46), q).requires_grad_();
   relu6(inside).backward();
   EXPECT_EQ(inside.grad().item(), 1.0f);
+}
+
+TEST(Activation, CodesDoNotDependOnTheCallersRounding) {
+  QParams q;
+  q.scale = 0.13f;
+  Generator g(22);
+  const Tensor x = with_codes(random_codes({100}, g), q), expected = relu6(x);
+  for (const int mode : {FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO}) {
+    std::fesetround(mode);
+    const Tensor y = relu6(x);
+    std::fesetround(FE_TONEAREST);
+    EXPECT_TRUE(identical(y, expected));
+    EXPECT_TRUE(identical(y.codes()->values, expected.codes()->values));
+  }
 }
 
 TEST(Activation, OtherFunctionsDropCodes) {

@@ -17,6 +17,7 @@ template <class Op, class S>
 BasicTensor<S> clamped(const Op& op, const BasicTensor<S>& x, double low, double high) {
   if constexpr (std::is_same_v<S, float>) {
     if (x.codes()) {
+      const FpEnvGuard fp_env;
       const kernels::QuantizeParams p = kernels::engine_params(x.codes()->qparams);
       const float inverse = kernels::reciprocal(p.scale);
       const auto code = [&](double bound) {

@@ -26,6 +26,7 @@ void move_codes(const BasicTensor<S>& x, const BasicTensor<S>& y, const Transfor
 
 /// A real tensor that carries `codes`: (q - z) * scale.
 inline Tensor tensor_of_codes(std::shared_ptr<const Codes> codes) {
+  const FpEnvGuard fp_env;
   const BasicTensor<std::uint8_t> q = dense(codes->values);
   Tensor out(q.shape(), dense_strides(q));
   const kernels::AffineParams params = kernels::engine_params(codes->qparams).affine();

@@ -68,14 +68,13 @@ struct Div {
     const auto quotient = [](S u, S v) { return u / v; };
     auto y = broadcast_map(a, b, quotient, kName);
     if (!autograd::needs_grad<S>({a, b})) return y;
+    const BasicTensor<S> ratio = b.requires_grad() ? y.detach() : BasicTensor<S>();
     return autograd::attach(
-        kName, std::move(y), {a, b},
-        [=, b = b.detach(), ratio = y.detach(), left = a.requires_grad(), right = b.requires_grad(),
-         sa = a.shape()](const BasicTensor<S>& dy) {
+        kName, y, {a, b}, [=, b = b.detach(), left = a.requires_grad(), sa = a.shape()](const BasicTensor<S>& dy) {
           std::vector<BasicTensor<S>> gradients(2);
           const BasicTensor<S> scaled = broadcast_map(dy, b, quotient, kName);
           if (left) gradients[0] = sum_to(scaled, sa);
-          if (right)
+          if (ratio.defined())
             gradients[1] = detail::negative(sum_to(map(scaled, ratio, [](S u, S v) { return u * v; }), b.shape()));
           return gradients;
         });

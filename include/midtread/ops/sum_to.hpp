@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <vector>
 
+MIDTREAD_VECTORIZE_BEGIN
 MIDTREAD_NAMESPACE_BEGIN(ops::detail)
 
 // Eight partial sums keep the additions independent of each other.
@@ -78,3 +79,4 @@ BasicTensor<S> expand_to(const BasicTensor<S>& x, const Shape& shape, const Shap
 }
 
 MIDTREAD_NAMESPACE_END
+MIDTREAD_VECTORIZE_END

@@ -7,27 +7,14 @@
 
 #include <midtread/passes/prepare_qat.hpp>
 
+#include <support/sim_value.hpp>
+
 #include <cmath>
 #include <map>
 #include <string>
 #include <vector>
 
 namespace midtread::test {
-
-/// A product or sum rounded to float on its own, whatever the compiler may contract.
-inline float single(float x) {
-  volatile float rounded = x;
-  return rounded;
-}
-
-/// Row-major. `real` always holds the real values; `codes` those in the declared dtype, empty for a float value.
-struct SimValue {
-  Shape shape;
-  std::vector<float> real;
-  std::vector<int> codes;
-  QParams q;
-  bool is_quantized = false;
-};
 
 class Simulation {
  public:

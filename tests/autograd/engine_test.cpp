@@ -5,8 +5,8 @@
 #include <midtread/ops/elementwise.hpp>
 #include <support/random_tensor.hpp>
 
-#include <memory>
 #include <pthread.h>
+#include <memory>
 
 namespace midtread {
 namespace {
@@ -80,7 +80,9 @@ TEST(Backward, RecordsNothingItself) {
 
 TEST(Backward, AnUndefinedInputOrGradientIsPassedOver) {
   const Tensor x = leaf({3.0f});
-  const Tensor y = autograd::attach("op", x.detach(), {x, Tensor(), x}, [](const Tensor& dy) { return Tensors{dy, Tensor(), Tensor()}; });
+  const Tensor y = autograd::attach("op", x.detach(), {x, Tensor(), x}, [](const Tensor& dy) {
+    return Tensors{dy, Tensor(), Tensor()};
+  });
   y.backward();
   EXPECT_EQ(x.grad().item(), 1.0f);
 }
@@ -93,7 +95,9 @@ TEST(Backward, NamesAnOperationThatGivesTheWrongGradients) {
   expect_error<StateError>([&] { wrong({}).backward(); }, {"broken", "0 gradients for 1 inputs"});
   expect_error<ShapeError>([&] { wrong({ones({2})}).backward(); }, {"[2]", "leaf of shape [1]"});
   const Tensor twice = x * 2;
-  const Tensor y = autograd::attach("broken", ones({1}), {twice, twice}, [](const Tensor&) { return Tensors{ones({1}), ones({2})}; });
+  const Tensor y = autograd::attach("broken", ones({1}), {twice, twice}, [](const Tensor&) {
+    return Tensors{ones({1}), ones({2})};
+  });
   expect_error<ShapeError>([&] { y.backward(); }, {"[1]", "[2]", "meet"});
 }
 
@@ -136,9 +140,9 @@ TEST(Memory, AnErrorInBackwardLeaksNothing) {
   const auto token = std::make_shared<int>(0);
   const Tensor x = leaf({1.0f});
   {
-    const Tensor y = autograd::attach("broken", holding(x, token), {holding(x, token)}, [](const Tensor&) -> Tensors {
-      throw NumericError("broken", "on purpose");
-    });
+    const Tensor y =
+        autograd::attach("broken", holding(x, token), {holding(x, token)},
+                         [](const Tensor&) -> Tensors { throw NumericError("broken", "on purpose"); });
     EXPECT_THROW(y.backward(), NumericError);
     EXPECT_TRUE(grad_enabled());
   }

@@ -53,7 +53,8 @@ TEST(Function, GradientsAgreeWithDifferences) {
     const Double a = randn<double>(shape, g), b = randn<double>(shape, g);
     expect_gradients([](const Doubles& t) { return Square::apply(t[0]); }, {a});
     expect_gradients([](const Doubles& t) { return Product::apply(t[0], 1.5, t[1], 0.0); }, {a, b});
-    expect_gradients([](const Doubles& t) { return Product::apply(Square::apply(t[0]), 2.0, t[0], 0.0); }, {a});
+    expect_gradients([](const Doubles& t) { return Product::apply(Square::apply(t[0]), 2.0, t[0], 0.0); },
+                     {a});
   }
   std::printf("cases=%d\n", 3 * cases);
 }
@@ -62,7 +63,8 @@ TEST(GradCheck, FindsAWrongGradient) {
   Generator g(2);
   const Double a = randn<double>({4}, g), b = randn<double>({4}, g);
   for (const double error : {1e-3, -0.5}) {
-    const auto result = autograd::grad_check([=](const Doubles& t) { return Product::apply(t[0], 1.0, t[1], error); }, {a, b});
+    const auto result = autograd::grad_check(
+        [=](const Doubles& t) { return Product::apply(t[0], 1.0, t[1], error); }, {a, b});
     EXPECT_FALSE(result.ok);
     EXPECT_NE(result.where.find("input 1"), std::string::npos) << result.where;
     EXPECT_EQ(result.checked, 8);

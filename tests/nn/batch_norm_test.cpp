@@ -47,7 +47,8 @@ int check_training_and_eval(int low_rank, int high_rank, std::uint64_t seed) {
     Layer layer(nn::BatchNormOptions(channels).momentum(0.3).eps(1e-3));
     layer.weight.copy_(positive<double>({channels}, g));
     layer.bias.copy_(randn<double>({channels}, g));
-    std::vector<double> mean(static_cast<std::size_t>(channels), 0.0), var(static_cast<std::size_t>(channels), 1.0);
+    std::vector<double> mean(static_cast<std::size_t>(channels), 0.0),
+        var(static_cast<std::size_t>(channels), 1.0);
     for (int step = 1; step <= 3; ++step) {
       const Double x = randn<double>(shape, g);
       const Statistics s = statistics(x);
@@ -56,7 +57,8 @@ int check_training_and_eval(int low_rank, int high_rank, std::uint64_t seed) {
         for (std::int64_t k = 0; k < x.numel(); ++k) {
           const auto at = index_of(shape, k);
           const auto c = static_cast<std::size_t>(at[1]);
-          const double wanted = (element(x, at) - m[c]) / std::sqrt(v[c] + 1e-3) * layer.weight.data()[c] + layer.bias.data()[c];
+          const double wanted = (element(x, at) - m[c]) / std::sqrt(v[c] + 1e-3) * layer.weight.data()[c] +
+                                layer.bias.data()[c];
           EXPECT_NEAR(element(out, at), wanted, 1e-9);
         }
       };
@@ -135,10 +137,13 @@ TEST(BatchNorm, OptionsDecideWhatIsThere) {
   nn::BatchNorm2d bn(4);
   const auto names = [](nn::Module& module) {
     std::string text;
-    for (const auto& item : module.state_dict()) text += concat(item.first, shape_of(item.second), dtype_of_tensor(item.second), ' ');
+    for (const auto& item : module.state_dict())
+      text += concat(item.first, shape_of(item.second), dtype_of_tensor(item.second), ' ');
     return text;
   };
-  EXPECT_EQ(names(*bn), "weight[4]float32 bias[4]float32 running_mean[4]float32 running_var[4]float32 num_batches_tracked[]int64 ");
+  EXPECT_EQ(names(*bn),
+            "weight[4]float32 bias[4]float32 running_mean[4]float32 running_var[4]float32 "
+            "num_batches_tracked[]int64 ");
   EXPECT_EQ(names(*nn::BatchNorm2d(nn::BatchNormOptions(4).affine(false).track_running_stats(false))), "");
   nn::BatchNorm2d plain(nn::BatchNormOptions(2).affine(false).track_running_stats(false));
   Generator g(6);
@@ -192,7 +197,8 @@ TEST(BatchNorm, IsOneLeafForATracer) {
 }
 
 TEST(BatchNorm, PrintsAsPyTorch) {
-  EXPECT_EQ(nn::BatchNorm2d(16)->extra_repr(), "16, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True");
+  EXPECT_EQ(nn::BatchNorm2d(16)->extra_repr(),
+            "16, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True");
   EXPECT_EQ(nn::BatchNorm1d(nn::BatchNormOptions(3).momentum(std::nullopt).affine(false))->extra_repr(),
             "3, eps=1e-05, momentum=None, affine=False, track_running_stats=True");
   EXPECT_EQ(nn::BatchNorm1d(3)->type_name(), "BatchNorm1d");
@@ -201,10 +207,23 @@ TEST(BatchNorm, PrintsAsPyTorch) {
 TEST(BatchNorm, RejectsWhatDoesNotFit) {
   expect_error<ConfigError>([] { nn::BatchNorm2d bn(0); }, {"num_features is 0"});
   expect_error<ConfigError>([] { nn::BatchNorm2d bn(nn::BatchNormOptions(1).eps(0)); }, {"eps is 0"});
-  expect_error<ConfigError>([] { nn::BatchNorm2d bn(nn::BatchNormOptions(1).momentum(1.5)); }, {"momentum is 1.5"});
-  expect_error<ShapeError>([] { return nn::BatchNorm2d(2)(ones({4, 2})); }, {"BatchNorm2d", "[4, 2]", "[N, C, H, W]"});
-  expect_error<ShapeError>([] { return nn::BatchNorm1d(2)(ones({4, 2, 1, 1})); }, {"BatchNorm1d", "[N, C, L]"});
-  expect_error<ShapeError>([] { return nn::BatchNorm2d(2)(ones({4, 3, 2, 2})); }, {"3 channels", "num_features is 2"});
+  expect_error<ConfigError>([] { nn::BatchNorm2d bn(nn::BatchNormOptions(1).momentum(1.5)); },
+                            {"momentum is 1.5"});
+  expect_error<ShapeError>(
+      [] {
+        return nn::BatchNorm2d(2)(ones({4, 2}));
+      },
+      {"BatchNorm2d", "[4, 2]", "[N, C, H, W]"});
+  expect_error<ShapeError>(
+      [] {
+        return nn::BatchNorm1d(2)(ones({4, 2, 1, 1}));
+      },
+      {"BatchNorm1d", "[N, C, L]"});
+  expect_error<ShapeError>(
+      [] {
+        return nn::BatchNorm2d(2)(ones({4, 3, 2, 2}));
+      },
+      {"3 channels", "num_features is 2"});
   nn::BatchNorm1d bn(2);
   EXPECT_THROW(bn(ones({1, 2})), ShapeError);  // one value per channel has no variance
   EXPECT_EQ(bn->num_batches_tracked.item(), 0);

@@ -16,7 +16,8 @@ namespace {
 
 using namespace test;
 
-const nn::Conv2dOptions kConv = nn::Conv2dOptions(4, 6, {3, 2}).stride({2, 1}).padding({1, 0}).dilation({1, 2}).groups(2);
+const nn::Conv2dOptions kConv =
+    nn::Conv2dOptions(4, 6, {3, 2}).stride({2, 1}).padding({1, 0}).dilation({1, 2}).groups(2);
 const nn::ConvTranspose2dOptions kTransposed =
     nn::ConvTranspose2dOptions(4, 6, 3).stride(2).padding(1).output_padding({1, 0}).groups(2).bias(false);
 
@@ -102,8 +103,8 @@ TEST(WeightLayers, ATracerSeesOneLeafHoweverTheyAreCalled) {
   nn::Linear(2, 1)->forward(ones({1, 2}));
   nn::Conv1d(1, 1, 1)->forward(ones({1, 1, 2}));
   nn::ConvTranspose2d(1, 1, 1)->forward(x);
-  EXPECT_EQ(log.calls, (Calls{"enter Conv2d", "leaf Conv2d 1->1", "leave", "leaf Linear 1->1", "leaf Conv1d 1->1",
-                              "leaf ConvTranspose2d 1->1"}));
+  EXPECT_EQ(log.calls, (Calls{"enter Conv2d", "leaf Conv2d 1->1", "leave", "leaf Linear 1->1",
+                              "leaf Conv1d 1->1", "leaf ConvTranspose2d 1->1"}));
 }
 
 template <class Holder>
@@ -159,8 +160,9 @@ TEST(WeightLayers, PrintAsPyTorch) {
             "4, 6, kernel_size=(3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2), groups=2, bias=False");
   EXPECT_EQ(nn::Conv1d(nn::Conv1dOptions(4, 2, 3).padding(1).dilation(2).groups(2).bias(false))->extra_repr(),
             "4, 2, kernel_size=(3,), stride=(1,), padding=(1,), dilation=(2,), groups=2, bias=False");
-  EXPECT_EQ(nn::ConvTranspose2d(kTransposed)->extra_repr(),
-            "4, 6, kernel_size=(3, 3), stride=(2, 2), padding=(1, 1), output_padding=(1, 0), groups=2, bias=False");
+  EXPECT_EQ(
+      nn::ConvTranspose2d(kTransposed)->extra_repr(),
+      "4, 6, kernel_size=(3, 3), stride=(2, 2), padding=(1, 1), output_padding=(1, 0), groups=2, bias=False");
   EXPECT_EQ(nn::ConvTranspose2d(nn::ConvTranspose2dOptions(1, 1, 2).dilation(2))->extra_repr(),
             "1, 1, kernel_size=(2, 2), stride=(1, 1), dilation=(2, 2)");
 }
@@ -182,9 +184,12 @@ TEST(WeightLayers, OptionsAreCheckedAtConstruction) {
   expect_error<ConfigError>([] { nn::Linear layer(0, 1); }, {"Linear", "in_features is 0"});
   expect_error<ConfigError>([] { nn::Linear layer(1, 0); }, {"Linear", "out_features is 0"});
   expect_error<ConfigError>([] { nn::Conv1d layer(1, 1, 0); }, {"Conv1d", "kernel_size is 0"});
-  expect_error<ConfigError>([] { nn::Conv1d layer(nn::Conv1dOptions(1, 1, 1).stride(0)); }, {"Conv1d", "stride"});
-  expect_error<ConfigError>([] { nn::Conv1d layer(nn::Conv1dOptions(1, 1, 1).padding(-1)); }, {"Conv1d", "padding"});
-  expect_error<ConfigError>([] { nn::Conv1d layer(nn::Conv1dOptions(1, 1, 1).dilation(0)); }, {"Conv1d", "dilation"});
+  expect_error<ConfigError>([] { nn::Conv1d layer(nn::Conv1dOptions(1, 1, 1).stride(0)); },
+                            {"Conv1d", "stride"});
+  expect_error<ConfigError>([] { nn::Conv1d layer(nn::Conv1dOptions(1, 1, 1).padding(-1)); },
+                            {"Conv1d", "padding"});
+  expect_error<ConfigError>([] { nn::Conv1d layer(nn::Conv1dOptions(1, 1, 1).dilation(0)); },
+                            {"Conv1d", "dilation"});
   using D = nn::ConvTranspose2dOptions;
   const auto transposed = [](const D& options, std::initializer_list<std::string> words) {
     expect_error<ConfigError>([&] { nn::ConvTranspose2d layer(options); }, words);

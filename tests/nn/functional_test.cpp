@@ -17,7 +17,8 @@ TEST(Functional, PoolsTakeNumbersPairsAndParameters) {
   EXPECT_EQ(F::max_pool2d(x, 2).shape(), (Shape{1, 2, 3, 3}));
   EXPECT_EQ(F::max_pool2d(x, {3, 2}, {1, 2}, {1, 0}).shape(), (Shape{1, 2, 6, 3}));
   EXPECT_TRUE(identical(F::max_pool2d(x, {2, 3}), (ops::MaxPool2d{{2, 3}, {2, 3}}(x))));
-  EXPECT_TRUE(identical(F::avg_pool2d(x, 3, 1, 1, false, false), (ops::AvgPool2d{{3, 3}, {1, 1}, {1, 1}, false, false}(x))));
+  EXPECT_TRUE(identical(F::avg_pool2d(x, 3, 1, 1, false, false),
+                        (ops::AvgPool2d{{3, 3}, {1, 1}, {1, 1}, false, false}(x))));
   EXPECT_EQ(F::adaptive_avg_pool2d(x, 1).shape(), (Shape{1, 2, 1, 1}));
   EXPECT_EQ(F::adaptive_avg_pool2d(x, {2, 3}).shape(), (Shape{1, 2, 2, 3}));
   EXPECT_TRUE(identical(F::pad(x, {1, 0, 2, 0}, 3.0), (ops::Pad2d{1, 0, 2, 0, 3.0}(x))));
@@ -34,8 +35,9 @@ TEST(Functional, ResidualBlockIsRecordedOperationByOperation) {
   y = F::cat({y, F::sigmoid(y)}, 1);
   y = F::flatten(F::adaptive_avg_pool2d(F::dropout(y, 0.1, false), 1));
   y = F::softmax(F::linear(y, randn({3, 8}, g)), 1);
-  EXPECT_EQ(log.calls, (Calls{"conv2d", "batch_norm", "relu", "add", "relu", "mul_scalar", "add_scalar", "sigmoid", "cat", "dropout",
-                              "adaptive_avg_pool2d", "flatten", "linear", "softmax"}));
+  EXPECT_EQ(log.calls,
+            (Calls{"conv2d", "batch_norm", "relu", "add", "relu", "mul_scalar", "add_scalar", "sigmoid",
+                   "cat", "dropout", "adaptive_avg_pool2d", "flatten", "linear", "softmax"}));
   EXPECT_EQ(y.shape(), (Shape{2, 3}));
 }
 

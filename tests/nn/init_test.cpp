@@ -48,10 +48,13 @@ TEST(Init, FollowsTheFans) {
   EXPECT_EQ(init::fans(w).out, 600);
   expect_uniform(init::kaiming_uniform_(w), std::sqrt(2.0) * std::sqrt(3.0 / 240));
   expect_uniform(init::kaiming_uniform_(w, std::sqrt(5.0)), 1 / std::sqrt(240.0));
-  expect_uniform(init::kaiming_uniform_(w, 0.0, init::FanMode::kFanOut, init::Nonlinearity::kReLU), std::sqrt(6.0 / 600));
-  expect_uniform(init::kaiming_uniform_(w, 0.0, init::FanMode::kFanIn, init::Nonlinearity::kLinear), std::sqrt(3.0 / 240));
+  expect_uniform(init::kaiming_uniform_(w, 0.0, init::FanMode::kFanOut, init::Nonlinearity::kReLU),
+                 std::sqrt(6.0 / 600));
+  expect_uniform(init::kaiming_uniform_(w, 0.0, init::FanMode::kFanIn, init::Nonlinearity::kLinear),
+                 std::sqrt(3.0 / 240));
   expect_normal(init::kaiming_normal_(w), std::sqrt(2.0 / 240));
-  expect_normal(init::kaiming_normal_(w, 0.0, init::FanMode::kFanOut, init::Nonlinearity::kTanh), 5.0 / 3.0 / std::sqrt(600.0));
+  expect_normal(init::kaiming_normal_(w, 0.0, init::FanMode::kFanOut, init::Nonlinearity::kTanh),
+                5.0 / 3.0 / std::sqrt(600.0));
   expect_uniform(init::xavier_uniform_(w), std::sqrt(6.0 / 840));
   expect_uniform(init::xavier_uniform_(w, 3.0), 3 * std::sqrt(6.0 / 840));
   expect_normal(init::xavier_normal_(w), std::sqrt(2.0 / 840));

@@ -23,14 +23,16 @@ TEST(StatelessModules, CallOneOperation) {
   expect_operation(nn::AvgPool2d(nn::AvgPool2dOptions({2, 3}).padding({0, 1}).count_include_pad(false)), x,
                    (ops::AvgPool2d{{2, 3}, {2, 3}, {0, 1}, false, false}(x)), "AvgPool2d", "avg_pool2d",
                    "kernel_size=(2, 3), stride=(2, 3), padding=(0, 1)");
-  expect_operation(nn::AdaptiveAvgPool2d(nn::Pair(2, 3)), x, (ops::AdaptiveAvgPool2d{{2, 3}}(x)), "AdaptiveAvgPool2d",
-                   "adaptive_avg_pool2d", "output_size=(2, 3)");
-  expect_operation(nn::ZeroPad2d(1), x, (ops::Pad2d{1, 1, 1, 1, 0.0}(x)), "ZeroPad2d", "pad2d", "(1, 1, 1, 1)");
-  expect_operation(nn::ConstantPad2d(nn::PadWidths(1, 0, 2, 3), 0.5), x, (ops::Pad2d{1, 0, 2, 3, 0.5}(x)), "ConstantPad2d",
-                   "pad2d", "padding=(1, 0, 2, 3), value=0.5");
-  expect_operation(nn::Upsample(nn::Pair(2, 3)), x, (ops::UpsampleNearest2d{2, 3}(x)), "Upsample", "upsample_nearest2d",
-                   "scale_factor=(2, 3), mode='nearest'");
-  expect_operation(nn::Flatten(), x, (ops::Flatten{1, -1}(x)), "Flatten", "flatten", "start_dim=1, end_dim=-1");
+  expect_operation(nn::AdaptiveAvgPool2d(nn::Pair(2, 3)), x, (ops::AdaptiveAvgPool2d{{2, 3}}(x)),
+                   "AdaptiveAvgPool2d", "adaptive_avg_pool2d", "output_size=(2, 3)");
+  expect_operation(nn::ZeroPad2d(1), x, (ops::Pad2d{1, 1, 1, 1, 0.0}(x)), "ZeroPad2d", "pad2d",
+                   "(1, 1, 1, 1)");
+  expect_operation(nn::ConstantPad2d(nn::PadWidths(1, 0, 2, 3), 0.5), x, (ops::Pad2d{1, 0, 2, 3, 0.5}(x)),
+                   "ConstantPad2d", "pad2d", "padding=(1, 0, 2, 3), value=0.5");
+  expect_operation(nn::Upsample(nn::Pair(2, 3)), x, (ops::UpsampleNearest2d{2, 3}(x)), "Upsample",
+                   "upsample_nearest2d", "scale_factor=(2, 3), mode='nearest'");
+  expect_operation(nn::Flatten(), x, (ops::Flatten{1, -1}(x)), "Flatten", "flatten",
+                   "start_dim=1, end_dim=-1");
 }
 
 TEST(StatelessModules, ShortConstructors) {
@@ -73,7 +75,11 @@ TEST(StatelessModules, OptionsAreCheckedAtConstruction) {
   expect_error<ConfigError>([] { nn::MaxPool2d pool(0); }, {"MaxPool2d", "kernel_size is 0"});
   expect_error<ConfigError>([] { nn::MaxPool2d pool(M(2).stride(0)); }, {"stride is 0"});
   expect_error<ConfigError>([] { nn::MaxPool2d pool(M(2).padding(-1)); }, {"padding is -1"});
-  expect_error<ConfigError>([] { nn::MaxPool2d pool(M(3).padding({1, 2})); }, {"padding is (1, 2)", "half of kernel_size (3, 3)"});
+  expect_error<ConfigError>(
+      [] {
+        nn::MaxPool2d pool(M(3).padding({1, 2}));
+      },
+      {"padding is (1, 2)", "half of kernel_size (3, 3)"});
   expect_error<ConfigError>([] { nn::MaxPool2d pool(M(2).dilation(0)); }, {"dilation is 0"});
   expect_error<ConfigError>([] { nn::AvgPool2d pool(0); }, {"AvgPool2d", "kernel_size is 0"});
   expect_error<ConfigError>([] { nn::AdaptiveAvgPool2d pool(0); }, {"output_size is 0"});

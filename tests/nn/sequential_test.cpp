@@ -83,7 +83,8 @@ TEST(Sequential, EmptyGivesItsInputBack) {
 }
 
 TEST(Sequential, WorksInDouble) {
-  nn::BasicSequentialImpl<double> net(std::make_shared<nn::BasicLinearImpl<double>>(2, 1), std::make_shared<nn::BasicReLUImpl<double>>());
+  nn::BasicSequentialImpl<double> net(std::make_shared<nn::BasicLinearImpl<double>>(2, 1),
+                                      std::make_shared<nn::BasicReLUImpl<double>>());
   EXPECT_EQ(net.forward(ones<double>({3, 2})).shape(), (Shape{3, 1}));
 }
 
@@ -101,7 +102,9 @@ TEST(ModuleList, HoldsModulesForTheirOwner) {
 }
 
 struct BlockImpl : nn::Module {
-  BlockImpl() : conv(register_module("conv", nn::Conv2d(1, 2, 3))), net(register_module("net", nn::Sequential(nn::ReLU(), nn::Flatten()))) {}
+  BlockImpl()
+      : conv(register_module("conv", nn::Conv2d(1, 2, 3))),
+        net(register_module("net", nn::Sequential(nn::ReLU(), nn::Flatten()))) {}
   Tensor forward(const Tensor& x) override { return net(conv(x)); }
   std::string type_name() const override { return "Block"; }
   std::string extra_repr() const override { return "depth=2"; }

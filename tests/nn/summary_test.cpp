@@ -21,7 +21,8 @@ using namespace test;
 
 struct BlockImpl : nn::Module {
   explicit BlockImpl(std::int64_t channels)
-      : conv(register_module("conv", nn::Conv2d(nn::Conv2dOptions(channels, channels, 3).padding(1).groups(2)))),
+      : conv(register_module("conv",
+                             nn::Conv2d(nn::Conv2dOptions(channels, channels, 3).padding(1).groups(2)))),
         bn(register_module("bn", nn::BatchNorm2d(channels))) {}
   Tensor forward(const Tensor& x) override { return bn->forward(conv(conv(x))) + x; }
   std::string type_name() const override { return "Block"; }
@@ -31,11 +32,12 @@ struct BlockImpl : nn::Module {
 MIDTREAD_MODULE(Block);
 
 nn::Sequential network() {
-  return nn::Sequential(nn::Conv2d(3, 8, 3), nn::ReLU(), Block(8), nn::MaxPool2d(2), nn::ConvTranspose2d(8, 4, 2), nn::Dropout(),
-                        nn::Flatten(), nn::Linear(144, 10));
+  return nn::Sequential(nn::Conv2d(3, 8, 3), nn::ReLU(), Block(8), nn::MaxPool2d(2),
+                        nn::ConvTranspose2d(8, 4, 2), nn::Dropout(), nn::Flatten(), nn::Linear(144, 10));
 }
 
-// conv 3 * 3 * 3 * 8 * 100 pixels; grouped conv 3 * 3 * 4 * 8 * 100, called twice; transposed 2 * 2 * 8 * 4 * 25 inputs.
+// conv 3 * 3 * 3 * 8 * 100 pixels; grouped conv 3 * 3 * 4 * 8 * 100, called twice; transposed 2 * 2 * 8 * 4 *
+// 25 inputs.
 TEST(Summary, TabulatesCallsShapesParametersAndMultiplyAdds) {
   nn::Sequential net = network();
   net->parameters()[0].requires_grad_(false);

@@ -29,7 +29,8 @@ int check(const Op& op, const F& f, std::uint64_t seed) {
       EXPECT_EQ(element(y, at), op.value(element(x, at))) << Op::kName << " at " << v;
       EXPECT_NEAR(element(y, at), f(v), 1e-6 * (1 + std::abs(f(v)))) << Op::kName << " at " << v;
     }
-    if (cases % 2 == 0) expect_gradients([&](const Doubles& t) { return op(t[0]); }, {between_corners<double>(shape, g)});
+    if (cases % 2 == 0)
+      expect_gradients([&](const Doubles& t) { return op(t[0]); }, {between_corners<double>(shape, g)});
   }
   return cases;
 }
@@ -38,19 +39,32 @@ double clamped(double x, double low, double high) { return std::min(std::max(x, 
 double logistic(double x) { return 1 / (1 + std::exp(-x)); }
 
 TEST(Activation, ValuesAndGradients) {
-  int cases = check(ops::Relu{}, [](double x) { return std::max(x, 0.0); }, 1);
-  cases += check(ops::Relu6{}, [](double x) { return clamped(x, 0, 6); }, 2);
-  cases += check(ops::Clamp{-3, 1}, [](double x) { return clamped(x, -3, 1); }, 3);
-  cases += check(ops::LeakyRelu{}, [](double x) { return x > 0 ? x : 0.01 * x; }, 4);
-  cases += check(ops::LeakyRelu{0.3}, [](double x) { return x > 0 ? x : 0.3 * x; }, 5);
-  cases += check(ops::Elu{}, [](double x) { return x > 0 ? x : std::exp(x) - 1; }, 6);
-  cases += check(ops::Elu{1.7}, [](double x) { return x > 0 ? x : 1.7 * (std::exp(x) - 1); }, 7);
-  cases += check(ops::Silu{}, [](double x) { return x * logistic(x); }, 8);
-  cases += check(ops::Gelu{}, [](double x) { return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0))); }, 9);
-  cases += check(ops::Hardswish{}, [](double x) { return x * clamped(x + 3, 0, 6) / 6; }, 10);
-  cases += check(ops::Hardsigmoid{}, [](double x) { return clamped(x + 3, 0, 6) / 6; }, 11);
-  cases += check(ops::Sigmoid{}, [](double x) { return logistic(x); }, 12);
-  cases += check(ops::Tanh{}, [](double x) { return std::tanh(x); }, 13);
+  int cases = check(
+      ops::Relu{}, [](double x) { return std::max(x, 0.0); }, 1);
+  cases += check(
+      ops::Relu6{}, [](double x) { return clamped(x, 0, 6); }, 2);
+  cases += check(
+      ops::Clamp{-3, 1}, [](double x) { return clamped(x, -3, 1); }, 3);
+  cases += check(
+      ops::LeakyRelu{}, [](double x) { return x > 0 ? x : 0.01 * x; }, 4);
+  cases += check(
+      ops::LeakyRelu{0.3}, [](double x) { return x > 0 ? x : 0.3 * x; }, 5);
+  cases += check(
+      ops::Elu{}, [](double x) { return x > 0 ? x : std::exp(x) - 1; }, 6);
+  cases += check(
+      ops::Elu{1.7}, [](double x) { return x > 0 ? x : 1.7 * (std::exp(x) - 1); }, 7);
+  cases += check(
+      ops::Silu{}, [](double x) { return x * logistic(x); }, 8);
+  cases += check(
+      ops::Gelu{}, [](double x) { return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0))); }, 9);
+  cases += check(
+      ops::Hardswish{}, [](double x) { return x * clamped(x + 3, 0, 6) / 6; }, 10);
+  cases += check(
+      ops::Hardsigmoid{}, [](double x) { return clamped(x + 3, 0, 6) / 6; }, 11);
+  cases += check(
+      ops::Sigmoid{}, [](double x) { return logistic(x); }, 12);
+  cases += check(
+      ops::Tanh{}, [](double x) { return std::tanh(x); }, 13);
   std::printf("cases=%d\n", cases);
 }
 
@@ -89,8 +103,8 @@ TEST(Activation, GradientsAtTheCorners) {
 
 TEST(Activation, NaNStaysNaN) {
   const Tensor x = tensor({std::numeric_limits<float>::quiet_NaN()});
-  for (const Tensor& y : {relu(x), relu6(x), clamp(x, 0, 1), leaky_relu(x), elu(x), silu(x), gelu(x), hardswish(x), hardsigmoid(x),
-                          sigmoid(x), tanh(x)})
+  for (const Tensor& y : {relu(x), relu6(x), clamp(x, 0, 1), leaky_relu(x), elu(x), silu(x), gelu(x),
+                          hardswish(x), hardsigmoid(x), sigmoid(x), tanh(x)})
     EXPECT_TRUE(std::isnan(y.item()));
 }
 
@@ -109,7 +123,8 @@ TEST(Activation, LargeArgumentsStayFinite) {
 }
 
 TEST(Activation, FixedQParams) {
-  for (const auto& q : {ops::Sigmoid{}.fixed_qparams(DType::kUInt8), ops::Hardsigmoid{}.fixed_qparams(DType::kUInt8)}) {
+  for (const auto& q :
+       {ops::Sigmoid{}.fixed_qparams(DType::kUInt8), ops::Hardsigmoid{}.fixed_qparams(DType::kUInt8)}) {
     EXPECT_EQ(q->scale, 1.0f / 256.0f);
     EXPECT_EQ(q->zero_point, 0);
     EXPECT_EQ(q->range, (CodeRange{0, 255}));
@@ -117,7 +132,8 @@ TEST(Activation, FixedQParams) {
   const QParams sigmoid8 = *ops::Sigmoid{}.fixed_qparams(DType::kInt8);
   EXPECT_EQ(sigmoid8.zero_point, -128);
   EXPECT_EQ(sigmoid8.range, (CodeRange{-128, 127}));
-  const QParams tanh_u8 = *ops::Tanh{}.fixed_qparams(DType::kUInt8), tanh_s8 = *ops::Tanh{}.fixed_qparams(DType::kInt8);
+  const QParams tanh_u8 = *ops::Tanh{}.fixed_qparams(DType::kUInt8),
+                tanh_s8 = *ops::Tanh{}.fixed_qparams(DType::kInt8);
   EXPECT_EQ(tanh_u8.scale, 2.0f / 256.0f);
   EXPECT_EQ(tanh_u8.zero_point, 128);
   EXPECT_EQ(tanh_s8.zero_point, 0);
@@ -146,7 +162,8 @@ TEST(Activation, WorksOnCodes) {
       EXPECT_EQ(y.codes()->qparams, q);
       for (std::int64_t k = 0; k < 256; ++k) {
         const auto at = index_of(x.shape(), k);
-        EXPECT_EQ(element(y.codes()->values, at), std::min(std::max<int>(element(x.codes()->values, at), from), to));
+        EXPECT_EQ(element(y.codes()->values, at),
+                  std::min(std::max<int>(element(x.codes()->values, at), from), to));
       }
     };
     check(relu(x), z, 255);
@@ -186,7 +203,8 @@ TEST(Activation, CodesDoNotDependOnTheCallersRounding) {
 TEST(Activation, OtherFunctionsDropCodes) {
   QParams q;
   const Tensor x = with_codes(full<std::uint8_t>({2}, 1), q);
-  for (const Tensor& y : {leaky_relu(x), elu(x), silu(x), gelu(x), hardswish(x), hardsigmoid(x), sigmoid(x), tanh(x)})
+  for (const Tensor& y :
+       {leaky_relu(x), elu(x), silu(x), gelu(x), hardswish(x), hardsigmoid(x), sigmoid(x), tanh(x)})
     EXPECT_FALSE(y.codes());
 }
 

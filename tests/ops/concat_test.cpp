@@ -15,7 +15,8 @@ TEST(Cat, JoinsAlongEveryDimension) {
   int cases = 0;
   for (; cases < 300; ++cases) {
     Shape shape = random_shape(g, 1 + static_cast<int>(g.below(5)), 4);
-    const int dim = static_cast<int>(g.below(2 * shape.rank())) - shape.rank(), along = dim < 0 ? dim + shape.rank() : dim;
+    const int dim = static_cast<int>(g.below(2 * shape.rank())) - shape.rank(),
+              along = dim < 0 ? dim + shape.rank() : dim;
     Tensors parts;
     std::int64_t total = 0;
     for (std::int64_t i = 0, n = 1 + g.below(4); i < n; ++i) {
@@ -68,7 +69,11 @@ TEST(Cat, DropsCodes) {
 
 TEST(Cat, NamesTheInputThatDoesNotFit) {
   expect_error<ShapeError>([] { return cat(Tensors{}, 0); }, {"cat", "at least one"});
-  expect_error<ShapeError>([] { return cat({ones({2, 3}), ones({2, 3}), ones({3, 3})}, 1); }, {"input 2", "[3, 3]", "[2, 3]"});
+  expect_error<ShapeError>(
+      [] {
+        return cat({ones({2, 3}), ones({2, 3}), ones({3, 3})}, 1);
+      },
+      {"input 2", "[3, 3]", "[2, 3]"});
   expect_error<ShapeError>([] { return cat({ones({2, 3}), ones({2})}, 0); }, {"input 1", "[2]"});
   expect_error<ShapeError>([] { return cat({ones({2, 3})}, 2); }, {"dimension 2"});
   EXPECT_EQ(ops::Cat{1}.attributes(), "dim 1");

@@ -41,7 +41,8 @@ TEST(CrossEntropy, EqualsItsDefinition) {
   Generator g(1);
   int cases = 0;
   for (; cases < 100; ++cases) {
-    const Double x = in_order(randn<double>({1 + g.below(6), 1 + g.below(6)}, g), static_cast<int>(g.below(4)));
+    const Double x =
+        in_order(randn<double>({1 + g.below(6), 1 + g.below(6)}, g), static_cast<int>(g.below(4)));
     const Labels labels = random_labels(x.size(0), x.size(1), g);
     const double smoothing = g.below(2) == 0 ? 0.0 : g.uniform();
     const std::vector<double> each = reference(x, labels, smoothing);
@@ -53,9 +54,11 @@ TEST(CrossEntropy, EqualsItsDefinition) {
     ASSERT_EQ(none.shape(), labels.shape());
     for (std::size_t n = 0; n < each.size(); ++n) EXPECT_NEAR(none.data()[n], each[n], 1e-12);
     for (const Reduction reduction : {Reduction::kMean, Reduction::kSum, Reduction::kNone})
-      expect_gradients([&](const Doubles& t) { return cross_entropy(t[0], labels, smoothing, reduction); }, {x});
+      expect_gradients([&](const Doubles& t) { return cross_entropy(t[0], labels, smoothing, reduction); },
+                       {x});
     if (smoothing == 0.0) {
-      EXPECT_NEAR(nll_loss(log_softmax(x, 1), labels).item(), total / static_cast<double>(each.size()), 1e-12);
+      EXPECT_NEAR(nll_loss(log_softmax(x, 1), labels).item(), total / static_cast<double>(each.size()),
+                  1e-12);
     }
   }
   std::printf("cases=%d\n", cases);
@@ -102,18 +105,38 @@ TEST(MseLoss, SquaresDifferences) {
 
 TEST(Loss, LabelsMustBeClasses) {
   const Tensor x = ones({3, 4});
-  expect_error<NumericError>([&] { return cross_entropy(x, tensor<std::int64_t>({0, 4, 1})); }, {"cross_entropy", "label 4", "index 1", "0..3"});
-  expect_error<NumericError>([&] { return cross_entropy(x, tensor<std::int64_t>({0, 3, -1})); }, {"label -1", "index 2"});
-  expect_error<NumericError>([&] { return nll_loss(x, tensor<std::int64_t>({9, 0, 0})); }, {"nll_loss", "label 9", "index 0"});
+  expect_error<NumericError>(
+      [&] {
+        return cross_entropy(x, tensor<std::int64_t>({0, 4, 1}));
+      },
+      {"cross_entropy", "label 4", "index 1", "0..3"});
+  expect_error<NumericError>(
+      [&] {
+        return cross_entropy(x, tensor<std::int64_t>({0, 3, -1}));
+      },
+      {"label -1", "index 2"});
+  expect_error<NumericError>(
+      [&] {
+        return nll_loss(x, tensor<std::int64_t>({9, 0, 0}));
+      },
+      {"nll_loss", "label 9", "index 0"});
 }
 
 TEST(Loss, ShapesMustFit) {
-  expect_error<ShapeError>([] { return cross_entropy(ones({3, 4}), tensor<std::int64_t>({0, 1})); }, {"[3, 4]", "[2]", "[N, C] and [N]"});
+  expect_error<ShapeError>(
+      [] {
+        return cross_entropy(ones({3, 4}), tensor<std::int64_t>({0, 1}));
+      },
+      {"[3, 4]", "[2]", "[N, C] and [N]"});
   expect_error<ShapeError>([] { return cross_entropy(ones({3}), tensor<std::int64_t>({0, 1, 2})); }, {"[3]"});
   expect_error<ShapeError>([] { return cross_entropy(Tensor({0, 3}), Labels(Shape{0})); }, {"empty"});
   expect_error<ShapeError>([] { return mse_loss(ones({3}), ones({3, 1})); }, {"mse_loss", "[3, 1]"});
   expect_error<ShapeError>([] { return mse_loss(Tensor({0}), Tensor({0})); }, {"empty"});
-  expect_error<ConfigError>([] { return cross_entropy(ones({1, 2}), tensor<std::int64_t>({0}), 1.5); }, {"label_smoothing is 1.5"});
+  expect_error<ConfigError>(
+      [] {
+        return cross_entropy(ones({1, 2}), tensor<std::int64_t>({0}), 1.5);
+      },
+      {"label_smoothing is 1.5"});
 }
 
 }  // namespace

@@ -22,20 +22,27 @@ int check(const Op& op, const F& f, std::uint64_t seed) {
     for (std::int64_t k = 0; k < x.numel(); ++k) {
       const auto at = index_of(shape, k);
       EXPECT_EQ(element(y, at), op.value(element(x, at)));
-      EXPECT_NEAR(element(y, at), f(static_cast<double>(element(x, at))), 2e-6 * (1 + std::abs(f(static_cast<double>(element(x, at))))));
+      EXPECT_NEAR(element(y, at), f(static_cast<double>(element(x, at))),
+                  2e-6 * (1 + std::abs(f(static_cast<double>(element(x, at))))));
     }
-    if (cases % 4 == 0) expect_gradients([&](const Doubles& t) { return op(t[0]); }, {positive<double>(shape, g)});
+    if (cases % 4 == 0)
+      expect_gradients([&](const Doubles& t) { return op(t[0]); }, {positive<double>(shape, g)});
   }
   return cases;
 }
 
 TEST(Pointwise, ValuesAndGradients) {
-  int cases = check(ops::Exp{}, [](double x) { return std::exp(x); }, 1);
-  cases += check(ops::Log{}, [](double x) { return std::log(x); }, 2);
-  cases += check(ops::Sqrt{}, [](double x) { return std::sqrt(x); }, 3);
-  cases += check(ops::Abs{}, [](double x) { return std::abs(x); }, 4);
+  int cases = check(
+      ops::Exp{}, [](double x) { return std::exp(x); }, 1);
+  cases += check(
+      ops::Log{}, [](double x) { return std::log(x); }, 2);
+  cases += check(
+      ops::Sqrt{}, [](double x) { return std::sqrt(x); }, 3);
+  cases += check(
+      ops::Abs{}, [](double x) { return std::abs(x); }, 4);
   for (const double e : {-1.0, 0.0, 0.5, 1.0, 2.0, 3.0})
-    cases += check(ops::Pow{e}, [e](double x) { return std::pow(x, e); }, 5);
+    cases += check(
+        ops::Pow{e}, [e](double x) { return std::pow(x, e); }, 5);
   Generator g(6);
   for (int i = 0; i < 5; ++i) {
     const Double x = between_corners<double>({3, 4}, g);

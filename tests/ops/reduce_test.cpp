@@ -67,7 +67,8 @@ TEST(Reduce, LargeSumsAreRoundedOnce) {
   EXPECT_EQ(sum(x).item(), static_cast<float>(exact));
   EXPECT_EQ(mean(x).item(), 0.1f);
   const Tensor image = full({8, 3, 100, 100}, 0.1f).channels_last();
-  for (const float v : sum(image, {0, 2, 3}).to_vector()) EXPECT_EQ(v, static_cast<float>(static_cast<double>(0.1f) * 80000));
+  for (const float v : sum(image, {0, 2, 3}).to_vector())
+    EXPECT_EQ(v, static_cast<float>(static_cast<double>(0.1f) * 80000));
   for (const float v : mean(image, {2, 3}).to_vector()) EXPECT_EQ(v, 0.1f);
 }
 

@@ -17,7 +17,8 @@ TEST(Softmax, ValuesAlongEveryDimension) {
   int cases = 0;
   for (; cases < 200; ++cases) {
     const Shape shape = random_shape(g, 1 + static_cast<int>(g.below(5)), 5);
-    const int dim = static_cast<int>(g.below(2 * shape.rank())) - shape.rank(), along = dim < 0 ? dim + shape.rank() : dim;
+    const int dim = static_cast<int>(g.below(2 * shape.rank())) - shape.rank(),
+              along = dim < 0 ? dim + shape.rank() : dim;
     const Double x = in_order(randn<double>(shape, g), static_cast<int>(g.below(4)));
     const Double y = softmax(x, dim), l = log_softmax(x, dim);
     for (std::int64_t k = 0; k < x.numel(); ++k) {

@@ -37,12 +37,14 @@ TEST(View, ReshapeFollowsLogicalOrder) {
       to.push_back(n / divisor);
     }
     std::vector<std::int64_t> asked = to;
-    if (g.below(2) == 0) asked[static_cast<std::size_t>(g.below(static_cast<std::int64_t>(asked.size())))] = -1;
+    if (g.below(2) == 0)
+      asked[static_cast<std::size_t>(g.below(static_cast<std::int64_t>(asked.size())))] = -1;
     const Tensor x = in_order(randn(shape, g), static_cast<int>(g.below(4))), y = reshape(x, asked);
     EXPECT_EQ(y.shape(), Shape(to));
     EXPECT_EQ(y.to_vector(), x.to_vector());
     expect_codes_move(shape, g, [&](const Tensor& t) { return reshape(t, asked); });
-    if (cases % 10 == 0) expect_gradients([&](const Doubles& t) { return reshape(t[0], asked); }, {randn<double>(shape, g)});
+    if (cases % 10 == 0)
+      expect_gradients([&](const Doubles& t) { return reshape(t[0], asked); }, {randn<double>(shape, g)});
   }
   std::printf("cases=%d\n", cases);
 }
@@ -66,7 +68,11 @@ TEST(View, ReshapeInfersAndKeepsDimensions) {
 }
 
 TEST(View, ReshapeRejectsWhatDoesNotFit) {
-  expect_error<ShapeError>([] { return reshape(ones({2, 3}), {4, 2}); }, {"reshape", "[2, 3]", "6 elements", "[4, 2]"});
+  expect_error<ShapeError>(
+      [] {
+        return reshape(ones({2, 3}), {4, 2});
+      },
+      {"reshape", "[2, 3]", "6 elements", "[4, 2]"});
   expect_error<ShapeError>([] { return reshape(ones({2, 3}), {4, -1}); }, {"does not fit"});
   expect_error<ShapeError>([] { return reshape(ones({2, 3}), {4, 2, -1}); }, {"does not fit"});
   expect_error<ShapeError>([] { return reshape(ones({2, 3}), {-1, -1}); }, {"only one"});
@@ -84,7 +90,8 @@ TEST(View, FlattenJoinsDimensions) {
   int cases = 0;
   for (; cases < 200; ++cases) {
     const Shape shape = random_shape(g, 1 + static_cast<int>(g.below(5)), 4);
-    const int first = static_cast<int>(g.below(shape.rank())), last = first + static_cast<int>(g.below(shape.rank() - first));
+    const int first = static_cast<int>(g.below(shape.rank())),
+              last = first + static_cast<int>(g.below(shape.rank() - first));
     Shape expected;
     std::int64_t joined = 1;
     for (int i = 0; i < shape.rank(); ++i) {
@@ -92,11 +99,14 @@ TEST(View, FlattenJoinsDimensions) {
       if (i == last) expected.push_back(joined);
       if (i < first || i > last) expected.push_back(shape[i]);
     }
-    const Tensor x = in_order(randn(shape, g), static_cast<int>(g.below(4))), y = flatten(x, first, last - shape.rank());
+    const Tensor x = in_order(randn(shape, g), static_cast<int>(g.below(4))),
+                 y = flatten(x, first, last - shape.rank());
     EXPECT_EQ(y.shape(), expected);
     EXPECT_EQ(y.to_vector(), x.to_vector());
     expect_codes_move(shape, g, [&](const Tensor& t) { return flatten(t, first, last); });
-    if (cases % 10 == 0) expect_gradients([&](const Doubles& t) { return flatten(t[0], first, last); }, {randn<double>(shape, g)});
+    if (cases % 10 == 0)
+      expect_gradients([&](const Doubles& t) { return flatten(t[0], first, last); },
+                       {randn<double>(shape, g)});
   }
   EXPECT_EQ(flatten(ones({2, 3, 4})).shape(), (Shape{2, 12}));
   EXPECT_EQ(flatten(ones({})).shape(), (Shape{1}));
@@ -152,9 +162,12 @@ TEST(View, SliceFollowsPython) {
       for (std::int64_t stop = -7; stop <= 7; ++stop)
         for (std::int64_t step = 1; step <= 3; ++step) {
           std::vector<float> expected;
-          const std::int64_t from = std::max<std::int64_t>(0, start < 0 ? start + size : start), to = stop < 0 ? stop + size : stop;
-          for (std::int64_t i = from; i < std::min(to, size); i += step) expected.push_back(static_cast<float>(i));
-          EXPECT_EQ(slice(arange(size), 0, start, stop, step).to_vector(), expected) << size << ": " << start << ':' << stop << ':' << step;
+          const std::int64_t from = std::max<std::int64_t>(0, start < 0 ? start + size : start),
+                             to = stop < 0 ? stop + size : stop;
+          for (std::int64_t i = from; i < std::min(to, size); i += step)
+            expected.push_back(static_cast<float>(i));
+          EXPECT_EQ(slice(arange(size), 0, start, stop, step).to_vector(), expected)
+              << size << ": " << start << ':' << stop << ':' << step;
           ++cases;
         }
   EXPECT_EQ(slice(arange(5), 0, 2).to_vector(), (std::vector<float>{2, 3, 4}));
@@ -172,8 +185,10 @@ TEST(View, SlicesOfManyDimensions) {
   for (; cases < 200; ++cases) {
     const Shape shape = random_shape(g, 1 + static_cast<int>(g.below(5)), 5);
     const int dim = static_cast<int>(g.below(shape.rank()));
-    const std::int64_t start = g.below(shape[dim]), stop = start + 1 + g.below(shape[dim] - start), step = 1 + g.below(3);
-    const Tensor x = in_order(randn(shape, g), static_cast<int>(g.below(4))), y = slice(x, dim, start, stop, step);
+    const std::int64_t start = g.below(shape[dim]), stop = start + 1 + g.below(shape[dim] - start),
+                       step = 1 + g.below(3);
+    const Tensor x = in_order(randn(shape, g), static_cast<int>(g.below(4))),
+                 y = slice(x, dim, start, stop, step);
     for (std::int64_t k = 0; k < y.numel(); ++k) {
       auto at = index_of(y.shape(), k);
       const float value = element(y, at);
@@ -182,7 +197,8 @@ TEST(View, SlicesOfManyDimensions) {
     }
     expect_codes_move(shape, g, [&](const Tensor& t) { return slice(t, dim, start, stop, step); });
     if (cases % 5 == 0)
-      expect_gradients([&](const Doubles& t) { return slice(t[0], dim, start, stop, step); }, {randn<double>(shape, g)});
+      expect_gradients([&](const Doubles& t) { return slice(t[0], dim, start, stop, step); },
+                       {randn<double>(shape, g)});
   }
   std::printf("cases=%d\n", cases);
 }
@@ -193,14 +209,16 @@ TEST(View, SqueezeAndUnsqueeze) {
   for (; cases < 100; ++cases) {
     const Shape shape = random_shape(g, static_cast<int>(g.below(5)), 4);
     const int dim = static_cast<int>(g.below(shape.rank() + 1));
-    const Tensor x = in_order(randn(shape, g), static_cast<int>(g.below(4))), y = unsqueeze(x, dim - shape.rank() - 1);
+    const Tensor x = in_order(randn(shape, g), static_cast<int>(g.below(4))),
+                 y = unsqueeze(x, dim - shape.rank() - 1);
     EXPECT_EQ(y.rank(), shape.rank() + 1);
     EXPECT_EQ(y.size(dim), 1);
     EXPECT_EQ(y.to_vector(), x.to_vector());
     EXPECT_TRUE(identical(squeeze(y, dim), x));
     expect_codes_move(shape, g, [&](const Tensor& t) { return unsqueeze(t, dim); });
     expect_codes_move(y.shape(), g, [&](const Tensor& t) { return squeeze(t, dim); });
-    expect_gradients([&](const Doubles& t) { return squeeze(unsqueeze(t[0], dim) * 2.0, dim); }, {randn<double>(shape, g)});
+    expect_gradients([&](const Doubles& t) { return squeeze(unsqueeze(t[0], dim) * 2.0, dim); },
+                     {randn<double>(shape, g)});
   }
   expect_error<ShapeError>([] { return squeeze(ones({2, 3}), 1); }, {"squeeze", "size 3"});
   expect_error<ShapeError>([] { return unsqueeze(ones({2, 3}), 3); }, {"unsqueeze", "dimension 3"});

@@ -34,7 +34,8 @@ int check_formula(bool decoupled, std::uint64_t seed) {
   int cases = 0;
   for (; cases < 50; ++cases) {
     Options options(g.uniform(0.001, 0.1));
-    options.betas({g.uniform(0.5, 0.95), g.uniform(0.9, 0.9999)}).eps(std::pow(10.0, -2.0 - 6.0 * g.uniform()));
+    options.betas({g.uniform(0.5, 0.95), g.uniform(0.9, 0.9999)})
+        .eps(std::pow(10.0, -2.0 - 6.0 * g.uniform()));
     options.weight_decay(g.below(2) == 0 ? 0.0 : g.uniform(0, 0.1));
     const Tensor p = randn({6}, g).requires_grad_();
     Optimizer optimizer({p}, options);

@@ -108,7 +108,8 @@ TEST(LRScheduler, ChecksItsArguments) {
   expect_error<ConfigError>([&] { optim::SequentialLR s(sgd, {}, {}); }, {"0 schedules"});
   const auto one = optim::step_schedule(1);
   expect_error<ConfigError>([&] { optim::SequentialLR s(sgd, {one, one, one}, {4, 4}); }, {"must increase"});
-  expect_error<ConfigError>([&] { optim::WarmupCosineLR s(sgd, 5, 5); }, {"warmup_steps is 5", "total_steps 5"});
+  expect_error<ConfigError>([&] { optim::WarmupCosineLR s(sgd, 5, 5); },
+                            {"warmup_steps is 5", "total_steps 5"});
   expect_error<ConfigError>([&] { optim::StepLR(sgd, 1).set_last_step(-1); }, {"step -1"});
   EXPECT_EQ(sgd.lr(), 1.0);
 }
@@ -120,7 +121,8 @@ Tensor with_gradient(const Tensor& gradient) {
 }
 
 TEST(ClipGrad, ScalesToTheNorm) {
-  const Tensor a = with_gradient(tensor({3.0f})), b = with_gradient(tensor({0.0f, 4.0f})), none = zeros({1}).requires_grad_();
+  const Tensor a = with_gradient(tensor({3.0f})), b = with_gradient(tensor({0.0f, 4.0f})),
+               none = zeros({1}).requires_grad_();
   EXPECT_DOUBLE_EQ(optim::clip_grad_norm_(Tensors{a, none, b}, 1.0), 5.0);
   EXPECT_NEAR(a.grad().item(), 0.6, 1e-6);
   EXPECT_NEAR(b.grad().at({1}), 0.8, 1e-6);
@@ -139,7 +141,8 @@ TEST(ClipGrad, GradientsThatShareStorageAreScaledOnce) {
 
 TEST(ClipGrad, SumsInDoubleAndInAnyOrder) {
   const Tensor big = with_gradient(full({300000}, 1e-3f));
-  EXPECT_NEAR(optim::clip_grad_norm_(Tensors{big}, 1e9), static_cast<double>(1e-3f) * std::sqrt(300000.0), 1e-9);
+  EXPECT_NEAR(optim::clip_grad_norm_(Tensors{big}, 1e9), static_cast<double>(1e-3f) * std::sqrt(300000.0),
+              1e-9);
   const Tensor huge = with_gradient(full({2}, 3e38f));
   EXPECT_NEAR(optim::clip_grad_norm_(Tensors{huge}, 1.0) / 1e38, 3.0 * std::sqrt(2.0), 1e-5);
   Generator g(1);
@@ -154,7 +157,11 @@ TEST(ClipGrad, SumsInDoubleAndInAnyOrder) {
 TEST(ClipGrad, NamesAGradientThatIsNotFinite) {
   for (const float bad : {std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
     const Tensor a = with_gradient(tensor({30.0f})), b = with_gradient(tensor({1.0f, bad}));
-    expect_error<NumericError>([&] { optim::clip_grad_norm_(Tensors{a, b}, 1.0); }, {"parameter 1", "[2]", "not finite"});
+    expect_error<NumericError>(
+        [&] {
+          optim::clip_grad_norm_(Tensors{a, b}, 1.0);
+        },
+        {"parameter 1", "[2]", "not finite"});
     EXPECT_EQ(a.grad().item(), 30.0f);
   }
   expect_error<ConfigError>([] { optim::clip_grad_norm_(Tensors{}, -1.0); }, {"max_norm is -1"});

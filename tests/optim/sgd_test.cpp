@@ -31,13 +31,13 @@ TEST(SGD, FirstStepsByHand) {
   };
   EXPECT_FLOAT_EQ(after(0.1, 1), 0.9f);
   EXPECT_FLOAT_EQ(after(0.1, 2), 0.8f);
-  EXPECT_FLOAT_EQ(after(SGDOptions(0.1).weight_decay(0.5), 1), 0.85f);                  // d = 1.5
-  EXPECT_FLOAT_EQ(after(SGDOptions(0.1).weight_decay(0.5), 2), 0.7075f);                // d = 1.425
-  EXPECT_FLOAT_EQ(after(SGDOptions(0.1).momentum(0.9), 2), 0.71f);                      // m = 1, 1.9
-  EXPECT_FLOAT_EQ(after(SGDOptions(0.1).momentum(0.9), 3), 0.439f);                     // m = 2.71
-  EXPECT_FLOAT_EQ(after(SGDOptions(0.1).momentum(0.9).dampening(0.5), 2), 0.76f);       // m = 1, 1.4
-  EXPECT_FLOAT_EQ(after(SGDOptions(0.1).momentum(0.9).nesterov(true), 1), 0.81f);       // 1 + 0.9
-  EXPECT_FLOAT_EQ(after(SGDOptions(0.1).momentum(0.9).nesterov(true), 2), 0.539f);      // 1 + 0.9 * 1.9
+  EXPECT_FLOAT_EQ(after(SGDOptions(0.1).weight_decay(0.5), 1), 0.85f);              // d = 1.5
+  EXPECT_FLOAT_EQ(after(SGDOptions(0.1).weight_decay(0.5), 2), 0.7075f);            // d = 1.425
+  EXPECT_FLOAT_EQ(after(SGDOptions(0.1).momentum(0.9), 2), 0.71f);                  // m = 1, 1.9
+  EXPECT_FLOAT_EQ(after(SGDOptions(0.1).momentum(0.9), 3), 0.439f);                 // m = 2.71
+  EXPECT_FLOAT_EQ(after(SGDOptions(0.1).momentum(0.9).dampening(0.5), 2), 0.76f);   // m = 1, 1.4
+  EXPECT_FLOAT_EQ(after(SGDOptions(0.1).momentum(0.9).nesterov(true), 1), 0.81f);   // 1 + 0.9
+  EXPECT_FLOAT_EQ(after(SGDOptions(0.1).momentum(0.9).nesterov(true), 2), 0.539f);  // 1 + 0.9 * 1.9
 }
 
 // The same in double, over random gradients and every kind of options.
@@ -154,7 +154,8 @@ TEST(Optimizer, AStateContinuesBitForBit) {
   EXPECT_TRUE(identical(b, b2));
   std::string names;
   for (const auto& item : saved) names += item.first + ' ';
-  EXPECT_EQ(names, "param_groups.0.lr state.0.step state.0.momentum_buffer state.1.step state.1.momentum_buffer ");
+  EXPECT_EQ(names,
+            "param_groups.0.lr state.0.step state.0.momentum_buffer state.1.step state.1.momentum_buffer ");
 }
 
 TEST(Optimizer, AStateThatDoesNotFitChangesNothing) {
@@ -163,7 +164,8 @@ TEST(Optimizer, AStateThatDoesNotFitChangesNothing) {
   a.set_grad(ones({2}));
   sgd.step();
   const auto state = sgd.state_dict();
-  const auto rejects = [&](const char* name, const AnyTensor& value, std::initializer_list<std::string> words) {
+  const auto rejects = [&](const char* name, const AnyTensor& value,
+                           std::initializer_list<std::string> words) {
     auto changed = state;
     changed.assign(name, value);
     expect_error<FormatError>([&] { sgd.load_state_dict(changed); }, words);

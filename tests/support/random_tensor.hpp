@@ -25,7 +25,8 @@ inline Shape random_shape(Generator& g, int rank, std::int64_t largest) {
   return shape;
 }
 
-/// The same elements: 0 row-major, 1 channels-last, 2 every second element of a larger block, 3 a transposed block.
+/// The same elements: 0 row-major, 1 channels-last, 2 every second element of a larger block, 3 a transposed
+/// block.
 template <class S>
 BasicTensor<S> in_order(const BasicTensor<S>& x, int order) {
   if (order == 1) return x.channels_last();
@@ -55,7 +56,8 @@ template <class S>
 BasicTensor<S> between_corners(const Shape& shape, Generator& g) {
   BasicTensor<S> out(shape);
   S* to = out.mutable_data();
-  for (std::int64_t i = 0; i < out.numel(); ++i) to[i] = static_cast<S>(0.173 * static_cast<double>(g.below(100) - 50) + 0.031);
+  for (std::int64_t i = 0; i < out.numel(); ++i)
+    to[i] = static_cast<S>(0.173 * static_cast<double>(g.below(100) - 50) + 0.031);
   return out;
 }
 /// Positive, above 0.1.
@@ -89,7 +91,8 @@ inline void expect_gradients(const std::function<Double(const Doubles&)>& functi
     Doubles ordered;
     for (const Double& x : inputs) ordered.push_back(last ? x.channels_last() : x.contiguous());
     const autograd::GradCheckResult result = autograd::grad_check(function, ordered);
-    EXPECT_TRUE(result.ok) << (last ? "channels-last, " : "row-major, ") << result.where << ", shape " << inputs[0].shape();
+    EXPECT_TRUE(result.ok) << (last ? "channels-last, " : "row-major, ") << result.where << ", shape "
+                           << inputs[0].shape();
   }
 }
 
@@ -150,7 +153,8 @@ void expect_error(const Body& body, std::initializer_list<std::string> words) {
     body();
   } catch (const Expected& error) {
     for (const std::string& word : words)
-      EXPECT_NE(std::string(error.what()).find(word), std::string::npos) << "no '" << word << "' in: " << error.what();
+      EXPECT_NE(std::string(error.what()).find(word), std::string::npos)
+          << "no '" << word << "' in: " << error.what();
     return;
   } catch (const std::exception& error) {
     ADD_FAILURE() << "another error: " << error.what();

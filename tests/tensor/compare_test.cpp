@@ -48,14 +48,16 @@ std::string text(const T& value) {
 }
 
 TEST(Print, NestedBrackets) {
-  EXPECT_EQ(text(from_vector<float>({1, 2.5f, -3, 4}, {2, 2})), "tensor([[1, 2.5], [-3, 4]], shape [2, 2], float32)");
+  EXPECT_EQ(text(from_vector<float>({1, 2.5f, -3, 4}, {2, 2})),
+            "tensor([[1, 2.5], [-3, 4]], shape [2, 2], float32)");
   EXPECT_EQ(text(scalar(2.0)), "tensor(2, shape [], float64)");
   EXPECT_EQ(text(arange(8)), "tensor([0, 1, 2, ..., 5, 6, 7], shape [8], float32)");
   EXPECT_EQ(text(arange(6)), "tensor([0, 1, 2, 3, 4, 5], shape [6], float32)");
   EXPECT_EQ(text(tensor<std::uint8_t>({65})), "tensor([65], shape [1], uint8)");
   EXPECT_EQ(text(Tensor({2, 0})), "tensor([[], []], shape [2, 0], float32)");
   EXPECT_EQ(text(Tensor()), "tensor(undefined)");
-  EXPECT_EQ(text(in_order(from_vector<float>({1, 2, 3, 4}, {2, 2}), 3)), "tensor([[1, 2], [3, 4]], shape [2, 2], float32)");
+  EXPECT_EQ(text(in_order(from_vector<float>({1, 2, 3, 4}, {2, 2}), 3)),
+            "tensor([[1, 2], [3, 4]], shape [2, 2], float32)");
 }
 
 TEST(EigenView, SeesTheSameMemory) {

@@ -58,7 +58,8 @@ TEST(Tensor, MemoryOrdersHoldTheSameElements) {
     EXPECT_TRUE(y.contiguous().is_contiguous());
     EXPECT_TRUE(y.channels_last().is_channels_last());
     EXPECT_TRUE(y.clone().is_dense());
-    for (const Tensor& z : {y.contiguous(), y.channels_last(), y.clone()}) EXPECT_EQ(z.to_vector(), x.to_vector());
+    for (const Tensor& z : {y.contiguous(), y.channels_last(), y.clone()})
+      EXPECT_EQ(z.to_vector(), x.to_vector());
     Tensor to = in_order(zeros(shape), static_cast<int>(g.below(4)));
     to.copy_(y);
     EXPECT_TRUE(identical(to, x));
@@ -110,7 +111,11 @@ TEST(Tensor, SetDataReachesEveryHolder) {
 }
 
 TEST(Tensor, LargeShapesAreRefused) {
-  expect_error<ShapeError>([] { Tensor t(Shape{std::int64_t{1} << 40, std::int64_t{1} << 40}); }, {"too many"});
+  expect_error<ShapeError>(
+      [] {
+        Tensor t(Shape{std::int64_t{1} << 40, std::int64_t{1} << 40});
+      },
+      {"too many"});
   expect_error<ShapeError>([] { Tensor t(Shape{2, -1}); }, {"negative"});
   expect_error<ShapeError>([] { Shape s{1, 1, 1, 1, 1, 1, 1, 1, 1}; }, {"more than 8"});
 }

@@ -80,7 +80,9 @@ class BasicHardtanhImpl : public OperationModule<BasicHardtanhImpl<Scalar>, ops:
   explicit BasicHardtanhImpl(double min = -1.0, double max = 1.0)
       : OperationModule<BasicHardtanhImpl<Scalar>, ops::Clamp, Scalar>(ops::Clamp{min, max}) {}
   std::string type_name() const override { return "Hardtanh"; }
-  std::string extra_repr() const override { return concat("min_val=", this->operation_.min, ", max_val=", this->operation_.max); }
+  std::string extra_repr() const override {
+    return concat("min_val=", this->operation_.min, ", max_val=", this->operation_.max);
+  }
 };
 
 template <class Scalar>

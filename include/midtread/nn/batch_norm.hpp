@@ -20,8 +20,8 @@ struct BatchNormOptions {
   MIDTREAD_OPTION(bool, track_running_stats) = true;
 };
 
-/// What BatchNorm1d and BatchNorm2d share. Training normalises with the batch's statistics and moves the running ones,
-/// eval uses the running ones.
+/// What BatchNorm1d and BatchNorm2d share. Training normalises with the batch's statistics and moves the
+/// running ones, eval uses the running ones.
 template <class Derived, class Scalar>
 class BasicBatchNorm : public Leaf<Derived, Scalar> {
  public:
@@ -30,9 +30,11 @@ class BasicBatchNorm : public Leaf<Derived, Scalar> {
 
   explicit BasicBatchNorm(const BatchNormOptions& from) : options(from) {
     detail::check_at_least("BatchNorm", "num_features", options.num_features(), 1);
-    if (!(options.eps() > 0.0)) throw ConfigError("BatchNorm", concat("eps is ", options.eps(), ", allowed above 0"));
+    if (!(options.eps() > 0.0))
+      throw ConfigError("BatchNorm", concat("eps is ", options.eps(), ", allowed above 0"));
     if (const auto m = options.momentum(); m && !(*m >= 0.0 && *m <= 1.0))
-      throw ConfigError("BatchNorm", concat("momentum is ", *m, ", allowed 0..1, or std::nullopt for the plain average"));
+      throw ConfigError("BatchNorm",
+                        concat("momentum is ", *m, ", allowed 0..1, or std::nullopt for the plain average"));
     const Shape shape{options.num_features()};
     weight = this->register_parameter("weight", options.affine() ? T(shape) : T());
     bias = this->register_parameter("bias", options.affine() ? T(shape) : T());
@@ -69,7 +71,8 @@ class BasicBatchNorm : public Leaf<Derived, Scalar> {
 
   std::string extra_repr() const override {
     const auto momentum = options.momentum();
-    return concat(options.num_features(), ", eps=", options.eps(), ", momentum=", momentum ? concat(*momentum) : "None",
+    return concat(options.num_features(), ", eps=", options.eps(),
+                  ", momentum=", momentum ? concat(*momentum) : "None",
                   ", affine=", detail::python(options.affine()),
                   ", track_running_stats=", detail::python(options.track_running_stats()));
   }
@@ -91,15 +94,18 @@ class BasicBatchNorm : public Leaf<Derived, Scalar> {
     if (!options.track_running_stats()) return;
     running_mean = get_tensor<Scalar>(this->own_buffers().at("running_mean"), "running_mean");
     running_var = get_tensor<Scalar>(this->own_buffers().at("running_var"), "running_var");
-    num_batches_tracked = get_tensor<std::int64_t>(this->own_buffers().at("num_batches_tracked"), "num_batches_tracked");
+    num_batches_tracked =
+        get_tensor<std::int64_t>(this->own_buffers().at("num_batches_tracked"), "num_batches_tracked");
   }
 
  private:
   T normalized(const T& input) const {
     if (!accepts_rank(input.rank()))
-      throw ShapeError(this->type_name(), concat("input has shape ", input.shape(), ", allowed ", accepted_shapes()));
+      throw ShapeError(this->type_name(),
+                       concat("input has shape ", input.shape(), ", allowed ", accepted_shapes()));
     if (input.size(1) != options.num_features())
-      throw ShapeError(this->type_name(), concat("input has ", input.size(1), " channels, num_features is ", options.num_features()));
+      throw ShapeError(this->type_name(), concat("input has ", input.size(1), " channels, num_features is ",
+                                                 options.num_features()));
     ops::BatchNorm op;
     op.eps = options.eps();
     op.training = uses_batch_statistics();

@@ -29,7 +29,8 @@ class BasicConv1dImpl : public Leaf<BasicConv1dImpl<Scalar>, Scalar> {
   using T = BasicTensor<Scalar>;
   using Ts = std::vector<T>;
 
-  BasicConv1dImpl(std::int64_t in, std::int64_t out, std::int64_t kernel) : BasicConv1dImpl(Conv1dOptions(in, out, kernel)) {}
+  BasicConv1dImpl(std::int64_t in, std::int64_t out, std::int64_t kernel)
+      : BasicConv1dImpl(Conv1dOptions(in, out, kernel)) {}
   explicit BasicConv1dImpl(const Conv1dOptions& from) : options(from) {
     detail::check_channels("Conv1d", options.in_channels(), options.out_channels(), options.groups());
     detail::check_at_least("Conv1d", "kernel_size", options.kernel_size(), 1);
@@ -37,7 +38,8 @@ class BasicConv1dImpl : public Leaf<BasicConv1dImpl<Scalar>, Scalar> {
     detail::check_at_least("Conv1d", "padding", options.padding(), 0);
     detail::check_at_least("Conv1d", "dilation", options.dilation(), 1);
     weight = this->register_parameter(
-        "weight", T(Shape{options.out_channels(), options.in_channels() / options.groups(), options.kernel_size()}));
+        "weight",
+        T(Shape{options.out_channels(), options.in_channels() / options.groups(), options.kernel_size()}));
     bias = this->register_parameter("bias", options.bias() ? T(Shape{options.out_channels()}) : T());
     reset_parameters();
   }
@@ -46,7 +48,9 @@ class BasicConv1dImpl : public Leaf<BasicConv1dImpl<Scalar>, Scalar> {
   T forward(const T& input) override {
     return this->record_leaf({input}, [&] { return Ts{operation()(input, weight, bias)}; }).at(0);
   }
-  ops::Conv1d operation() const { return {options.stride(), options.padding(), options.dilation(), options.groups()}; }
+  ops::Conv1d operation() const {
+    return {options.stride(), options.padding(), options.dilation(), options.groups()};
+  }
 
   std::string type_name() const override { return "Conv1d"; }
   std::string extra_repr() const override {

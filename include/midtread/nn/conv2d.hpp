@@ -29,7 +29,8 @@ class BasicConv2dImpl : public Leaf<BasicConv2dImpl<Scalar>, Scalar> {
   using T = BasicTensor<Scalar>;
   using Ts = std::vector<T>;
 
-  BasicConv2dImpl(std::int64_t in, std::int64_t out, const Pair& kernel) : BasicConv2dImpl(Conv2dOptions(in, out, kernel)) {}
+  BasicConv2dImpl(std::int64_t in, std::int64_t out, const Pair& kernel)
+      : BasicConv2dImpl(Conv2dOptions(in, out, kernel)) {}
   explicit BasicConv2dImpl(const Conv2dOptions& from) : options(from) {
     detail::check_channels("Conv2d", options.in_channels(), options.out_channels(), options.groups());
     detail::check_at_least("Conv2d", "kernel_size", options.kernel_size(), 1);
@@ -38,7 +39,8 @@ class BasicConv2dImpl : public Leaf<BasicConv2dImpl<Scalar>, Scalar> {
     detail::check_at_least("Conv2d", "dilation", options.dilation(), 1);
     const Pair& kernel = options.kernel_size();
     weight = this->register_parameter(
-        "weight", T(Shape{options.out_channels(), options.in_channels() / options.groups(), kernel[0], kernel[1]}));
+        "weight",
+        T(Shape{options.out_channels(), options.in_channels() / options.groups(), kernel[0], kernel[1]}));
     bias = this->register_parameter("bias", options.bias() ? T(Shape{options.out_channels()}) : T());
     reset_parameters();
   }
@@ -47,12 +49,14 @@ class BasicConv2dImpl : public Leaf<BasicConv2dImpl<Scalar>, Scalar> {
   T forward(const T& input) override {
     return this->record_leaf({input}, [&] { return Ts{operation()(input, weight, bias)}; }).at(0);
   }
-  ops::Conv2d operation() const { return {options.stride(), options.padding(), options.dilation(), options.groups()}; }
+  ops::Conv2d operation() const {
+    return {options.stride(), options.padding(), options.dilation(), options.groups()};
+  }
 
   std::string type_name() const override { return "Conv2d"; }
   std::string extra_repr() const override {
-    std::string text = concat(options.in_channels(), ", ", options.out_channels(), ", kernel_size=", options.kernel_size(),
-                              ", stride=", options.stride());
+    std::string text = concat(options.in_channels(), ", ", options.out_channels(),
+                              ", kernel_size=", options.kernel_size(), ", stride=", options.stride());
     if (options.padding() != Pair(0)) text += concat(", padding=", options.padding());
     if (options.dilation() != Pair(1)) text += concat(", dilation=", options.dilation());
     if (options.groups() != 1) text += concat(", groups=", options.groups());

@@ -42,11 +42,13 @@ class BasicConvTranspose2dImpl : public Leaf<BasicConvTranspose2dImpl<Scalar>, S
     detail::check_at_least(where, "dilation", options.dilation(), 1);
     for (std::size_t i = 0; i < 2; ++i)
       if (options.output_padding()[i] >= std::max(options.stride()[i], options.dilation()[i]))
-        throw ConfigError(where, concat("output_padding is ", options.output_padding(), ", it must be below stride ",
-                                        options.stride(), " or dilation ", options.dilation()));
+        throw ConfigError(where,
+                          concat("output_padding is ", options.output_padding(), ", it must be below stride ",
+                                 options.stride(), " or dilation ", options.dilation()));
     const Pair& kernel = options.kernel_size();
     weight = this->register_parameter(
-        "weight", T(Shape{options.in_channels(), options.out_channels() / options.groups(), kernel[0], kernel[1]}));
+        "weight",
+        T(Shape{options.in_channels(), options.out_channels() / options.groups(), kernel[0], kernel[1]}));
     bias = this->register_parameter("bias", options.bias() ? T(Shape{options.out_channels()}) : T());
     reset_parameters();
   }
@@ -56,13 +58,14 @@ class BasicConvTranspose2dImpl : public Leaf<BasicConvTranspose2dImpl<Scalar>, S
     return this->record_leaf({input}, [&] { return Ts{operation()(input, weight, bias)}; }).at(0);
   }
   ops::ConvTranspose2d operation() const {
-    return {options.stride(), options.padding(), options.output_padding(), options.dilation(), options.groups()};
+    return {options.stride(), options.padding(), options.output_padding(), options.dilation(),
+            options.groups()};
   }
 
   std::string type_name() const override { return "ConvTranspose2d"; }
   std::string extra_repr() const override {
-    std::string text = concat(options.in_channels(), ", ", options.out_channels(), ", kernel_size=", options.kernel_size(),
-                              ", stride=", options.stride());
+    std::string text = concat(options.in_channels(), ", ", options.out_channels(),
+                              ", kernel_size=", options.kernel_size(), ", stride=", options.stride());
     if (options.padding() != Pair(0)) text += concat(", padding=", options.padding());
     if (options.dilation() != Pair(1)) text += concat(", dilation=", options.dilation());
     if (options.output_padding() != Pair(0)) text += concat(", output_padding=", options.output_padding());

@@ -12,7 +12,8 @@ template <class Scalar>
 class BasicDropoutImpl : public OperationModule<BasicDropoutImpl<Scalar>, ops::Dropout, Scalar> {
  public:
   using T = BasicTensor<Scalar>;
-  explicit BasicDropoutImpl(double p = 0.5) : OperationModule<BasicDropoutImpl<Scalar>, ops::Dropout, Scalar>(ops::Dropout{p}) {
+  explicit BasicDropoutImpl(double p = 0.5)
+      : OperationModule<BasicDropoutImpl<Scalar>, ops::Dropout, Scalar>(ops::Dropout{p}) {
     if (!(p >= 0.0 && p <= 1.0)) throw ConfigError("Dropout", concat("p is ", p, ", allowed 0..1"));
   }
   T forward(const T& input) override {

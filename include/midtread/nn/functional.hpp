@@ -71,13 +71,13 @@ using midtread::upsample_nearest2d;
 
 /// F::max_pool2d(x, 2), F::max_pool2d(x, {3, 3}, 2, 1). A stride of 0 means the kernel.
 template <class S>
-BasicTensor<S> max_pool2d(const BasicTensor<S>& x, const Pair& kernel, const Pair& stride = 0, const Pair& padding = 0,
-                          const Pair& dilation = 1, bool ceil_mode = false) {
+BasicTensor<S> max_pool2d(const BasicTensor<S>& x, const Pair& kernel, const Pair& stride = 0,
+                          const Pair& padding = 0, const Pair& dilation = 1, bool ceil_mode = false) {
   return midtread::max_pool2d(x, ops::MaxPool2d{kernel, stride, padding, dilation, ceil_mode});
 }
 template <class S>
-BasicTensor<S> avg_pool2d(const BasicTensor<S>& x, const Pair& kernel, const Pair& stride = 0, const Pair& padding = 0,
-                          bool ceil_mode = false, bool count_include_pad = true) {
+BasicTensor<S> avg_pool2d(const BasicTensor<S>& x, const Pair& kernel, const Pair& stride = 0,
+                          const Pair& padding = 0, bool ceil_mode = false, bool count_include_pad = true) {
   return midtread::avg_pool2d(x, ops::AvgPool2d{kernel, stride, padding, ceil_mode, count_include_pad});
 }
 /// F::adaptive_avg_pool2d(x, 1)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Initial values of parameters, in place, drawn from default_generator() where none is given.
 //
-//   xavier   bound = gain sqrt(6 / (fan_in + fan_out)),  std = gain sqrt(2 / (fan_in + fan_out))   (Glorot, Bengio 2010)
-//   kaiming  bound = gain sqrt(3 / fan),                 std = gain / sqrt(fan)                    (arXiv 1502.01852)
+//   xavier   bound = gain sqrt(6 / (fan_in + fan_out)),  std = gain sqrt(2 / (fan_in + fan_out))   (Glorot,
+//   Bengio 2010) kaiming  bound = gain sqrt(3 / fan),                 std = gain / sqrt(fan) (arXiv
+//   1502.01852)
 #pragma once
 
 #include <midtread/core/random.hpp>
@@ -23,7 +24,8 @@ struct Fans {
 /// Connections per output and per input of a weight [O, I, ...]. Throws ShapeError below two dimensions.
 template <class S>
 Fans fans(const BasicTensor<S>& weight) {
-  if (weight.rank() < 2) throw ShapeError("init", concat("fan_in needs a weight of rank 2 and up, got shape ", weight.shape()));
+  if (weight.rank() < 2)
+    throw ShapeError("init", concat("fan_in needs a weight of rank 2 and up, got shape ", weight.shape()));
   std::int64_t kernel = 1;
   for (int i = 2; i < weight.rank(); ++i) kernel *= weight.size(i);
   return {weight.size(1) * kernel, weight.size(0) * kernel};
@@ -40,17 +42,21 @@ inline double gain(Nonlinearity nonlinearity, double slope = 0.01) {
 }
 
 template <class S>
-BasicTensor<S> uniform_(BasicTensor<S> tensor, double low = 0.0, double high = 1.0, Generator& generator = default_generator()) {
+BasicTensor<S> uniform_(BasicTensor<S> tensor, double low = 0.0, double high = 1.0,
+                        Generator& generator = default_generator()) {
   S* to = tensor.mutable_data();
-  BasicTensor<S>::for_each_offset(tensor.shape(), tensor.strides(),
-                                  [&](std::int64_t at) { to[at] = static_cast<S>(generator.uniform(low, high)); });
+  BasicTensor<S>::for_each_offset(tensor.shape(), tensor.strides(), [&](std::int64_t at) {
+    to[at] = static_cast<S>(generator.uniform(low, high));
+  });
   return tensor;
 }
 template <class S>
-BasicTensor<S> normal_(BasicTensor<S> tensor, double mean = 0.0, double std = 1.0, Generator& generator = default_generator()) {
+BasicTensor<S> normal_(BasicTensor<S> tensor, double mean = 0.0, double std = 1.0,
+                       Generator& generator = default_generator()) {
   S* to = tensor.mutable_data();
-  BasicTensor<S>::for_each_offset(tensor.shape(), tensor.strides(),
-                                  [&](std::int64_t at) { to[at] = static_cast<S>(mean + std * generator.normal()); });
+  BasicTensor<S>::for_each_offset(tensor.shape(), tensor.strides(), [&](std::int64_t at) {
+    to[at] = static_cast<S>(mean + std * generator.normal());
+  });
   return tensor;
 }
 template <class S>
@@ -67,13 +73,15 @@ BasicTensor<S> ones_(BasicTensor<S> tensor) {
 }
 
 template <class S>
-BasicTensor<S> xavier_uniform_(BasicTensor<S> tensor, double gain = 1.0, Generator& generator = default_generator()) {
+BasicTensor<S> xavier_uniform_(BasicTensor<S> tensor, double gain = 1.0,
+                               Generator& generator = default_generator()) {
   const Fans f = fans(tensor);
   const double bound = gain * std::sqrt(6.0 / static_cast<double>(f.in + f.out));
   return uniform_(tensor, -bound, bound, generator);
 }
 template <class S>
-BasicTensor<S> xavier_normal_(BasicTensor<S> tensor, double gain = 1.0, Generator& generator = default_generator()) {
+BasicTensor<S> xavier_normal_(BasicTensor<S> tensor, double gain = 1.0,
+                              Generator& generator = default_generator()) {
   const Fans f = fans(tensor);
   return normal_(tensor, 0.0, gain * std::sqrt(2.0 / static_cast<double>(f.in + f.out)), generator);
 }
@@ -95,7 +103,8 @@ BasicTensor<S> kaiming_normal_(BasicTensor<S> tensor, double slope = 0.0, FanMod
   return normal_(tensor, 0.0, gain(nonlinearity, slope) / std::sqrt(fan), generator);
 }
 
-/// PyTorch's start of linear and convolution layers: both uniform within 1 / sqrt(fan_in). `bias` may be undefined.
+/// PyTorch's start of linear and convolution layers: both uniform within 1 / sqrt(fan_in). `bias` may be
+/// undefined.
 template <class S>
 void reset_layer_(const BasicTensor<S>& weight, const BasicTensor<S>& bias) {
   kaiming_uniform_(weight, std::sqrt(5.0));

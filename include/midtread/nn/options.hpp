@@ -21,7 +21,9 @@ class Pair {
   Pair(std::int64_t height, std::int64_t width) : values_{height, width} {}
   Pair(const std::array<std::int64_t, 2>& values) : values_(values) {}  // NOLINT: converts on purpose
 
-  operator const std::array<std::int64_t, 2>&() const noexcept { return values_; }  // NOLINT: converts on purpose
+  operator const std::array<std::int64_t, 2>&() const noexcept {
+    return values_;
+  }  // NOLINT: converts on purpose
   std::int64_t operator[](std::size_t i) const { return values_[i]; }
   std::int64_t height() const noexcept { return values_[0]; }
   std::int64_t width() const noexcept { return values_[1]; }
@@ -43,11 +45,15 @@ MIDTREAD_NAMESPACE_BEGIN(nn::detail)
 
 inline const char* python(bool value) { return value ? "True" : "False"; }
 /// A pair as one number where both are equal, as PyTorch prints pools.
-inline std::string short_text(const Pair& pair) { return pair[0] == pair[1] ? concat(pair[0]) : concat(pair); }
+inline std::string short_text(const Pair& pair) {
+  return pair[0] == pair[1] ? concat(pair[0]) : concat(pair);
+}
 
-inline void check_at_least(const std::string& where, const char* field, std::int64_t value, std::int64_t low) {
+inline void check_at_least(const std::string& where, const char* field, std::int64_t value,
+                           std::int64_t low) {
   constexpr std::int64_t limit = std::int64_t{1} << 31;
-  if (value < low || value > limit) throw ConfigError(where, concat(field, " is ", value, ", allowed ", low, "..", limit));
+  if (value < low || value > limit)
+    throw ConfigError(where, concat(field, " is ", value, ", allowed ", low, "..", limit));
 }
 inline void check_at_least(const std::string& where, const char* field, const Pair& value, std::int64_t low) {
   check_at_least(where, field, value[0], low);
@@ -59,7 +65,8 @@ inline void check_channels(const std::string& where, std::int64_t in, std::int64
   check_at_least(where, "out_channels", out, 1);
   check_at_least(where, "groups", groups, 1);
   if (in % groups != 0 || out % groups != 0)
-    throw ConfigError(where, concat("groups is ", groups, ", it must divide in_channels ", in, " and out_channels ", out));
+    throw ConfigError(
+        where, concat("groups is ", groups, ", it must divide in_channels ", in, " and out_channels ", out));
 }
 
 MIDTREAD_NAMESPACE_END

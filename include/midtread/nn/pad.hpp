@@ -11,7 +11,8 @@ MIDTREAD_NAMESPACE_BEGIN(nn)
 /// Left, right, top, bottom; one number fills all.
 struct PadWidths {
   PadWidths(std::int64_t all) : PadWidths(all, all, all, all) {}  // NOLINT: ZeroPad2d(1)
-  PadWidths(std::int64_t l, std::int64_t r, std::int64_t t, std::int64_t b) : left(l), right(r), top(t), bottom(b) {}
+  PadWidths(std::int64_t l, std::int64_t r, std::int64_t t, std::int64_t b)
+      : left(l), right(r), top(t), bottom(b) {}
   std::int64_t left, right, top, bottom;
 };
 

@@ -36,7 +36,8 @@ inline void check_pool(const char* where, const Pair& kernel, const Pair& stride
   check_at_least(where, "padding", padding, 0);
   for (std::size_t i = 0; i < 2; ++i)
     if (padding[i] > kernel[i] / 2)
-      throw ConfigError(where, concat("padding is ", padding, ", allowed up to half of kernel_size ", kernel));
+      throw ConfigError(where,
+                        concat("padding is ", padding, ", allowed up to half of kernel_size ", kernel));
 }
 
 MIDTREAD_NAMESPACE_END
@@ -49,16 +50,18 @@ class BasicMaxPool2dImpl : public OperationModule<BasicMaxPool2dImpl<Scalar>, op
  public:
   explicit BasicMaxPool2dImpl(const Pair& kernel) : BasicMaxPool2dImpl(MaxPool2dOptions(kernel)) {}
   explicit BasicMaxPool2dImpl(const MaxPool2dOptions& from)
-      : OperationModule<BasicMaxPool2dImpl<Scalar>, ops::MaxPool2d, Scalar>(
-            ops::MaxPool2d{from.kernel_size(), from.stride(), from.padding(), from.dilation(), from.ceil_mode()}),
+      : OperationModule<BasicMaxPool2dImpl<Scalar>, ops::MaxPool2d, Scalar>(ops::MaxPool2d{
+            from.kernel_size(), from.stride(), from.padding(), from.dilation(), from.ceil_mode()}),
         options(from) {
     detail::check_pool("MaxPool2d", options.kernel_size(), options.stride(), options.padding());
     detail::check_at_least("MaxPool2d", "dilation", options.dilation(), 1);
   }
   std::string type_name() const override { return "MaxPool2d"; }
   std::string extra_repr() const override {
-    return concat("kernel_size=", detail::short_text(options.kernel_size()), ", stride=", detail::short_text(options.stride()),
-                  ", padding=", detail::short_text(options.padding()), ", dilation=", detail::short_text(options.dilation()),
+    return concat("kernel_size=", detail::short_text(options.kernel_size()),
+                  ", stride=", detail::short_text(options.stride()),
+                  ", padding=", detail::short_text(options.padding()),
+                  ", dilation=", detail::short_text(options.dilation()),
                   ", ceil_mode=", detail::python(options.ceil_mode()));
   }
 
@@ -71,14 +74,15 @@ class BasicAvgPool2dImpl : public OperationModule<BasicAvgPool2dImpl<Scalar>, op
  public:
   explicit BasicAvgPool2dImpl(const Pair& kernel) : BasicAvgPool2dImpl(AvgPool2dOptions(kernel)) {}
   explicit BasicAvgPool2dImpl(const AvgPool2dOptions& from)
-      : OperationModule<BasicAvgPool2dImpl<Scalar>, ops::AvgPool2d, Scalar>(
-            ops::AvgPool2d{from.kernel_size(), from.stride(), from.padding(), from.ceil_mode(), from.count_include_pad()}),
+      : OperationModule<BasicAvgPool2dImpl<Scalar>, ops::AvgPool2d, Scalar>(ops::AvgPool2d{
+            from.kernel_size(), from.stride(), from.padding(), from.ceil_mode(), from.count_include_pad()}),
         options(from) {
     detail::check_pool("AvgPool2d", options.kernel_size(), options.stride(), options.padding());
   }
   std::string type_name() const override { return "AvgPool2d"; }
   std::string extra_repr() const override {
-    return concat("kernel_size=", detail::short_text(options.kernel_size()), ", stride=", detail::short_text(options.stride()),
+    return concat("kernel_size=", detail::short_text(options.kernel_size()),
+                  ", stride=", detail::short_text(options.stride()),
                   ", padding=", detail::short_text(options.padding()));
   }
 
@@ -96,7 +100,9 @@ class BasicAdaptiveAvgPool2dImpl
     detail::check_at_least("AdaptiveAvgPool2d", "output_size", output_size, 1);
   }
   std::string type_name() const override { return "AdaptiveAvgPool2d"; }
-  std::string extra_repr() const override { return concat("output_size=", detail::short_text(this->operation_.output)); }
+  std::string extra_repr() const override {
+    return concat("output_size=", detail::short_text(this->operation_.output));
+  }
 };
 
 using MaxPool2dImpl = BasicMaxPool2dImpl<float>;

@@ -35,7 +35,9 @@ class SummaryRecorder final : public ops::Recorder {
     open_.push_back({&module, inside_call ? open_.back().row : add_row(module)});
   }
   void leave() override { open_.pop_back(); }
-  void function(std::shared_ptr<const ops::Operation>, const Tensors&, const Tensor& output) override { produced(output); }
+  void function(std::shared_ptr<const ops::Operation>, const Tensors&, const Tensor& output) override {
+    produced(output);
+  }
   void leaf(Module& module, const Tensors& inputs, const Tensors& outputs) override {
     const bool entered = !open_.empty() && open_.back().module == &module;
     const std::size_t row = entered ? open_.back().row : add_row(module);
@@ -59,10 +61,12 @@ class SummaryRecorder final : public ops::Recorder {
     const auto path = paths_.find(&module);
     row.path = path == paths_.end() ? "?" : path->second;
     row.type = module.type_name();
-    row.depth = row.path.empty() ? 0 : static_cast<int>(std::count(row.path.begin(), row.path.end(), '.')) + 1;
+    row.depth =
+        row.path.empty() ? 0 : static_cast<int>(std::count(row.path.begin(), row.path.end(), '.')) + 1;
     row.repeated = !seen_.insert(&module).second;
     for (const auto& p : module.own_parameters())
-      if (p.second.defined() && counted_.insert(p.second.identity()).second) row.parameters += p.second.numel();
+      if (p.second.defined() && counted_.insert(p.second.identity()).second)
+        row.parameters += p.second.numel();
     rows.push_back(row);
     return rows.size() - 1;
   }
@@ -103,8 +107,8 @@ MIDTREAD_NAMESPACE_END
 
 MIDTREAD_NAMESPACE_BEGIN(nn)
 
-/// Runs `module` once on zeros of shape `input`, in eval mode and without history, and tabulates what was called.
-/// Modes are restored.
+/// Runs `module` once on zeros of shape `input`, in eval mode and without history, and tabulates what was
+/// called. Modes are restored.
 inline std::string summary(Module& module, const Shape& input) {
   detail::SummaryRecorder recorder(module);
   const auto modules = module.named_modules();
@@ -129,16 +133,19 @@ inline std::string summary(Module& module, const Shape& input) {
     ops::recorder() = restore.before;
   }
 
-  std::vector<std::array<std::string, 4>> table{{"Layer (type)", "Output shape", "Parameters", "Multiply-adds"}};
+  std::vector<std::array<std::string, 4>> table{
+      {"Layer (type)", "Output shape", "Parameters", "Multiply-adds"}};
   std::int64_t parameters = 0, trainable = 0, multiply_adds = 0;
   for (const Tensor& p : module.parameters()) {
     parameters += p.numel();
     if (p.requires_grad()) trainable += p.numel();
   }
   for (const auto& row : recorder.rows) {
-    const std::string name = row.path.empty() ? row.type : row.path.substr(row.path.rfind('.') + 1) + " (" + row.type + ")";
+    const std::string name =
+        row.path.empty() ? row.type : row.path.substr(row.path.rfind('.') + 1) + " (" + row.type + ")";
     multiply_adds += row.multiply_adds;
-    table.push_back({std::string(static_cast<std::size_t>(2 * row.depth), ' ') + name, row.output.rank() > 0 ? concat(row.output) : "-",
+    table.push_back({std::string(static_cast<std::size_t>(2 * row.depth), ' ') + name,
+                     row.output.rank() > 0 ? concat(row.output) : "-",
                      row.repeated         ? "(again)"
                      : row.parameters > 0 ? detail::grouped(row.parameters)
                                           : "-",
@@ -150,16 +157,18 @@ inline std::string summary(Module& module, const Shape& input) {
   std::ostringstream out;
   const std::string rule(width[0] + width[1] + width[2] + width[3] + 6, '-');
   for (std::size_t i = 0; i < table.size(); ++i) {
-    out << std::left << std::setw(static_cast<int>(width[0])) << table[i][0] << "  " << std::setw(static_cast<int>(width[1]))
-        << table[i][1] << std::right << "  " << std::setw(static_cast<int>(width[2])) << table[i][2] << "  "
+    out << std::left << std::setw(static_cast<int>(width[0])) << table[i][0] << "  "
+        << std::setw(static_cast<int>(width[1])) << table[i][1] << std::right << "  "
+        << std::setw(static_cast<int>(width[2])) << table[i][2] << "  "
         << std::setw(static_cast<int>(width[3])) << table[i][3] << '\n';
     if (i == 0) out << rule << '\n';
   }
   const std::int64_t input_bytes = element_count(input) * 4;
-  out << rule << "\nParameters: " << detail::grouped(parameters) << " (" << detail::grouped(trainable) << " trainable), "
-      << detail::megabytes(parameters * 4) << "\nMultiply-adds: " << detail::grouped(multiply_adds)
-      << "\nInput: " << detail::megabytes(input_bytes) << ", outputs of layers: " << detail::megabytes(recorder.activations * 4)
-      << '\n';
+  out << rule << "\nParameters: " << detail::grouped(parameters) << " (" << detail::grouped(trainable)
+      << " trainable), " << detail::megabytes(parameters * 4)
+      << "\nMultiply-adds: " << detail::grouped(multiply_adds)
+      << "\nInput: " << detail::megabytes(input_bytes)
+      << ", outputs of layers: " << detail::megabytes(recorder.activations * 4) << '\n';
   return out.str();
 }
 

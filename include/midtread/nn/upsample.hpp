@@ -19,7 +19,8 @@ class BasicUpsampleImpl : public OperationModule<BasicUpsampleImpl<Scalar>, ops:
   }
   std::string type_name() const override { return "Upsample"; }
   std::string extra_repr() const override {
-    return concat("scale_factor=", Pair(this->operation_.scale_height, this->operation_.scale_width), ", mode='nearest'");
+    return concat("scale_factor=", Pair(this->operation_.scale_height, this->operation_.scale_width),
+                  ", mode='nearest'");
   }
 };
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Activation functions, element by element. derivative(v) takes y where kDerivativeOfOutput, else x.
 //
-// relu, relu6 and clamp work on codes too: max(q, z) and clamp(q, Q(a), Q(b)), Q = quantize with the tensor's qparams.
+// relu, relu6 and clamp work on codes too: max(q, z) and clamp(q, Q(a), Q(b)), Q = quantize with the tensor's
+// qparams.
 #pragma once
 
 #include <midtread/ops/codes.hpp>
@@ -23,8 +24,8 @@ BasicTensor<S> clamped(const Op& op, const BasicTensor<S>& x, double low, double
       const auto code = [&](double bound) {
         return kernels::quantize_code(static_cast<float>(bound), inverse, p.zero_point, p.range, p.rounding);
       };
-      Tensor y = tensor_of_codes(
-          std::make_shared<const Codes>(Codes{clamp_codes(x.codes()->values, code(low), code(high)), x.codes()->qparams}));
+      Tensor y = tensor_of_codes(std::make_shared<const Codes>(
+          Codes{clamp_codes(x.codes()->values, code(low), code(high)), x.codes()->qparams}));
       return attach_pointwise(op, x, std::move(y), x);
     }
   }
@@ -172,7 +173,9 @@ struct Sigmoid {
   BasicTensor<S> operator()(const BasicTensor<S>& x) const {
     return pointwise(*this, x);
   }
-  std::optional<QParams> fixed_qparams(DType dtype) const { return detail::fixed_range(1.0f / 256.0f, 0, dtype); }
+  std::optional<QParams> fixed_qparams(DType dtype) const {
+    return detail::fixed_range(1.0f / 256.0f, 0, dtype);
+  }
 };
 
 struct Tanh {
@@ -190,7 +193,9 @@ struct Tanh {
   BasicTensor<S> operator()(const BasicTensor<S>& x) const {
     return pointwise(*this, x);
   }
-  std::optional<QParams> fixed_qparams(DType dtype) const { return detail::fixed_range(2.0f / 256.0f, 128, dtype); }
+  std::optional<QParams> fixed_qparams(DType dtype) const {
+    return detail::fixed_range(2.0f / 256.0f, 128, dtype);
+  }
 };
 
 /// x * sigmoid(x)
@@ -250,7 +255,9 @@ struct Hardsigmoid {
   BasicTensor<S> operator()(const BasicTensor<S>& x) const {
     return pointwise(*this, x);
   }
-  std::optional<QParams> fixed_qparams(DType dtype) const { return detail::fixed_range(1.0f / 256.0f, 0, dtype); }
+  std::optional<QParams> fixed_qparams(DType dtype) const {
+    return detail::fixed_range(1.0f / 256.0f, 0, dtype);
+  }
 };
 
 /// x * clamp(x + 3, 0, 6) / 6

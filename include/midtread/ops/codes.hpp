@@ -13,12 +13,14 @@
 
 MIDTREAD_NAMESPACE_BEGIN(ops)
 
-/// Gives `y` the codes transform(codes of x), in y's memory order and with x's qparams; nothing if x carries none.
+/// Gives `y` the codes transform(codes of x), in y's memory order and with x's qparams; nothing if x carries
+/// none.
 template <class S, class Transform>
 void move_codes(const BasicTensor<S>& x, const BasicTensor<S>& y, const Transform& transform) {
   if constexpr (std::is_same_v<S, float>) {
     if (const auto codes = x.codes())
-      y.set_codes(std::make_shared<const Codes>(Codes{with_strides(transform(codes->values), y.strides()), codes->qparams}));
+      y.set_codes(std::make_shared<const Codes>(
+          Codes{with_strides(transform(codes->values), y.strides()), codes->qparams}));
   } else {
     (void)x, (void)y, (void)transform;
   }
@@ -43,7 +45,8 @@ inline Tensor tensor_of_codes(std::shared_ptr<const Codes> codes) {
 }
 
 /// Codes held to [low, high], two stored codes.
-inline BasicTensor<std::uint8_t> clamp_codes(const BasicTensor<std::uint8_t>& q, std::int32_t low, std::int32_t high) {
+inline BasicTensor<std::uint8_t> clamp_codes(const BasicTensor<std::uint8_t>& q, std::int32_t low,
+                                             std::int32_t high) {
   const BasicTensor<std::uint8_t> in = dense(q);
   BasicTensor<std::uint8_t> out(q.shape(), dense_strides(q));
   std::uint8_t* to = out.mutable_data();

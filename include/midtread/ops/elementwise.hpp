@@ -21,10 +21,12 @@ struct Add {
   static constexpr const char* kName = "add";
   template <class S>
   BasicTensor<S> operator()(const BasicTensor<S>& a, const BasicTensor<S>& b) const {
-    auto y = broadcast_map(a, b, [](S u, S v) { return u + v; }, kName);
-    return autograd::attach(kName, std::move(y), {a, b}, [sa = a.shape(), sb = b.shape()](const BasicTensor<S>& dy) {
-      return std::vector<BasicTensor<S>>{sum_to(dy, sa), sum_to(dy, sb)};
-    });
+    auto y = broadcast_map(
+        a, b, [](S u, S v) { return u + v; }, kName);
+    return autograd::attach(kName, std::move(y), {a, b},
+                            [sa = a.shape(), sb = b.shape()](const BasicTensor<S>& dy) {
+                              return std::vector<BasicTensor<S>>{sum_to(dy, sa), sum_to(dy, sb)};
+                            });
   }
 };
 
@@ -32,10 +34,12 @@ struct Sub {
   static constexpr const char* kName = "sub";
   template <class S>
   BasicTensor<S> operator()(const BasicTensor<S>& a, const BasicTensor<S>& b) const {
-    auto y = broadcast_map(a, b, [](S u, S v) { return u - v; }, kName);
-    return autograd::attach(kName, std::move(y), {a, b}, [sa = a.shape(), sb = b.shape()](const BasicTensor<S>& dy) {
-      return std::vector<BasicTensor<S>>{sum_to(dy, sa), detail::negative(sum_to(dy, sb))};
-    });
+    auto y = broadcast_map(
+        a, b, [](S u, S v) { return u - v; }, kName);
+    return autograd::attach(
+        kName, std::move(y), {a, b}, [sa = a.shape(), sb = b.shape()](const BasicTensor<S>& dy) {
+          return std::vector<BasicTensor<S>>{sum_to(dy, sa), detail::negative(sum_to(dy, sb))};
+        });
   }
 };
 
@@ -50,13 +54,15 @@ struct Mul {
     // Each side is saved only for the other's gradient.
     const BasicTensor<S> left = b.requires_grad() ? a.detach() : BasicTensor<S>();
     const BasicTensor<S> right = a.requires_grad() ? b.detach() : BasicTensor<S>();
-    return autograd::attach(
-        kName, std::move(y), {a, b}, [=, sa = a.shape(), sb = b.shape()](const BasicTensor<S>& dy) {
-          std::vector<BasicTensor<S>> gradients(2);
-          if (right.defined()) gradients[0] = sum_to(broadcast_map(dy, right, product, kName), sa);
-          if (left.defined()) gradients[1] = sum_to(broadcast_map(dy, left, product, kName), sb);
-          return gradients;
-        });
+    return autograd::attach(kName, std::move(y), {a, b},
+                            [=, sa = a.shape(), sb = b.shape()](const BasicTensor<S>& dy) {
+                              std::vector<BasicTensor<S>> gradients(2);
+                              if (right.defined())
+                                gradients[0] = sum_to(broadcast_map(dy, right, product, kName), sa);
+                              if (left.defined())
+                                gradients[1] = sum_to(broadcast_map(dy, left, product, kName), sb);
+                              return gradients;
+                            });
   }
 };
 
@@ -70,12 +76,14 @@ struct Div {
     if (!autograd::needs_grad<S>({a, b})) return y;
     const BasicTensor<S> ratio = b.requires_grad() ? y.detach() : BasicTensor<S>();
     return autograd::attach(
-        kName, y, {a, b}, [=, b = b.detach(), left = a.requires_grad(), sa = a.shape()](const BasicTensor<S>& dy) {
+        kName, y, {a, b},
+        [=, b = b.detach(), left = a.requires_grad(), sa = a.shape()](const BasicTensor<S>& dy) {
           std::vector<BasicTensor<S>> gradients(2);
           const BasicTensor<S> scaled = broadcast_map(dy, b, quotient, kName);
           if (left) gradients[0] = sum_to(scaled, sa);
           if (ratio.defined())
-            gradients[1] = detail::negative(sum_to(map(scaled, ratio, [](S u, S v) { return u * v; }), b.shape()));
+            gradients[1] =
+                detail::negative(sum_to(map(scaled, ratio, [](S u, S v) { return u * v; }), b.shape()));
           return gradients;
         });
   }

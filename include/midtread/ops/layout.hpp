@@ -16,12 +16,14 @@ inline constexpr std::int64_t kGrain = std::int64_t{1} << 15;
 /// The strides of a dense tensor like `x`: row-major where x is row-major only, else channels-last.
 template <class S>
 Shape dense_strides(const BasicTensor<S>& x) {
-  return x.is_contiguous() && !x.is_channels_last() ? contiguous_strides(x.shape()) : channels_last_strides(x.shape());
+  return x.is_contiguous() && !x.is_channels_last() ? contiguous_strides(x.shape())
+                                                    : channels_last_strides(x.shape());
 }
 
 /// to = from, element by element in logical order; any strides (0 repeats an element).
 template <class S>
-void strided_copy(const Shape& shape, const S* from, const Shape& from_strides, S* to, const Shape& to_strides) {
+void strided_copy(const Shape& shape, const S* from, const Shape& from_strides, S* to,
+                  const Shape& to_strides) {
   const StridedLoop<2> loop(shape, {to_strides, from_strides});
   const std::int64_t step_to = loop.step(0), step_from = loop.step(1);
   loop.for_each_row([&](const std::array<std::int64_t, 2>& at, std::int64_t count) {
@@ -65,7 +67,8 @@ Shape expanded_strides(const BasicTensor<S>& x, const Shape& to) {
 inline int wrap_dim(int dim, int rank, const char* where) {
   const int wrapped = dim < 0 ? dim + rank : dim;
   if (wrapped < 0 || wrapped >= rank)
-    throw ShapeError(where, concat("dimension ", dim, " of a tensor of rank ", rank, ", allowed ", -rank, "..", rank - 1));
+    throw ShapeError(
+        where, concat("dimension ", dim, " of a tensor of rank ", rank, ", allowed ", -rank, "..", rank - 1));
   return wrapped;
 }
 

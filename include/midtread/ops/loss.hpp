@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Losses. Functions, not operations of a graph: they end a training step and are not recorded by a tracer.
 //
-//   cross_entropy  l_n = -sum_k t_k log softmax(x_n)_k      t = (1 - e) [k = label] + e / C, e = label smoothing
+//   cross_entropy  l_n = -sum_k t_k log softmax(x_n)_k      t = (1 - e) [k = label] + e / C, e = label
+//   smoothing
 #pragma once
 
 #include <midtread/autograd/engine.hpp>
@@ -23,7 +24,8 @@ MIDTREAD_NAMESPACE_BEGIN(detail)
 template <class S>
 void check_labels(const BasicTensor<S>& logits, const BasicTensor<std::int64_t>& labels, const char* where) {
   if (logits.rank() != 2 || labels.rank() != 1 || logits.size(0) != labels.size(0))
-    throw ShapeError(where, concat("got logits ", logits.shape(), " and labels ", labels.shape(), ", allowed [N, C] and [N]"));
+    throw ShapeError(where, concat("got logits ", logits.shape(), " and labels ", labels.shape(),
+                                   ", allowed [N, C] and [N]"));
   if (logits.numel() == 0) throw ShapeError(where, concat("logits ", logits.shape(), " are empty"));
   const std::int64_t classes = logits.size(1), step = labels.strides()[0];
   for (std::int64_t n = 0; n < labels.size(0); ++n) {
@@ -36,7 +38,8 @@ void check_labels(const BasicTensor<S>& logits, const BasicTensor<std::int64_t>&
 /// Per-example losses [N] reduced; `gradient(weights)` gives d/dx of sum(weights * losses), weights [N].
 template <class S, class Gradient>
 BasicTensor<S> reduced_loss(const char* name, const BasicTensor<S>& x, const std::vector<double>& losses,
-                            std::int64_t mean_over, const Shape& shape, Reduction reduction, const Gradient& gradient) {
+                            std::int64_t mean_over, const Shape& shape, Reduction reduction,
+                            const Gradient& gradient) {
   const double factor = reduction == Reduction::kMean ? 1.0 / static_cast<double>(mean_over) : 1.0;
   const bool each = reduction == Reduction::kNone;
   BasicTensor<S> y(each ? shape : Shape{});
@@ -50,7 +53,8 @@ BasicTensor<S> reduced_loss(const char* name, const BasicTensor<S>& x, const std
   return autograd::attach(name, std::move(y), {x}, [=, count = losses.size()](const BasicTensor<S>& dy) {
     const BasicTensor<S> seed = dy.contiguous();
     std::vector<S> weights(count);
-    for (std::size_t n = 0; n < count; ++n) weights[n] = each ? seed.data()[n] : static_cast<S>(*seed.data() * static_cast<S>(factor));
+    for (std::size_t n = 0; n < count; ++n)
+      weights[n] = each ? seed.data()[n] : static_cast<S>(*seed.data() * static_cast<S>(factor));
     return std::vector<BasicTensor<S>>{gradient(weights)};
   });
 }
@@ -122,10 +126,12 @@ BasicTensor<S> nll_loss(const BasicTensor<S>& log_probabilities, const BasicTens
     BasicTensor<S> dx(shape);
     dx.fill_(S(0));
     S* out = dx.mutable_data();
-    for (std::int64_t n = 0; n < batch; ++n) out[n * classes + target.data()[n]] = -weights[static_cast<std::size_t>(n)];
+    for (std::int64_t n = 0; n < batch; ++n)
+      out[n * classes + target.data()[n]] = -weights[static_cast<std::size_t>(n)];
     return dx;
   };
-  return detail::reduced_loss("nll_loss", log_probabilities, losses, batch, labels.shape(), reduction, gradient);
+  return detail::reduced_loss("nll_loss", log_probabilities, losses, batch, labels.shape(), reduction,
+                              gradient);
 }
 
 /// (x - target)^2, shapes equal. The target's gradient is not computed.
@@ -133,7 +139,8 @@ template <class S>
 BasicTensor<S> mse_loss(const BasicTensor<S>& input, const BasicTensor<S>& target,
                         Reduction reduction = Reduction::kMean) {
   if (input.shape() != target.shape())
-    throw ShapeError("mse_loss", concat("got input ", input.shape(), " and target ", target.shape(), ", they must be equal"));
+    throw ShapeError("mse_loss", concat("got input ", input.shape(), " and target ", target.shape(),
+                                        ", they must be equal"));
   if (input.numel() == 0) throw ShapeError("mse_loss", concat("input ", input.shape(), " is empty"));
   const BasicTensor<S> x = input.contiguous().detach(), t = target.contiguous().detach();
   std::vector<double> losses(static_cast<std::size_t>(x.numel()));

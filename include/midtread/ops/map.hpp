@@ -40,10 +40,13 @@ BasicTensor<S> map(const BasicTensor<S>& a, const BasicTensor<S>& b, const F& f)
   return out;
 }
 
-/// f(a, b) with numpy broadcasting. The output has the memory order of the input with its shape, else channels-last.
+/// f(a, b) with numpy broadcasting. The output has the memory order of the input with its shape, else
+/// channels-last.
 template <class S, class F>
-BasicTensor<S> broadcast_map(const BasicTensor<S>& a, const BasicTensor<S>& b, const F& f, const char* where) {
-  if (a.shape() == b.shape() && ((a.is_channels_last() && b.is_channels_last()) || (a.is_contiguous() && b.is_contiguous())))
+BasicTensor<S> broadcast_map(const BasicTensor<S>& a, const BasicTensor<S>& b, const F& f,
+                             const char* where) {
+  if (a.shape() == b.shape() &&
+      ((a.is_channels_last() && b.is_channels_last()) || (a.is_contiguous() && b.is_contiguous())))
     return map(a, b, f);
   const Shape shape = broadcast(a.shape(), b.shape(), where);
   BasicTensor<S> out(shape, a.shape() == shape   ? dense_strides(a)
@@ -71,9 +74,11 @@ BasicTensor<S> broadcast_map(const BasicTensor<S>& a, const BasicTensor<S>& b, c
   return out;
 }
 
-/// Gives `y` = op(x) its backward, dx = dy * op.derivative(saved). `saved` is x, or y where Op::kDerivativeOfOutput.
+/// Gives `y` = op(x) its backward, dx = dy * op.derivative(saved). `saved` is x, or y where
+/// Op::kDerivativeOfOutput.
 template <class Op, class S>
-BasicTensor<S> attach_pointwise(const Op& op, const BasicTensor<S>& x, BasicTensor<S> y, const BasicTensor<S>& saved) {
+BasicTensor<S> attach_pointwise(const Op& op, const BasicTensor<S>& x, BasicTensor<S> y,
+                                const BasicTensor<S>& saved) {
   if (!autograd::needs_grad<S>({x})) return y;
   return autograd::attach(Op::kName, std::move(y), {x}, [op, v = saved.detach()](const BasicTensor<S>& dy) {
     return std::vector<BasicTensor<S>>{map(v, dy, [op](S at, S g) { return g * op.derivative(at); })};

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Sums and means over dimensions, and the largest and smallest elements.
 //
-// A mean over H and W works on codes too: q = rne(sum(q - z) / n) + z, exact; its gradient is that of the real mean.
+// A mean over H and W works on codes too: q = rne(sum(q - z) / n) + z, exact; its gradient is that of the
+// real mean.
 #pragma once
 
 #include <midtread/autograd/engine.hpp>
@@ -62,20 +63,23 @@ inline std::string reduction_text(const std::vector<int>& dims, bool keepdim) {
 
 /// Sum over the dimensions of `reduction`, times `factor`, with backward.
 template <class S>
-BasicTensor<S> reduce(const char* name, const BasicTensor<S>& x, const Reduction& reduction, bool keepdim, double factor) {
+BasicTensor<S> reduce(const char* name, const BasicTensor<S>& x, const Reduction& reduction, bool keepdim,
+                      double factor) {
   BasicTensor<S> y = reduction.view(sum_to(x, reduction.kept, factor), keepdim);
-  return autograd::attach(name, std::move(y), {x},
-                          [kept = reduction.kept, to = x.shape(), strides = dense_strides(x), factor](const BasicTensor<S>& dy) {
-                            const BasicTensor<S> g = dy.contiguous();
-                            const BasicTensor<S> seen(g.storage(), g.offset(), kept, contiguous_strides(kept));
-                            BasicTensor<S> dx = expand_to(seen, to, strides);
-                            if (factor != 1.0) dx = map(dx, [c = static_cast<S>(factor)](S v) { return v * c; });
-                            return std::vector<BasicTensor<S>>{dx};
-                          });
+  return autograd::attach(
+      name, std::move(y), {x},
+      [kept = reduction.kept, to = x.shape(), strides = dense_strides(x), factor](const BasicTensor<S>& dy) {
+        const BasicTensor<S> g = dy.contiguous();
+        const BasicTensor<S> seen(g.storage(), g.offset(), kept, contiguous_strides(kept));
+        BasicTensor<S> dx = expand_to(seen, to, strides);
+        if (factor != 1.0) dx = map(dx, [c = static_cast<S>(factor)](S v) { return v * c; });
+        return std::vector<BasicTensor<S>>{dx};
+      });
 }
 
 /// rne(sum(q - z) / (H W)) + z of codes [N, C, H, W], as [N, C, 1, 1].
-inline BasicTensor<std::uint8_t> mean_codes(const BasicTensor<std::uint8_t>& values, std::int32_t zero_point) {
+inline BasicTensor<std::uint8_t> mean_codes(const BasicTensor<std::uint8_t>& values,
+                                            std::int32_t zero_point) {
   const BasicTensor<std::uint8_t> q = values.channels_last();
   const std::int64_t channels = q.size(1), pixels = q.size(2) * q.size(3);
   BasicTensor<std::uint8_t> out(Shape{q.size(0), channels, 1, 1});
@@ -89,8 +93,10 @@ inline BasicTensor<std::uint8_t> mean_codes(const BasicTensor<std::uint8_t>& val
       for (std::int64_t p = 0; p < pixels; ++p, pixel += channels)
         for (std::int64_t c = 0; c < channels; ++c) sums[static_cast<std::size_t>(c)] += pixel[c];
       for (std::int64_t c = 0; c < channels; ++c)
-        to[n * channels + c] = static_cast<std::uint8_t>(
-            kernels::reference::divide_half_even(sums[static_cast<std::size_t>(c)] - pixels * zero_point, pixels) + zero_point);
+        to[n * channels + c] =
+            static_cast<std::uint8_t>(kernels::reference::divide_half_even(
+                                          sums[static_cast<std::size_t>(c)] - pixels * zero_point, pixels) +
+                                      zero_point);
     }
   });
   return out;
@@ -123,12 +129,14 @@ struct Mean {
   BasicTensor<S> operator()(const BasicTensor<S>& x) const {
     const detail::Reduction reduction(x.shape(), dims, kName);
     if (reduction.count == 0) throw ShapeError(kName, concat("no elements to average in shape ", x.shape()));
-    BasicTensor<S> y = detail::reduce(kName, x, reduction, keepdim, 1.0 / static_cast<double>(reduction.count));
+    BasicTensor<S> y =
+        detail::reduce(kName, x, reduction, keepdim, 1.0 / static_cast<double>(reduction.count));
     if constexpr (std::is_same_v<S, float>) {
       if (x.codes() && reduction.is_spatial) {
         const QParams q = x.codes()->qparams;
         const BasicTensor<std::uint8_t> means = detail::mean_codes(x.codes()->values, stored(q).zero_point);
-        Tensor exact = tensor_of_codes(std::make_shared<const Codes>(Codes{reduction.view(means, keepdim), q}));
+        Tensor exact =
+            tensor_of_codes(std::make_shared<const Codes>(Codes{reduction.view(means, keepdim), q}));
         exact.set_grad_fn(y.grad_fn());
         return exact;
       }

@@ -65,7 +65,8 @@ struct Softmax {
       detail::for_each_line(shape, strides, along, [=](std::int64_t at) {
         S dot = 0;
         for (std::int64_t i = 0; i < n; ++i) dot += pg[at + i * step] * py[at + i * step];
-        for (std::int64_t i = 0; i < n; ++i) out[at + i * step] = py[at + i * step] * (pg[at + i * step] - dot);
+        for (std::int64_t i = 0; i < n; ++i)
+          out[at + i * step] = py[at + i * step] * (pg[at + i * step] - dot);
       });
       return std::vector<BasicTensor<S>>{dx};
     });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A loop over several strided operands of one shape: dimensions go in the order of the first operand's memory, and
-// neighbours are merged where every operand allows, so that the innermost row is as long as it can be.
+// A loop over several strided operands of one shape: dimensions go in the order of the first operand's
+// memory, and neighbours are merged where every operand allows, so that the innermost row is as long as it
+// can be.
 #pragma once
 
 #include <midtread/core/parallel.hpp>
@@ -24,7 +25,8 @@ class StridedLoop {
       if (shape[i] == 0) empty_ = true;
       if (shape[i] != 1) order[static_cast<std::size_t>(count++)] = i;
     }
-    std::stable_sort(order.begin(), order.begin() + count, [&](int a, int b) { return strides[0][a] > strides[0][b]; });
+    std::stable_sort(order.begin(), order.begin() + count,
+                     [&](int a, int b) { return strides[0][a] > strides[0][b]; });
     for (int k = 0; k < count; ++k) {
       const int from = order[static_cast<std::size_t>(k)];
       Dim dim;

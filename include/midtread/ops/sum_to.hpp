@@ -30,7 +30,8 @@ MIDTREAD_NAMESPACE_END
 
 MIDTREAD_NAMESPACE_BEGIN(ops)
 
-/// Sum of `x` over the dimensions where `target`, which broadcasts to x's shape, has size 1 (or none), times `factor`.
+/// Sum of `x` over the dimensions where `target`, which broadcasts to x's shape, has size 1 (or none), times
+/// `factor`.
 template <class S>
 BasicTensor<S> sum_to(const BasicTensor<S>& x, const Shape& target, double factor = 1.0) {
   if (x.shape() == target && factor == 1.0) return x;
@@ -41,7 +42,10 @@ BasicTensor<S> sum_to(const BasicTensor<S>& x, const Shape& target, double facto
   // Along a kept dimension pieces write different sums; along a summed one each piece has its own.
   const bool kept = loop.stride(1, 0) != 0;
   std::int64_t pieces = std::max<std::int64_t>(1, std::min<std::int64_t>(outer, x.numel() / kGrain));
-  if (!kept) pieces = std::min(pieces, std::max<std::int64_t>(1, std::min<std::int64_t>(32, (1 << 20) / std::max<std::int64_t>(count, 1))));
+  if (!kept)
+    pieces = std::min(
+        pieces,
+        std::max<std::int64_t>(1, std::min<std::int64_t>(32, (1 << 20) / std::max<std::int64_t>(count, 1))));
   const std::int64_t copies = kept ? 1 : pieces;
   Buffer<double> buffer(static_cast<std::size_t>(std::max<std::int64_t>(1, copies * count)));
   double* sums = buffer.data();

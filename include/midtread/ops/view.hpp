@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The same elements under another shape or order. Codes move alike. Views share storage; where logical order is not
-// memory order, reshape and flatten copy (channels-last data to row-major).
+// The same elements under another shape or order. Codes move alike. Views share storage; where logical order
+// is not memory order, reshape and flatten copy (channels-last data to row-major).
 #pragma once
 
 #include <midtread/autograd/engine.hpp>
@@ -18,9 +18,8 @@ template <class S, class View, class Back>
 BasicTensor<S> viewed(const char* name, const BasicTensor<S>& x, const View& view, Back back) {
   BasicTensor<S> y = view(x);
   move_codes(x, y, [&](const BasicTensor<std::uint8_t>& q) { return view(q); });
-  return autograd::attach(name, std::move(y), {x}, [back](const BasicTensor<S>& dy) {
-    return std::vector<BasicTensor<S>>{back(dy)};
-  });
+  return autograd::attach(name, std::move(y), {x},
+                          [back](const BasicTensor<S>& dy) { return std::vector<BasicTensor<S>>{back(dy)}; });
 }
 
 template <class S>
@@ -52,7 +51,8 @@ BasicTensor<S> reshaped(const char* name, const BasicTensor<S>& x, const Shape& 
 template <class S>
 BasicTensor<S> permute_dims(const char* name, const BasicTensor<S>& x, const std::vector<int>& order) {
   std::vector<int> inverse(order.size());
-  for (std::size_t i = 0; i < order.size(); ++i) inverse[static_cast<std::size_t>(order[i])] = static_cast<int>(i);
+  for (std::size_t i = 0; i < order.size(); ++i)
+    inverse[static_cast<std::size_t>(order[i])] = static_cast<int>(i);
   return viewed(
       name, x, [&](const auto& t) { return permuted(t, order); },
       [inverse](const BasicTensor<S>& dy) { return permuted(dy, inverse); });
@@ -74,7 +74,8 @@ struct Reshape {
     int infer = -1;
     for (int i = 0; i < to.rank(); ++i) {
       if (to[i] == 0) {
-        if (i >= from.rank()) throw ShapeError(kName, concat("dimension ", i, " is 0 (keep), but the input is ", from));
+        if (i >= from.rank())
+          throw ShapeError(kName, concat("dimension ", i, " is 0 (keep), but the input is ", from));
         to[i] = from[i];
       }
       if (to[i] == -1 && infer < 0)
@@ -105,7 +106,8 @@ struct Flatten {
   BasicTensor<S> operator()(const BasicTensor<S>& x) const {
     if (x.rank() == 0) return detail::reshaped(kName, x, Shape{1});
     const int first = wrap_dim(start, x.rank(), kName), last = wrap_dim(end, x.rank(), kName);
-    if (first > last) throw ShapeError(kName, concat("start ", start, " lies behind end ", end, " in shape ", x.shape()));
+    if (first > last)
+      throw ShapeError(kName, concat("start ", start, " lies behind end ", end, " in shape ", x.shape()));
     Shape shape;
     for (int i = 0; i < x.rank(); ++i) {
       if (i > first && i <= last)
@@ -144,8 +146,10 @@ struct Permute {
     for (int dim : dims) order.push_back(wrap_dim(dim, x.rank(), kName));
     sorted = order;
     std::sort(sorted.begin(), sorted.end());
-    if (static_cast<int>(order.size()) != x.rank() || std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end())
-      throw ShapeError(kName, concat("dims (", attributes(), ") must name each dimension of ", x.shape(), " once"));
+    if (static_cast<int>(order.size()) != x.rank() ||
+        std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end())
+      throw ShapeError(kName,
+                       concat("dims (", attributes(), ") must name each dimension of ", x.shape(), " once"));
     return detail::permute_dims(kName, x, order);
   }
   std::string attributes() const {
@@ -178,20 +182,22 @@ struct Slice {
       strides[along] *= by;
       return T(t.storage(), offset, shape, strides);
     };
-    return detail::viewed(kName, x, cut,
-                          [to = x.shape(), strides = dense_strides(x), along, first, by](const BasicTensor<S>& dy) {
-                            BasicTensor<S> dx(to, strides);
-                            S* out = dx.mutable_data();
-                            std::fill_n(out, dx.numel(), S(0));
-                            Shape spaced = strides;
-                            spaced[along] *= by;
-                            strided_copy(dy.shape(), dy.data(), dy.strides(), out + first * strides[along], spaced);
-                            return dx;
-                          });
+    return detail::viewed(
+        kName, x, cut,
+        [to = x.shape(), strides = dense_strides(x), along, first, by](const BasicTensor<S>& dy) {
+          BasicTensor<S> dx(to, strides);
+          S* out = dx.mutable_data();
+          std::fill_n(out, dx.numel(), S(0));
+          Shape spaced = strides;
+          spaced[along] *= by;
+          strided_copy(dy.shape(), dy.data(), dy.strides(), out + first * strides[along], spaced);
+          return dx;
+        });
   }
   std::string attributes() const {
     const bool to_end = stop == std::numeric_limits<std::int64_t>::max();
-    return concat("dim ", dim, ", ", start, ":", to_end ? std::string() : concat(stop), step == 1 ? "" : concat(":", step));
+    return concat("dim ", dim, ", ", start, ":", to_end ? std::string() : concat(stop),
+                  step == 1 ? "" : concat(":", step));
   }
 };
 
@@ -204,7 +210,8 @@ struct Squeeze {
   BasicTensor<S> operator()(const BasicTensor<S>& x) const {
     const int along = wrap_dim(dim, x.rank(), kName);
     if (x.size(along) != 1)
-      throw ShapeError(kName, concat("dimension ", dim, " of ", x.shape(), " has size ", x.size(along), ", needs 1"));
+      throw ShapeError(
+          kName, concat("dimension ", dim, " of ", x.shape(), " has size ", x.size(along), ", needs 1"));
     return detail::viewed(
         kName, x, [along](const auto& t) { return without(t, along); },
         [along](const BasicTensor<S>& dy) { return with(dy, along); });

@@ -28,7 +28,8 @@ struct AdamOptions {
     detail::check_not_negative("Adam", "eps", eps_);
     detail::check_not_negative("Adam", "weight_decay", weight_decay_);
     for (const double beta : {betas_.first, betas_.second})
-      if (!(beta >= 0.0 && beta < 1.0)) throw ConfigError("Adam", concat("a beta is ", beta, ", allowed 0 up to, not including, 1"));
+      if (!(beta >= 0.0 && beta < 1.0))
+        throw ConfigError("Adam", concat("a beta is ", beta, ", allowed 0 up to, not including, 1"));
   }
 };
 
@@ -49,24 +50,28 @@ class AdamBase : public GroupedOptimizer<Options> {
 
   void step() override {
     using Slots = typename GroupedOptimizer<Options>::ParameterState;
-    this->for_each_parameter([](const Options& options, Slots& state, std::int64_t n, float* p, const float* g) {
-      const double b1 = options.betas().first, b2 = options.betas().second, t = static_cast<double>(state.step);
-      const auto take1 = static_cast<float>(1.0 - b1), keep2 = static_cast<float>(b2), take2 = static_cast<float>(1.0 - b2);
-      const auto rate = static_cast<float>(options.lr() / (1.0 - std::pow(b1, t)));
-      const auto correction = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(b2, t)));
-      const auto eps = static_cast<float>(options.eps());
-      const auto decay = static_cast<float>(kDecoupled ? 1.0 - options.lr() * options.weight_decay() : options.weight_decay());
-      float *m = state.tensors[0].mutable_data(), *v = state.tensors[1].mutable_data();
-      parallel_for(0, n, kGrain, [=](std::int64_t first, std::int64_t last) {
-        for (std::int64_t i = first; i < last; ++i) {
-          const float weight = kDecoupled ? p[i] * decay : p[i];
-          const float d = kDecoupled ? g[i] : g[i] + decay * p[i];
-          m[i] += take1 * (d - m[i]);
-          v[i] = keep2 * v[i] + take2 * d * d;
-          p[i] = weight - rate * m[i] / (std::sqrt(v[i]) * correction + eps);
-        }
-      });
-    });
+    this->for_each_parameter(
+        [](const Options& options, Slots& state, std::int64_t n, float* p, const float* g) {
+          const double b1 = options.betas().first, b2 = options.betas().second,
+                       t = static_cast<double>(state.step);
+          const auto take1 = static_cast<float>(1.0 - b1), keep2 = static_cast<float>(b2),
+                     take2 = static_cast<float>(1.0 - b2);
+          const auto rate = static_cast<float>(options.lr() / (1.0 - std::pow(b1, t)));
+          const auto correction = static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(b2, t)));
+          const auto eps = static_cast<float>(options.eps());
+          const auto decay = static_cast<float>(kDecoupled ? 1.0 - options.lr() * options.weight_decay()
+                                                           : options.weight_decay());
+          float *m = state.tensors[0].mutable_data(), *v = state.tensors[1].mutable_data();
+          parallel_for(0, n, kGrain, [=](std::int64_t first, std::int64_t last) {
+            for (std::int64_t i = first; i < last; ++i) {
+              const float weight = kDecoupled ? p[i] * decay : p[i];
+              const float d = kDecoupled ? g[i] : g[i] + decay * p[i];
+              m[i] += take1 * (d - m[i]);
+              v[i] = keep2 * v[i] + take2 * d * d;
+              p[i] = weight - rate * m[i] / (std::sqrt(v[i]) * correction + eps);
+            }
+          });
+        });
   }
 };
 

@@ -30,7 +30,8 @@ MIDTREAD_NAMESPACE_BEGIN(optim)
 /// NumericError naming the parameter, with nothing changed, where a gradient is not finite.
 template <class S>
 double clip_grad_norm_(const std::vector<BasicTensor<S>>& parameters, double max_norm) {
-  if (!(max_norm >= 0.0)) throw ConfigError("clip_grad_norm_", concat("max_norm is ", max_norm, ", allowed 0 and up"));
+  if (!(max_norm >= 0.0))
+    throw ConfigError("clip_grad_norm_", concat("max_norm is ", max_norm, ", allowed 0 and up"));
   double total = 0;
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const BasicTensor<S> g = parameters[i].grad();
@@ -42,20 +43,23 @@ double clip_grad_norm_(const std::vector<BasicTensor<S>>& parameters, double max
       sum += v * v;
     });
     if (!std::isfinite(sum))
-      throw NumericError("clip_grad_norm_", concat("the gradient of parameter ", i, ", shape ", g.shape(), ", is not finite"));
+      throw NumericError("clip_grad_norm_",
+                         concat("the gradient of parameter ", i, ", shape ", g.shape(), ", is not finite"));
     total += sum;
   }
   const double norm = std::sqrt(total), factor = max_norm / (norm + 1e-6);
   if (factor < 1.0)
     for (const BasicTensor<S>& p : parameters)
-      if (p.grad().defined()) detail::replace_gradient(p, [f = static_cast<S>(factor)](S v) { return v * f; });
+      if (p.grad().defined())
+        detail::replace_gradient(p, [f = static_cast<S>(factor)](S v) { return v * f; });
   return norm;
 }
 
 /// Holds every element of every gradient to [-limit, limit]; NaN stays NaN.
 template <class S>
 void clip_grad_value_(const std::vector<BasicTensor<S>>& parameters, double limit) {
-  if (!(limit >= 0.0)) throw ConfigError("clip_grad_value_", concat("limit is ", limit, ", allowed 0 and up"));
+  if (!(limit >= 0.0))
+    throw ConfigError("clip_grad_value_", concat("limit is ", limit, ", allowed 0 and up"));
   for (const BasicTensor<S>& p : parameters)
     if (p.grad().defined())
       detail::replace_gradient(p, [l = static_cast<S>(limit)](S v) { return v > l ? l : (v < -l ? -l : v); });

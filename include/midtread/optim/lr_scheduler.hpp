@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Learning rates as functions of the step, PyTorch's names and formulas. A step is what the loop makes it: an epoch or
-// a batch.
+// Learning rates as functions of the step, PyTorch's names and formulas. A step is what the loop makes it: an
+// epoch or a batch.
 //
 //   optim::WarmupCosineLR schedule(sgd, 500, 10000);   for (...) { sgd.step(); schedule.step(); }
 #pragma once
@@ -32,7 +32,9 @@ MIDTREAD_NAMESPACE_BEGIN(optim)
 /// base * gamma^floor(step / step_size)
 inline Schedule step_schedule(std::int64_t step_size, double gamma = 0.1) {
   detail::check_steps("StepLR", "step_size", step_size);
-  return [=](std::int64_t step, double base) { return base * std::pow(gamma, static_cast<double>(step / step_size)); };
+  return [=](std::int64_t step, double base) {
+    return base * std::pow(gamma, static_cast<double>(step / step_size));
+  };
 }
 /// base * gamma^(milestones reached)
 inline Schedule multi_step_schedule(std::vector<std::int64_t> milestones, double gamma = 0.1) {
@@ -58,7 +60,8 @@ inline Schedule linear_schedule(double start_factor, double end_factor, std::int
   if (!(end_factor >= 0.0 && end_factor <= 1.0))
     throw ConfigError("LinearLR", concat("end_factor is ", end_factor, ", allowed 0..1"));
   return [=](std::int64_t step, double base) {
-    const double done = step < total_steps ? static_cast<double>(step) / static_cast<double>(total_steps) : 1.0;
+    const double done =
+        step < total_steps ? static_cast<double>(step) / static_cast<double>(total_steps) : 1.0;
     return base * (start_factor + (end_factor - start_factor) * done);
   };
 }
@@ -69,20 +72,23 @@ inline Schedule sequential_schedule(std::vector<Schedule> schedules, std::vector
                                              " milestones; needs one milestone between each two schedules"));
   for (std::size_t i = 1; i < milestones.size(); ++i)
     if (milestones[i] <= milestones[i - 1]) throw ConfigError("SequentialLR", "milestones must increase");
-  return [=, schedules = std::move(schedules), milestones = std::move(milestones)](std::int64_t step, double base) {
+  return [=, schedules = std::move(schedules), milestones = std::move(milestones)](std::int64_t step,
+                                                                                   double base) {
     std::size_t i = 0;
     while (i < milestones.size() && step >= milestones[i]) ++i;
     return schedules[i](i == 0 ? step : step - milestones[i - 1], base);
   };
 }
 /// A linear rise in warmup_steps, then half a cosine down to eta_min at total_steps, where it stays.
-inline Schedule warmup_cosine_schedule(std::int64_t warmup_steps, std::int64_t total_steps, double start_factor = 0.0,
-                                       double eta_min = 0.0) {
+inline Schedule warmup_cosine_schedule(std::int64_t warmup_steps, std::int64_t total_steps,
+                                       double start_factor = 0.0, double eta_min = 0.0) {
   if (warmup_steps < 0 || total_steps <= warmup_steps)
-    throw ConfigError("WarmupCosineLR", concat("warmup_steps is ", warmup_steps, " of total_steps ", total_steps,
-                                               ", allowed 0 up to, not including, total_steps"));
+    throw ConfigError("WarmupCosineLR", concat("warmup_steps is ", warmup_steps, " of total_steps ",
+                                               total_steps, ", allowed 0 up to, not including, total_steps"));
   const Schedule cosine = cosine_schedule(total_steps - warmup_steps, eta_min);
-  const Schedule fall = [=](std::int64_t step, double base) { return cosine(std::min(step, total_steps - warmup_steps), base); };
+  const Schedule fall = [=](std::int64_t step, double base) {
+    return cosine(std::min(step, total_steps - warmup_steps), base);
+  };
   if (warmup_steps == 0) return fall;
   return sequential_schedule({linear_schedule(start_factor, 1.0, warmup_steps), fall}, {warmup_steps});
 }
@@ -91,7 +97,8 @@ inline Schedule warmup_cosine_schedule(std::int64_t warmup_steps, std::int64_t t
 class LRScheduler {
  public:
   /// Applies step 0 at once.
-  LRScheduler(Optimizer& optimizer, Schedule schedule) : optimizer_(optimizer), schedule_(std::move(schedule)) {
+  LRScheduler(Optimizer& optimizer, Schedule schedule)
+      : optimizer_(optimizer), schedule_(std::move(schedule)) {
     for (std::size_t g = 0; g < optimizer_.group_count(); ++g) base_.push_back(optimizer_.lr(g));
     apply();
   }
@@ -139,7 +146,8 @@ class CosineAnnealingLR : public LRScheduler {
 };
 class LinearLR : public LRScheduler {
  public:
-  explicit LinearLR(Optimizer& optimizer, double start_factor = 1.0 / 3.0, double end_factor = 1.0, std::int64_t total_iters = 5)
+  explicit LinearLR(Optimizer& optimizer, double start_factor = 1.0 / 3.0, double end_factor = 1.0,
+                    std::int64_t total_iters = 5)
       : LRScheduler(optimizer, linear_schedule(start_factor, end_factor, total_iters)) {}
 };
 /// A linear rise from start_factor times the learning rate to all of it.
@@ -155,8 +163,8 @@ class SequentialLR : public LRScheduler {
 };
 class WarmupCosineLR : public LRScheduler {
  public:
-  WarmupCosineLR(Optimizer& optimizer, std::int64_t warmup_steps, std::int64_t total_steps, double start_factor = 0.0,
-                 double eta_min = 0.0)
+  WarmupCosineLR(Optimizer& optimizer, std::int64_t warmup_steps, std::int64_t total_steps,
+                 double start_factor = 0.0, double eta_min = 0.0)
       : LRScheduler(optimizer, warmup_cosine_schedule(warmup_steps, total_steps, start_factor, eta_min)) {}
 };
 

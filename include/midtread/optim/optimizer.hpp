@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What every optimizer has: groups of parameters with their own options, a step, and a state that can be saved.
+// What every optimizer has: groups of parameters with their own options, a step, and a state that can be
+// saved.
 #pragma once
 
 #include <midtread/autograd/grad_mode.hpp>
@@ -38,9 +39,11 @@ class Optimizer {
   virtual double lr(std::size_t group = 0) const = 0;
   virtual void set_lr(std::size_t group, double lr) = 0;
 
-  /// "param_groups.0.lr" and, per parameter in order, "state.3.momentum_buffer". Tensors are shared, not copied.
+  /// "param_groups.0.lr" and, per parameter in order, "state.3.momentum_buffer". Tensors are shared, not
+  /// copied.
   virtual State state_dict() const = 0;
-  /// All or nothing: FormatError listing what does not fit. Missing per-parameter state means: no step was made yet.
+  /// All or nothing: FormatError listing what does not fit. Missing per-parameter state means: no step was
+  /// made yet.
   virtual void load_state_dict(const State& state) = 0;
 
  protected:
@@ -64,10 +67,14 @@ class GroupedOptimizer : public Optimizer {
     for (const Group& group : groups_)
       for (const Tensor& p : group.parameters) known.insert(p.identity());
     for (std::size_t i = 0; i < parameters.size(); ++i) {
-      if (!parameters[i].defined()) throw ConfigError("optimizer", concat("parameter ", i, " of the group is undefined"));
+      if (!parameters[i].defined())
+        throw ConfigError("optimizer", concat("parameter ", i, " of the group is undefined"));
       if (!parameters[i].is_leaf())
-        throw ConfigError("optimizer", concat("parameter ", i, " of the group is the result of an operation; only leaves can be optimized"));
-      if (!parameters[i].is_dense()) throw ConfigError("optimizer", concat("parameter ", i, " of the group is a strided view"));
+        throw ConfigError(
+            "optimizer", concat("parameter ", i,
+                                " of the group is the result of an operation; only leaves can be optimized"));
+      if (!parameters[i].is_dense())
+        throw ConfigError("optimizer", concat("parameter ", i, " of the group is a strided view"));
       if (!known.insert(parameters[i].identity()).second)
         throw ConfigError("optimizer", concat("parameter ", i, " of the group is in the optimizer already"));
     }
@@ -130,8 +137,10 @@ class GroupedOptimizer : public Optimizer {
         }
         ++i;
       }
-    if (problems.empty() && used != state.size()) problem(concat(state.size() - used, " entries belong to no parameter here"));
-    if (!problems.empty()) throw FormatError("load_state_dict", "the state does not fit this optimizer: " + problems);
+    if (problems.empty() && used != state.size())
+      problem(concat(state.size() - used, " entries belong to no parameter here"));
+    if (!problems.empty())
+      throw FormatError("load_state_dict", "the state does not fit this optimizer: " + problems);
     for (std::size_t g = 0; g < groups_.size(); ++g) groups_[g].options.lr(rates[g]);
     states_ = std::move(loaded);
   }
@@ -147,7 +156,8 @@ class GroupedOptimizer : public Optimizer {
     add_param_group(parameters, options);
   }
 
-  /// Calls update(options, state, n, p, g) for every parameter with a gradient; `state` has zeros before its first step.
+  /// Calls update(options, state, n, p, g) for every parameter with a gradient; `state` has zeros before its
+  /// first step.
   template <class Update>
   void for_each_parameter(const Update& update) {
     const NoGradGuard no_grad;
@@ -158,11 +168,14 @@ class GroupedOptimizer : public Optimizer {
         const Tensor gradient = p.grad();
         if (!gradient.defined()) continue;
         if (gradient.shape() != p.shape())
-          throw ShapeError("step", concat("parameter ", i - 1, " has shape ", p.shape(), ", its gradient ", gradient.shape()));
-        const Tensor g = gradient.has_strides(p.strides()) ? gradient : Tensor(p.shape(), p.strides()).copy_(gradient);
+          throw ShapeError("step", concat("parameter ", i - 1, " has shape ", p.shape(), ", its gradient ",
+                                          gradient.shape()));
+        const Tensor g =
+            gradient.has_strides(p.strides()) ? gradient : Tensor(p.shape(), p.strides()).copy_(gradient);
         for (Tensor& slot : state.tensors)
           if (slot.shape() != p.shape()) state = ParameterState();  // the parameter was sized again
-        while (state.tensors.size() < slots_.size()) state.tensors.push_back(Tensor(p.shape(), p.strides()).fill_(0.0f));
+        while (state.tensors.size() < slots_.size())
+          state.tensors.push_back(Tensor(p.shape(), p.strides()).fill_(0.0f));
         ++state.step;
         update(group.options, state, p.numel(), p.mutable_data(), g.data());
       }
@@ -170,7 +183,8 @@ class GroupedOptimizer : public Optimizer {
 
  private:
   std::size_t index(std::size_t group) const {
-    if (group >= groups_.size()) throw ConfigError("optimizer", concat("no group ", group, ", there are ", groups_.size()));
+    if (group >= groups_.size())
+      throw ConfigError("optimizer", concat("no group ", group, ", there are ", groups_.size()));
     return group;
   }
   const Group& at(std::size_t group) const { return groups_[index(group)]; }
@@ -191,7 +205,8 @@ MIDTREAD_NAMESPACE_END
 MIDTREAD_NAMESPACE_BEGIN(optim::detail)
 
 inline void check_not_negative(const char* where, const char* field, double value) {
-  if (!(value >= 0.0 && value <= 1e30)) throw ConfigError(where, concat(field, " is ", value, ", allowed 0 and up"));
+  if (!(value >= 0.0 && value <= 1e30))
+    throw ConfigError(where, concat(field, " is ", value, ", allowed 0 and up"));
 }
 inline constexpr std::int64_t kGrain = std::int64_t{1} << 15;
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Stochastic gradient descent with momentum, PyTorch's form.
 //
-//   d = g + weight_decay p,  m = momentum m + (1 - dampening) d  (first step: m = d),  p -= lr (nesterov ? d + momentum m : m)
+//   d = g + weight_decay p,  m = momentum m + (1 - dampening) d  (first step: m = d),  p -= lr (nesterov ? d
+//   + momentum m : m)
 #pragma once
 
 #include <midtread/optim/optimizer.hpp>
@@ -23,22 +24,27 @@ struct SGDOptions {
     detail::check_not_negative("SGD", "lr", lr_);
     detail::check_not_negative("SGD", "momentum", momentum_);
     detail::check_not_negative("SGD", "weight_decay", weight_decay_);
-    if (!(dampening_ >= 0.0 && dampening_ <= 1.0)) throw ConfigError("SGD", concat("dampening is ", dampening_, ", allowed 0..1"));
+    if (!(dampening_ >= 0.0 && dampening_ <= 1.0))
+      throw ConfigError("SGD", concat("dampening is ", dampening_, ", allowed 0..1"));
     if (nesterov_ && (momentum_ <= 0.0 || dampening_ != 0.0))
-      throw ConfigError("SGD", concat("nesterov needs momentum above 0 and dampening 0, got ", momentum_, " and ", dampening_));
+      throw ConfigError("SGD", concat("nesterov needs momentum above 0 and dampening 0, got ", momentum_,
+                                      " and ", dampening_));
   }
 };
 
 class SGD : public GroupedOptimizer<SGDOptions> {
  public:
-  SGD(const Tensors& parameters, const SGDOptions& options) : GroupedOptimizer(parameters, options, {"momentum_buffer"}) {}
+  SGD(const Tensors& parameters, const SGDOptions& options)
+      : GroupedOptimizer(parameters, options, {"momentum_buffer"}) {}
 
   void step() override {
-    for_each_parameter([](const SGDOptions& options, ParameterState& state, std::int64_t n, float* p, const float* g) {
+    for_each_parameter([](const SGDOptions& options, ParameterState& state, std::int64_t n, float* p,
+                          const float* g) {
       const bool first = state.step == 1;
       const auto lr = static_cast<float>(options.lr()), decay = static_cast<float>(options.weight_decay());
       const auto momentum = static_cast<float>(options.momentum());
-      const float keep = first ? 0.0f : momentum, take = first ? 1.0f : static_cast<float>(1.0 - options.dampening());
+      const float keep = first ? 0.0f : momentum,
+                  take = first ? 1.0f : static_cast<float>(1.0 - options.dampening());
       float* m = state.tensors[0].mutable_data();
       const bool plain = options.momentum() == 0.0, nesterov = options.nesterov();
       parallel_for(0, n, detail::kGrain, [=](std::int64_t begin, std::int64_t end) {
@@ -53,12 +59,14 @@ class SGD : public GroupedOptimizer<SGDOptions> {
   }
 
  private:
-  static void descend(std::int64_t n, float* MIDTREAD_RESTRICT p, const float* MIDTREAD_RESTRICT g, float lr, float decay) {
+  static void descend(std::int64_t n, float* MIDTREAD_RESTRICT p, const float* MIDTREAD_RESTRICT g, float lr,
+                      float decay) {
     for (std::int64_t i = 0; i < n; ++i) p[i] -= lr * (g[i] + decay * p[i]);
   }
   template <bool kNesterov>
   static void with_momentum(std::int64_t n, float* MIDTREAD_RESTRICT p, const float* MIDTREAD_RESTRICT g,
-                            float* MIDTREAD_RESTRICT m, float lr, float decay, float momentum, float keep, float take) {
+                            float* MIDTREAD_RESTRICT m, float lr, float decay, float momentum, float keep,
+                            float take) {
     for (std::int64_t i = 0; i < n; ++i) {
       const float d = g[i] + decay * p[i];
       m[i] = keep * m[i] + take * d;

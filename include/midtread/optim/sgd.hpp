@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Stochastic gradient descent with momentum, PyTorch's form.
 //
-//   d = g + weight_decay p,  m = momentum m + (1 - dampening) d  (first step: m = d),  p -= lr (nesterov ? d
-//   + momentum m : m)
+//   d = g + weight_decay p,  m = momentum m + (1 - dampening) d   (first step: m = d)
+//   p -= lr (nesterov ? d + momentum m : m)
 #pragma once
 
 #include <midtread/optim/optimizer.hpp>

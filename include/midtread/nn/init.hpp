@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Initial values of parameters, in place, drawn from default_generator() where none is given.
 //
-//   xavier   bound = gain sqrt(6 / (fan_in + fan_out)),  std = gain sqrt(2 / (fan_in + fan_out))   (Glorot,
-//   Bengio 2010) kaiming  bound = gain sqrt(3 / fan),                 std = gain / sqrt(fan) (arXiv
-//   1502.01852)
+//   xavier (Glorot, Bengio 2010)
+//     bound = gain sqrt(6 / (fan_in + fan_out)),  std = gain sqrt(2 / (fan_in + fan_out))
+//   kaiming (arXiv 1502.01852)
+//     bound = gain sqrt(3 / fan),  std = gain / sqrt(fan)
 #pragma once
 
 #include <midtread/core/random.hpp>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Losses. Functions, not operations of a graph: they end a training step and are not recorded by a tracer.
 //
-//   cross_entropy  l_n = -sum_k t_k log softmax(x_n)_k      t = (1 - e) [k = label] + e / C, e = label
-//   smoothing
+//   cross_entropy  l_n = -sum_k t_k log softmax(x_n)_k
+//                  t = (1 - e) [k = label] + e / C,  e = label smoothing
 #pragma once
 
 #include <midtread/autograd/engine.hpp>

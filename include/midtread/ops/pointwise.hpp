@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// exp, log, sqrt, abs and powers, element by element. derivative(v) takes y where kDerivativeOfOutput, else
-// x.
+// exp, log, sqrt, abs and powers, element by element.
+// derivative(v) takes y where kDerivativeOfOutput, else x.
 #pragma once
 
 #include <midtread/ops/elementwise.hpp>

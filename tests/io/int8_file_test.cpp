@@ -190,6 +190,7 @@ TEST(Int8File, StepsThatDoNotFitAreNamed) {
   change([](Changed& c) { c.program["outputs"] = {55}; }, {"output 55"});
   change([](Changed& c) { c.program["inputs"] = {{1, 3, 4, 4}}; }, {"step conv", "2 channels"});
   change([](Changed& c) { c.program["inputs"] = {{1, 2, 4}}; }, {"step conv", "rank 4"});
+  change([](Changed& c) { c.program["inputs"] = {{1 << 20, 2, 1 << 20, 4}}; }, {"example input"});
   change([](Changed& c) { c.step("conv")["tensors"] = {"weight", "bias", "multiplier"}; }, {"step conv", "misses the tensor 'weight_scale'"});
   change([](Changed& c) { c.step("pool")["tensors"] = {"weight"}; }, {"step pool", "no tensor 'weight'"});
   change([](Changed& c) { c.file.tensors.insert("extra", Tensor(Shape{1}).fill_(0)); }, {"the tensor 'extra' belongs to no step"});

@@ -204,4 +204,25 @@ inline quantized::Model every_float_operation() {
   return p.build(out);
 }
 
+/// The steps that output `index` needs, and no others.
+inline quantized::Model part_of(const quantized::Model& model, std::size_t index) {
+  const std::vector<quantized::Model::Step>& steps = model.steps();
+  const auto first = static_cast<std::size_t>(model.input_count());
+  std::vector<int> place(first + steps.size(), -1);  // a value's number in the part
+  for (std::size_t i = 0; i < first; ++i) place[i] = static_cast<int>(i);
+  std::vector<bool> needed(first + steps.size(), false);
+  needed[static_cast<std::size_t>(model.outputs()[index])] = true;
+  for (std::size_t i = steps.size(); i-- > 0;)
+    for (int input : steps[i].inputs)
+      if (needed[first + i]) needed[static_cast<std::size_t>(input)] = true;
+  ProgramBuilder part(model.input_shapes());
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    if (!needed[first + i]) continue;
+    std::vector<int> inputs;
+    for (int input : steps[i].inputs) inputs.push_back(place[static_cast<std::size_t>(input)]);
+    place[first + i] = part.add(steps[i].name, steps[i].op, inputs);
+  }
+  return part.build({place[static_cast<std::size_t>(model.outputs()[index])]});
+}
+
 }  // namespace midtread::test

@@ -58,6 +58,9 @@ inline quantized::Model parse_int8_model(std::string_view bytes, const std::stri
   if (!text) throw FormatError(where, concat("its metadata has no ", kInt8ProgramKey));
   const Int8Program program = Int8ProgramReader(where).read(*text);
 
+  for (const Shape& shape : program.inputs)
+    if (quantized::extent(shape) > limits.elements) throw FormatError(where, concat("the example input has shape ", shape));
+
   std::unordered_map<std::string, const AnyTensor*> unread;
   for (const auto& item : file.tensors) unread.emplace(item.first, &item.second);
   std::vector<quantized::Model::Step> steps;

@@ -110,8 +110,11 @@ struct MaxPool2d {
     const kernels::Pool2dShape s = detail::pool_shape(x, kernel, stride, padding, dilation, ceil_mode, kName);
     if (s.kernel_height > kernels::floating::kMaxPoolTaps / s.kernel_width)
       throw ShapeError(kName, concat("kernel ", s.kernel_height, "x", s.kernel_width, " has more than ", kernels::floating::kMaxPoolTaps, " elements"));
-    for (std::int64_t i = 0; i < s.out_height; ++i) check_window(kernels::row_window(s, i), x);
-    for (std::int64_t i = 0; i < s.out_width; ++i) check_window(kernels::column_window(s, i), x);
+    // Taps that are not farther apart than the input is long cannot jump over it.
+    if (s.dilation_height > s.in_height)
+      for (std::int64_t i = 0; i < s.out_height; ++i) check_window(kernels::row_window(s, i), x);
+    if (s.dilation_width > s.in_width)
+      for (std::int64_t i = 0; i < s.out_width; ++i) check_window(kernels::column_window(s, i), x);
     return s;
   }
 

@@ -36,10 +36,11 @@ struct PoolGeometry {
       s.out_width = kernels::pool_output_size(s.in_width, kernel[1], stride[1], padding[1], dilation[1], ceil_mode);
     }
     kernels::check(s, where);
-    if (maximum) {
+    // Taps that are not farther apart than the input is long cannot jump over it.
+    if (maximum && s.dilation_height > s.in_height)
       for (std::int64_t i = 0; i < s.out_height; ++i) require_input(kernels::row_window(s, i), where);
+    if (maximum && s.dilation_width > s.in_width)
       for (std::int64_t i = 0; i < s.out_width; ++i) require_input(kernels::column_window(s, i), where);
-    }
     return s;
   }
 

@@ -67,7 +67,8 @@ TEST(GraphModule, CopiesShareTheirModules) {
   mt::test::Trained t = mt::test::trained(mt::test::free_parameters(), mt::test::default_mapping(), 1);
   GraphModule copy = t.prepared, third;
   third = copy;
-  third = third;
+  const GraphModule& itself = third;
+  third = itself;
   const auto a = t.prepared.named_parameters(), b = third.named_parameters();
   ASSERT_EQ(a.size(), b.size());
   for (std::size_t i = 0; i < a.size(); ++i) {

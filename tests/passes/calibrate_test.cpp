@@ -39,7 +39,7 @@ TEST(Calibrate, GivesRangesForAnExactConversion) {
     auto p = prepared(network);
     EXPECT_THROW(mt::passes::convert(p), mt::StateError);
     const std::string before = state_of(p);
-    for (std::uint64_t seed : {1, 2, 3}) mt::passes::calibrate(p, random_inputs(network, 4, seed)[0]);
+    for (std::uint64_t seed : {1u, 2u, 3u}) mt::passes::calibrate(p, random_inputs(network, 4, seed)[0]);
     EXPECT_EQ(state_of(p), before);
     expect_exact(p, network, {3}, tally);
   }

@@ -157,7 +157,6 @@ TEST(Convert, BatchNormsThatStayFloat) {
       return [=](const mt::Tensors& in) -> mt::Tensors { return {c2(bn(F::relu(c1(in[0]))))}; };
     });
     Trained t = trained(network, default_mapping(), 2);
-    Tally tally;
     t.prepared.eval();
     const auto int8 = mt::passes::convert(t.prepared);
     const auto report = mt::passes::verify_convert(t.prepared, int8, random_inputs(network, 4, 3)[0]);

@@ -37,7 +37,7 @@ double accuracy(Model&& model, mt::data::DataLoader& data) {
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
   mt::manual_seed(1);
   mt::data::DataLoader training(mt::data::synthetic_images(1000, 1), mt::data::DataLoaderOptions(50).shuffle(true));
   mt::data::DataLoader test(mt::data::synthetic_images(500, 2), mt::data::DataLoaderOptions(100));
@@ -65,10 +65,10 @@ int main() {
   std::printf("accuracy: float %.1f %%, prepared %.1f %%, int8 %.1f %%\n", in_float, accuracy(prepared, test), accuracy(int8, test));
   std::printf("codes that differ: %lld of %lld\n", static_cast<long long>(report.mismatched_codes), static_cast<long long>(report.compared_codes));
 
-  // 5. Keep it. A program that only runs it needs io/int8_model.hpp and nothing of the above.
-  const char* path = "first_steps.safetensors";
-  mt::io::save(int8, path);
-  const double again = accuracy(mt::io::load_int8_model(path), test);
-  std::remove(path);
+  // 5. Keep it: first_steps FILE. A program that only runs it (infer.cpp) includes io/int8_model.hpp and nothing of the above.
+  const std::string file = argc > 1 ? argv[1] : "first_steps.safetensors";
+  mt::io::save(int8, file);
+  const double again = accuracy(mt::io::load_int8_model(file), test);
+  if (argc < 2) std::remove(file.c_str());
   return report.ok() && report.compared_codes > 0 && accuracy(int8, test) > 90.0 && again == accuracy(int8, test) ? 0 : 1;
 }

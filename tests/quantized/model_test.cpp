@@ -16,24 +16,25 @@ namespace {
 std::atomic<long> allocations{0};
 }
 
-void* operator new(std::size_t size) {
+// Not inlined: GCC would warn of memory from malloc given to delete.
+MIDTREAD_NOINLINE void* operator new(std::size_t size) {
   ++allocations;
   if (void* p = std::malloc(size ? size : 1)) return p;
   throw std::bad_alloc();
 }
-void* operator new[](std::size_t size) { return ::operator new(size); }
-void* operator new(std::size_t size, std::align_val_t alignment) {
+MIDTREAD_NOINLINE void* operator new[](std::size_t size) { return ::operator new(size); }
+MIDTREAD_NOINLINE void* operator new(std::size_t size, std::align_val_t alignment) {
   ++allocations;
   const auto a = static_cast<std::size_t>(alignment);
   if (void* p = std::aligned_alloc(a, (size + a - 1) / a * a)) return p;
   throw std::bad_alloc();
 }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
-void operator delete[](void* p) noexcept { std::free(p); }
-void operator delete[](void* p, std::size_t) noexcept { std::free(p); }
-void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+MIDTREAD_NOINLINE void operator delete(void* p) noexcept { std::free(p); }
+MIDTREAD_NOINLINE void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+MIDTREAD_NOINLINE void operator delete[](void* p) noexcept { std::free(p); }
+MIDTREAD_NOINLINE void operator delete[](void* p, std::size_t) noexcept { std::free(p); }
+MIDTREAD_NOINLINE void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
+MIDTREAD_NOINLINE void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
 
 namespace mt = midtread;
 namespace q8 = midtread::quantized;

@@ -18,6 +18,25 @@ inline Tensor apply_activation(FusedActivation activation, const Tensor& x) {
   return x;
 }
 
+/// Ends the names of fused layers.
+inline const char* to_string(FusedActivation activation) {
+  switch (activation) {
+    case FusedActivation::kRelu: return "ReLU";
+    case FusedActivation::kRelu6: return "ReLU6";
+    case FusedActivation::kNone: break;
+  }
+  return "";
+}
+/// The activation alone; null for none.
+inline std::shared_ptr<const ops::Operation> activation_operation(FusedActivation activation) {
+  switch (activation) {
+    case FusedActivation::kRelu: return std::make_shared<ops::OperationOf<ops::Relu>>(ops::Relu{});
+    case FusedActivation::kRelu6: return std::make_shared<ops::OperationOf<ops::Relu6>>(ops::Relu6{});
+    case FusedActivation::kNone: break;
+  }
+  return nullptr;
+}
+
 /// y = activation(batch_norm(layer(x))). Shares the layer's parameters under their names ("weight", "bias") and holds
 /// the batch norm as "bn".
 class FusedImpl : public Leaf<FusedImpl> {
@@ -45,8 +64,7 @@ class FusedImpl : public Leaf<FusedImpl> {
         .at(0);
   }
   std::string type_name() const override {
-    static constexpr const char* kSuffix[] = {"", "ReLU", "ReLU6"};
-    return layer_->type_name() + (bn_ ? "Bn" : "") + kSuffix[static_cast<int>(activation_)];
+    return layer_->type_name() + (bn_ ? "Bn" : "") + to_string(activation_);
   }
   std::string extra_repr() const override { return layer_->extra_repr(); }
 

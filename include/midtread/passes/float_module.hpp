@@ -45,8 +45,7 @@ inline bool add_module(std::vector<FloatStep>& steps, const nn::Module& module) 
       if (!add_module(steps, *fused->bn())) return false;
       for (auto& parameter : steps.back().parameters) parameter.first = "bn." + parameter.first;
     }
-    if (fused->activation() == nn::FusedActivation::kRelu) steps.push_back({std::make_shared<ops::OperationOf<ops::Relu>>(ops::Relu{}), {}});
-    if (fused->activation() == nn::FusedActivation::kRelu6) steps.push_back({std::make_shared<ops::OperationOf<ops::Relu6>>(ops::Relu6{}), {}});
+    if (auto activation = nn::activation_operation(fused->activation())) steps.push_back({std::move(activation), {}});
     return true;
   }
   return add_layer<nn::LinearImpl>(steps, module) || add_layer<nn::Conv1dImpl>(steps, module) || add_layer<nn::Conv2dImpl>(steps, module) ||

@@ -50,8 +50,7 @@ class ConvUnit final : public Unit {
   }
 
   std::string type_name() const override {
-    static constexpr const char* kSuffix[] = {"", "ReLU", "ReLU6"};
-    return "Qat" + layer_module_->type_name() + (bn_ ? "Bn" : "") + kSuffix[static_cast<int>(activation_)];
+    return "Qat" + layer_module_->type_name() + (bn_ ? "Bn" : "") + to_string(activation_);
   }
   std::string extra_repr() const override { return layer_module_->extra_repr(); }
 

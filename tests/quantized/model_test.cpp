@@ -23,6 +23,11 @@ MIDTREAD_NOINLINE void* operator new(std::size_t size) {
   throw std::bad_alloc();
 }
 MIDTREAD_NOINLINE void* operator new[](std::size_t size) { return ::operator new(size); }
+MIDTREAD_NOINLINE void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  ++allocations;
+  return std::malloc(size ? size : 1);
+}
+MIDTREAD_NOINLINE void* operator new[](std::size_t size, const std::nothrow_t& tag) noexcept { return ::operator new(size, tag); }
 MIDTREAD_NOINLINE void* operator new(std::size_t size, std::align_val_t alignment) {
   ++allocations;
   const auto a = static_cast<std::size_t>(alignment);

@@ -77,8 +77,9 @@ inline std::int64_t element_count(const Shape& shape) {
   return empty ? 0 : count;
 }
 
-/// Row-major strides, in elements.
+/// Row-major strides, in elements. Throws as `element_count` does.
 inline Shape contiguous_strides(const Shape& shape) {
+  (void)element_count(shape);
   Shape strides = shape;
   std::int64_t step = 1;
   for (int i = shape.rank() - 1; i >= 0; --i) {
@@ -88,9 +89,10 @@ inline Shape contiguous_strides(const Shape& shape) {
   return strides;
 }
 
-/// Strides of [N, C, ...spatial] stored with C last. Rank 2 and below: row-major.
+/// Strides of [N, C, ...spatial] stored with C last. Rank 2 and below: row-major. Throws as `element_count` does.
 inline Shape channels_last_strides(const Shape& shape) {
   if (shape.rank() < 3) return contiguous_strides(shape);
+  (void)element_count(shape);
   Shape strides = shape;
   std::int64_t step = 1;
   strides[1] = step;

@@ -2,6 +2,7 @@
 // A float island inside an int8 model: an operation on real tensors, in eval mode. Weights are constant steps.
 #pragma once
 
+#include <midtread/autograd/grad_mode.hpp>
 #include <midtread/ops/operation.hpp>
 #include <midtread/quantized/operator.hpp>
 

@@ -37,6 +37,7 @@ class RangeObserver : public ObserverBase {
       count_non_finite(input, runs.channels());
       batch = finite_ranges(x, runs);
     }
+    take_in(x, runs, batch);
     accumulate(batch);
   }
 
@@ -57,25 +58,7 @@ class RangeObserver : public ObserverBase {
   ChannelQParams qparams() const override {
     require_ready();
     check_statistics();
-    if (eps_.numel() != 1 || !(eps_.data()[0] > 0))
-      throw QuantizationError(where(), concat("eps of shape ", eps_.shape(), " must be one positive number"));
-    const FpEnvGuard fp_env;
-    ChannelQParams out;
-    out.axis = axis();
-    out.range = range();
-    out.dtype = spec().dtype;
-    out.rounding = rounding();
-    const float *min = min_val_.data(), *max = max_val_.data(), eps = eps_.data()[0];
-    const auto channels = static_cast<std::size_t>(min_val_.numel());
-    out.scales.resize(channels);
-    out.zero_points.resize(channels);
-    for (std::size_t c = 0; c < channels; ++c) {
-      const kernels::AffineParams p =
-          kernels::choose_qparams(min[c], max[c], spec().symmetric, range(), spec().dtype, eps);
-      out.scales[c] = p.scale;
-      out.zero_points[c] = spec().symmetric ? symmetric_zero_point_ : p.zero_point;
-    }
-    return out;
+    return range_qparams(min_val_.data(), max_val_.data(), static_cast<std::size_t>(min_val_.numel()));
   }
 
   ObserverState state() const override {
@@ -119,6 +102,7 @@ class RangeObserver : public ObserverBase {
     if (is_memoryless()) add("memoryless");
     if (spec().per_channel) add(concat("axis=", axis()));
     if (settings_.groups != 1) add(concat("groups=", settings_.groups));
+    if (settings_.is_power_of_two()) add("scale_type=power_of_two");
     if (rounding() != Rounding::kHalfEven) add(concat("rounding=", to_string(rounding())));
     if (settings_.skip_nonfinite) add("skip_nonfinite");
     return text;
@@ -138,6 +122,41 @@ class RangeObserver : public ObserverBase {
 
   /// The new range of a channel from the one before and the batch's.
   virtual MinMax merged(const MinMax& before, const MinMax& batch) const = 0;
+
+  /// More of a batch than its range, before the range is merged. `x` is dense, in any order where per tensor, else
+  /// row-major; it holds non-finite values only where they may be skipped.
+  virtual void take_in(const Tensor& x, const ops::ChannelRuns& runs, const std::vector<MinMax>& batch) {
+    (void)x, (void)runs, (void)batch;
+  }
+
+  /// Scales and zero points of `channels` ranges.
+  ChannelQParams range_qparams(const float* min, const float* max, std::size_t channels) const {
+    if (eps_.numel() != 1 || !(eps_.data()[0] > 0))
+      throw QuantizationError(where(), concat("eps of shape ", eps_.shape(), " must be one positive number"));
+    const FpEnvGuard fp_env;
+    ChannelQParams out = empty_qparams();
+    out.scales.resize(channels);
+    out.zero_points.resize(channels);
+    for (std::size_t c = 0; c < channels; ++c) {
+      const kernels::AffineParams p = kernels::choose_qparams(min[c], max[c], spec().symmetric, range(), spec().dtype, eps_.data()[0]);
+      out.scales[c] = p.scale;
+      out.zero_points[c] = spec().symmetric ? symmetric_zero_point_ : p.zero_point;
+      if (settings_.is_power_of_two())
+        out.scales[c] = fix_position_scale(overflow_free_position(min[c], max[c], range(), symmetric_zero_point_));
+    }
+    return out;
+  }
+  /// All but the scales and zero points.
+  ChannelQParams empty_qparams() const {
+    ChannelQParams out;
+    out.axis = axis();
+    out.range = range();
+    out.dtype = spec().dtype;
+    out.rounding = rounding();
+    return out;
+  }
+  /// Where the spec is symmetric.
+  std::int32_t middle() const noexcept { return symmetric_zero_point_; }
 
   void rebind() override {
     eps_ = get_tensor<float>(own_buffers().at("eps"), where());

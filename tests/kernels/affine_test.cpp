@@ -24,13 +24,37 @@ TEST(Affine, RoundHalfEvenOnTies) {
 TEST(Affine, OtherRoundingsOnTies) {
   const float x[] = {-2.5f, -1.5f, -0.5f, 0.5f, 1.5f, 2.5f, 1.25f, -1.25f, 1.75f, -1.75f};
   const int up[] = {-2, -1, 0, 1, 2, 3, 1, -1, 2, -2};
-  const int down[] = {-3, -2, -1, 0, 1, 2, 1, -1, 2, -2};
+  const int down[] = {-2, -1, 0, 0, 1, 2, 1, -1, 2, -2};  // towards zero
   const int away[] = {-3, -2, -1, 1, 2, 3, 1, -1, 2, -2};
   for (std::size_t i = 0; i < std::size(x); ++i) {
     EXPECT_EQ(kernels::round(x[i], Rounding::kHalfUp), up[i]) << x[i];
     EXPECT_EQ(kernels::round(x[i], Rounding::kHalfDown), down[i]) << x[i];
     EXPECT_EQ(kernels::round(x[i], Rounding::kStdRound), away[i]) << x[i];
   }
+}
+
+// Against doubles, which hold x + 0.5 exactly: the floats around every tie and every power of two.
+TEST(Affine, OtherRoundingsNextToTies) {
+  int cases = 0;
+  const auto check = [&](float x) {
+    const double v = static_cast<double>(x), size = std::fabs(v);
+    EXPECT_EQ(kernels::round(x, Rounding::kHalfUp), static_cast<int>(std::floor(v + 0.5))) << v;
+    EXPECT_EQ(kernels::round(x, Rounding::kHalfDown), static_cast<int>(std::copysign(std::ceil(size - 0.5), v))) << v;
+    EXPECT_EQ(kernels::round(x, Rounding::kStdRound), static_cast<int>(std::copysign(std::floor(size + 0.5), v))) << v;
+    ++cases;
+  };
+  for (int half = -600; half <= 600; ++half) {
+    const float x = static_cast<float>(half) / 2;
+    for (float y : {x, std::nextafterf(x, HUGE_VALF), std::nextafterf(x, -HUGE_VALF)}) check(y);
+  }
+  for (int power = -30; power <= 22; ++power)
+    for (float sign : {1.0f, -1.0f})
+      for (float add : {0.0f, 0.5f}) {
+        const float x = sign * (std::ldexp(1.0f, power) + add);
+        for (float y : {x, std::nextafterf(x, HUGE_VALF), std::nextafterf(x, -HUGE_VALF)}) check(y);
+      }
+  EXPECT_EQ(kernels::round(0.49999997f, Rounding::kHalfUp), 0);
+  std::printf("cases=%d\n", cases);
 }
 
 TEST(Affine, QuantizeMultipliesByTheReciprocal) {

@@ -121,14 +121,13 @@ class Operands {
   std::mt19937_64 random_;
 };
 
-/// round(value) under a policy: 0 half to even, 1 floor(x + 0.5) and 2 ceil(x - 0.5) with the sum in float32,
-/// 3 half away from zero.
+/// To the nearest integer; a tie goes 0 to even, 1 up, 2 towards zero, 3 away from zero.
 inline double oracle_round(double value, int policy) {
-  if (policy == 1) return std::floor(static_cast<double>(static_cast<float>(value + 0.5)));
-  if (policy == 2) return std::ceil(static_cast<double>(static_cast<float>(value - 0.5)));
   const double below = std::floor(value), rest = value - below;
   if (rest < 0.5) return below;
   if (rest > 0.5) return below + 1;
+  if (policy == 1) return below + 1;
+  if (policy == 2) return value > 0 ? below : below + 1;
   if (policy == 3) return value > 0 ? below + 1 : below;
   return std::fmod(below, 2.0) == 0.0 ? below : below + 1;
 }

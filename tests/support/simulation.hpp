@@ -42,8 +42,8 @@ class Simulation {
 
   static float round_as(float x, Rounding rounding) {
     switch (rounding) {
-      case Rounding::kHalfUp: return std::floor(single(x + 0.5f));
-      case Rounding::kHalfDown: return std::ceil(single(x - 0.5f));
+      case Rounding::kHalfUp: return static_cast<float>(std::floor(static_cast<double>(x) + 0.5));
+      case Rounding::kHalfDown: return static_cast<float>(std::copysign(std::ceil(std::fabs(static_cast<double>(x)) - 0.5), x) + 0.0);
       case Rounding::kStdRound: return std::round(x);
       case Rounding::kHalfEven: break;
     }

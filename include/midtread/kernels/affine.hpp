@@ -55,12 +55,19 @@ inline std::int32_t round_half_even(float x) {
 #endif
 }
 
-/// half_up = floor(x + 0.5), half_down = ceil(x - 0.5), std_round = half away from zero.
+/// To the nearest; ties go up (half_up), towards zero (half_down, Vitis AI's), away from zero (std_round) or to even.
+/// Not floor(x + 0.5f): that sum rounds, and takes 0.49999997f to 1.
 inline std::int32_t round(float x, Rounding rounding) {
   MIDTREAD_EXACT
   switch (rounding) {
-    case Rounding::kHalfUp: return static_cast<std::int32_t>(std::floor(x + 0.5f));
-    case Rounding::kHalfDown: return static_cast<std::int32_t>(std::ceil(x - 0.5f));
+    case Rounding::kHalfUp: {
+      const float below = std::floor(x);
+      return static_cast<std::int32_t>(x - below >= 0.5f ? below + 1.0f : below);
+    }
+    case Rounding::kHalfDown: {
+      const float size = std::fabs(x), below = std::floor(size), nearest = size - below > 0.5f ? below + 1.0f : below;
+      return static_cast<std::int32_t>(x < 0 ? -nearest : nearest);
+    }
     case Rounding::kStdRound: return static_cast<std::int32_t>(std::round(x));
     case Rounding::kHalfEven: break;
   }

@@ -69,6 +69,7 @@ class BasicBatchNorm : public Leaf<Derived, Scalar> {
     return this->record_leaf({input}, [&] { return Ts{normalized(input)}; }).at(0);
   }
 
+  ParameterTag parameter_tag(const std::string&) const override { return ParameterTag::kBatchNorm; }
   std::string extra_repr() const override {
     const auto momentum = options.momentum();
     return concat(options.num_features(), ", eps=", options.eps(),

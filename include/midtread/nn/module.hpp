@@ -4,6 +4,7 @@
 
 #include <midtread/autograd/engine.hpp>
 #include <midtread/core/ordered_dict.hpp>
+#include <midtread/nn/parameter_tag.hpp>
 #include <midtread/nn/qconfig_slot.hpp>
 #include <midtread/ops/record.hpp>
 #include <midtread/tensor/any_tensor.hpp>
@@ -45,6 +46,10 @@ class BasicModule : public std::enable_shared_from_this<BasicModule<Scalar>> {
   virtual std::string type_name() const { return "Module"; }
   /// Parameters of the constructor for printing: "3, 16, kernel_size=3".
   virtual std::string extra_repr() const { return {}; }
+  /// What kind of parameter `name` of this module is (nn/parameter_groups.hpp).
+  virtual ParameterTag parameter_tag(const std::string& name) const {
+    return name == "bias" ? ParameterTag::kBias : ParameterTag::kWeight;
+  }
   /// HAT's hook: called by prepare_qat before qconfigs are read; set `qconfig` of this module or of children here.
   virtual void set_qconfig() {}
   /// HAT's hook: called by fuse_modules; return groups of child names: {{"conv", "bn", "relu"}}.

@@ -46,6 +46,7 @@ class ConvUnit final : public Unit {
       if (bn_) register_module("bn", bn_);
       register_module("weight_fake_quant", weight_fake_quant_);
       weight_fake_quant_->set_path(path + ".weight_fake_quant");
+      weight_fake_quant_->set_channels(layer_.geometry.out_channels);
     }
   }
 
@@ -141,14 +142,14 @@ class ConvUnit final : public Unit {
         q.scales = std::move(scales);
         q.zero_points.assign(q.scales.size(), 0);
         q.axis = 0;
-        return ops::FakeQuantizePerChannel{q}(w);
+        return ops::FakeQuantizePerChannel{q}(weight_fake_quant_->before_rounding(w));
       }
     }
     return weight_fake_quant_->fake_quantize(w);
   }
 
   std::shared_ptr<const quantized::Operator> integer_operator(const Tensor& w, const Tensor& b, const QParams& x, const QParams& y) const {
-    quantized::ConvWeights weights = quantized::quantize_conv_weights(w, b, weight_fake_quant_->qparams(), x, y, path());
+    quantized::ConvWeights weights = quantized::quantize_conv_weights(weight_fake_quant_->before_rounding(w), b, weight_fake_quant_->qparams(), x, y, path());
     const BasicTensor<std::int8_t>& codes = weights.codes;
     const Shape shape = layer_.geometry.weight_shape();
     weights.codes = BasicTensor<std::int8_t>(codes.storage(), codes.offset(), shape, contiguous_strides(shape));

@@ -30,13 +30,7 @@ class FakeQuantizeBase : public nn::Module {
   /// QuantizationError on scales that are not normal (a damaged checkpoint).
   virtual ChannelQParams qparams() const {
     require_qparams();
-    ChannelQParams out;
-    out.scales = scale_.to_vector();
-    out.zero_points = zero_point_.to_vector();
-    out.axis = observer_->axis();
-    out.range = range();
-    out.dtype = dtype();
-    out.rounding = observer_->rounding();
+    ChannelQParams out = held();
     const std::string name = where();
     for (std::size_t c = 0; c < out.scales.size(); ++c)
       check(QParams{out.scales[c], out.zero_points[c], out.range, out.dtype, out.rounding}, name);
@@ -50,6 +44,8 @@ class FakeQuantizeBase : public nn::Module {
     check(out, where());
     return out;
   }
+  /// The tensor whose codes qparams() gives: `x` itself unless the method bends it first (DoReFa's tanh).
+  virtual Tensor before_rounding(const Tensor& x) const { return x; }
   /// Rounds `x` with the scales in force, whether enabled or not. Per tensor the result carries its codes.
   /// Differentiable. NumericError on NaN, else as qparams().
   virtual Tensor fake_quantize(const Tensor& x) const {
@@ -86,6 +82,10 @@ class FakeQuantizeBase : public nn::Module {
     set_observer_enabled(false);
   }
 
+  /// How many channels the tensors will have. Learned scales take their size; others wait for data.
+  virtual void set_channels(std::int64_t channels) { (void)channels; }
+  /// Whether fake_quantize(c * x) is about c * fake_quantize(x). Where it is not, batch norm cannot be folded into x.
+  virtual bool follows_magnitude() const { return true; }
   /// A function of the tensor it is given: computes its scales on every forward, in eval too, unless its
   /// observer is disabled. Any other observes only in train mode or while calibrating.
   virtual bool is_memoryless() const { return observer_->is_memoryless(); }
@@ -117,10 +117,10 @@ class FakeQuantizeBase : public nn::Module {
     std::string text = concat(spec().name(), ", ", range().quant_min, "..", range().quant_max);
     if (observer_->state() != ObserverState::kReady)
       text += ", no scale yet";
-    else if (scale_.numel() == 1)
-      text += concat(", scale=", scale_.data()[0], ", zero_point=", zero_point_.data()[0]);
+    else if (const ChannelQParams q = held(); q.scales.size() == 1 && q.zero_points.size() == 1)
+      text += concat(", scale=", q.scales[0], ", zero_point=", q.zero_points[0]);
     else
-      text += concat(", ", scale_.numel(), " scales");
+      text += concat(", ", q.scales.size(), " scales");
     if (!is_enabled()) text += ", fake quant off";
     if (!is_observer_enabled()) text += ", observer off";
     return text;
@@ -133,12 +133,15 @@ class FakeQuantizeBase : public nn::Module {
   std::string where() const { return path_.empty() ? type_name() : path_; }
 
  protected:
-  explicit FakeQuantizeBase(std::shared_ptr<ObserverBase> observer) : observer_(std::move(observer)) {
+  /// Without `holds_scales` a derived class keeps them: it overrides held, write_qparams and require_qparams.
+  explicit FakeQuantizeBase(std::shared_ptr<ObserverBase> observer, bool holds_scales = true)
+      : observer_(std::move(observer)) {
     fake_quant_enabled_ = register_buffer("fake_quant_enabled", full<std::uint8_t>(Shape{1}, 1));
     observer_enabled_ = register_buffer("observer_enabled", full<std::uint8_t>(Shape{1}, 1));
+    register_module("activation_post_process", observer_);
+    if (!holds_scales) return;
     scale_ = register_buffer("scale", full<float>(Shape{1}, 1.0f));
     zero_point_ = register_buffer("zero_point", full<std::int32_t>(Shape{1}, 0));
-    register_module("activation_post_process", observer_);
     if (observer_->state() == ObserverState::kReady) take_over_qparams();
   }
   FakeQuantizeBase(const FakeQuantizeBase&) = default;
@@ -146,12 +149,21 @@ class FakeQuantizeBase : public nn::Module {
   void rebind() override {
     fake_quant_enabled_ = get_tensor<std::uint8_t>(own_buffers().at("fake_quant_enabled"), where());
     observer_enabled_ = get_tensor<std::uint8_t>(own_buffers().at("observer_enabled"), where());
+    observer_ = std::dynamic_pointer_cast<ObserverBase>(children().at("activation_post_process"));
+    if (!scale_.defined()) return;
     scale_ = get_tensor<float>(own_buffers().at("scale"), where());
     zero_point_ = get_tensor<std::int32_t>(own_buffers().at("zero_point"), where());
-    observer_ = std::dynamic_pointer_cast<ObserverBase>(children().at("activation_post_process"));
   }
 
-  void require_qparams() const {
+  /// Throws unless held() has scales to give.
+  virtual void require_qparams() const {
+    require_data();
+    if (scale_.shape() != zero_point_.shape() || (!is_per_channel() && scale_.numel() != 1))
+      throw ShapeError(where(),
+                       concat("scale has shape ", scale_.shape(), ", zero_point ", zero_point_.shape(),
+                              is_per_channel() ? ", needs one of each per channel" : ", needs one of each"));
+  }
+  void require_data() const {
     const ObserverState state = observer_->state();
     if (state == ObserverState::kEmpty)
       throw StateError(
@@ -162,30 +174,36 @@ class FakeQuantizeBase : public nn::Module {
       throw StateError(
           where(),
           "this fake quantizer's observer has seen NaN or infinity; reset it and give it finite data");
-    if (scale_.shape() != zero_point_.shape() || (!is_per_channel() && scale_.numel() != 1))
-      throw ShapeError(where(),
-                       concat("scale has shape ", scale_.shape(), ", zero_point ", zero_point_.shape(),
-                              is_per_channel() ? ", needs one of each per channel" : ", needs one of each"));
+  }
+  /// The scales and zero points, unchecked.
+  virtual ChannelQParams held() const {
+    ChannelQParams out = without_scales();
+    out.scales = scale_.to_vector();
+    out.zero_points = zero_point_.to_vector();
+    return out;
+  }
+  /// Axis, range, dtype and rounding.
+  ChannelQParams without_scales() const {
+    return {{}, {}, observer_->axis(), range(), dtype(), observer_->rounding()};
   }
   /// Copies the observer's scales into the buffers, if it has any.
   void take_over_qparams() {
     if (observer_->state() == ObserverState::kReady) write_qparams(observer_->qparams());
   }
-  void write_qparams(const ChannelQParams& q) {
+  virtual void write_qparams(const ChannelQParams& q) {
     const Shape shape{static_cast<std::int64_t>(q.scales.size())};
     if (scale_.shape() != shape) scale_.set_data(Tensor(shape));
     if (zero_point_.shape() != shape) zero_point_.set_data(BasicTensor<std::int32_t>(shape));
     std::copy(q.scales.begin(), q.scales.end(), scale_.mutable_data());
     std::copy(q.zero_points.begin(), q.zero_points.end(), zero_point_.mutable_data());
   }
-
- private:
   bool flag(const BasicTensor<std::uint8_t>& buffer, const char* name) const {
     if (buffer.numel() != 1)
       throw ShapeError(where(), concat(name, " has shape ", buffer.shape(), ", needs one element"));
     return buffer.data()[0] != 0;
   }
 
+ private:
   std::shared_ptr<ObserverBase> observer_;
   BasicTensor<std::uint8_t> fake_quant_enabled_, observer_enabled_;
   Tensor scale_;

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+// The options that learned fake quantizers share, besides those of their observer.
+#pragma once
+
+#include <midtread/quant/observer_base.hpp>
+#include <midtread/quant/scale_init.hpp>
+
+MIDTREAD_NAMESPACE_BEGIN(quant)
+
+struct LearnedSettings : ObserverSettings {
+  std::optional<ScaleInit> init;
+  std::int64_t channels = 1;  ///< of a per-channel spec; layers tell theirs
+  bool is_weight = false;
+};
+
+/// Throws ConfigError.
+inline void check(const LearnedSettings& settings, const SpecInfo& spec) {
+  check(static_cast<const ObserverSettings&>(settings), spec);
+  if (settings.channels < 1) throw ConfigError("channels", concat("got ", settings.channels, ", allowed 1 or more"));
+  if (settings.channels > 1 && !spec.per_channel)
+    throw ConfigError("channels", concat("got ", settings.channels, ", but ", spec.name(), " has one scale; leave it unset"));
+}
+
+/// Throws ConfigError unless `value` is positive and a normal, finite float32, or not set.
+inline void check_positive(const std::optional<double>& value, const char* name) {
+  if (value && !(*value >= 1.17549435e-38 && *value <= 3.4e38))
+    throw ConfigError(name, concat("got ", *value, ", allowed a positive number"));
+}
+
+/// The setters, for option classes `Derived` whose `Settings` derive from LearnedSettings.
+template <class Derived, class Settings>
+class LearnedSetters : public ObserverSetters<Derived, Settings> {
+  using Base = ObserverSetters<Derived, Settings>;
+
+ public:
+  /// Where the first scale comes from; default kObserver.
+  Derived& init(ScaleInit value) { return this->settings_.init = value, this->self(); }
+  /// How many channels the tensors have. Needed only for a per-channel quantizer that stands alone and is loaded from a
+  /// checkpoint before it saw data.
+  Derived& channels(std::int64_t value) { return this->settings_.channels = value, this->self(); }
+  Derived& channel_len(std::int64_t value) { return channels(value); }
+
+  /// By name. Throws ConfigError listing the names.
+  Derived& set(const std::string& name, const OptionValue& value) {
+    const OptionReader read(name, value);
+    if (name == "init") return init(parse_scale_init(read.text()));
+    if (name == "channels" || name == "channel_len") return channels(read.integer<std::int64_t>());
+    return Base::set(name, value);
+  }
+  Derived for_weight(const WeightChannels& channels) const {
+    Derived out = Base::for_weight(channels);
+    out.settings_.is_weight = true;
+    return out;
+  }
+};
+
+/// The observer of a learned fake quantizer: options of its own keep their defaults.
+template <class Observer>
+std::shared_ptr<ObserverBase> make_observer(const ObserverSettings& settings) {
+  typename Observer::Settings own;
+  static_cast<ObserverSettings&>(own) = settings;
+  return std::make_shared<Observer>(own);
+}
+
+MIDTREAD_NAMESPACE_END

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <midtread/passes/prepare_qat.hpp>
+#include <midtread/quant/dorefa.hpp>
 
 #include <support/sim_value.hpp>
 
@@ -107,9 +108,22 @@ class Simulation {
 
   // ---- convolution and linear layers
 
+  static std::vector<float> dorefa_weight(std::vector<float> w, const quant::DoReFaWeight& quantizer) {
+    double top = 0;
+    for (float v : w) top = std::max(top, std::abs(std::tanh(static_cast<double>(v))));
+    const double n = quantizer.range().quant_max;
+    const float scale = quantizer.tensor_qparams().scale;
+    for (float& v : w) {
+      const double half = top > 0 ? std::tanh(static_cast<double>(v)) / (2 * top) : 0;
+      v = single(static_cast<float>(2 * std::nearbyint(n * (half + 0.5)) - n) * scale);
+    }
+    return w;
+  }
+
   SimValue convolve(const qat::ConvUnit& unit, const SimValue& x, const QParams& y) {
     const auto& g = unit.layer().geometry;
-    const auto [w, b] = folded(unit);
+    auto [w, b] = folded(unit);
+    if (const auto* dorefa = dynamic_cast<const quant::DoReFaWeight*>(&unit.weight_fake_quant())) w = dorefa_weight(w, *dorefa);
     const std::int64_t groups = g.groups, out = g.out_channels, in_group = g.in_channels / groups, out_group = out / groups;
     const std::int64_t kh = g.kernel[0], kw = g.kernel[1], depth = in_group * kh * kw;
     const ChannelQParams qw = unit.weight_fake_quant().qparams();

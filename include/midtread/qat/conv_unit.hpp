@@ -40,6 +40,9 @@ class ConvUnit final : public Unit {
     const std::optional<Layer> layer = as_layer(*layer_module_);
     if (!layer) throw UnsupportedError(path, "a " + module->type_name() + " cannot be quantized; give it qconfig nullptr");
     layer_ = *layer;
+    if (bn_ && !weight_fake_quant_->follows_magnitude())
+      throw ConfigError(path, weight_fake_quant_->type_name() + " gives its weights a fixed size, so batch norm cannot be folded into "
+                              "them; choose its scale by the weights (DoReFa: scale max_abs), or do not fuse the batch norm");
     if (first_call) {
       for (const auto& p : layer_module_->own_parameters())
         if (p.second.defined()) register_parameter(p.first, p.second, p.second.requires_grad());

@@ -119,10 +119,10 @@ class LearnedFakeQuantize : public FakeQuantizeBase {
   const LearnedSettings& learned_settings() const noexcept { return settings_; }
   void set_init(ScaleInit init) noexcept { settings_.init = init; }
   float floor() const { return static_cast<float>(settings_.eps); }
-  /// These are the scales to start from, given by the user.
-  void start_from(ChannelQParams q) {
+  /// The parameters hold what the user gave: learning begins there.
+  void keep_given(const ChannelQParams& q) {
     observer().restore(q);
-    write_qparams(q);
+    static_enabled_.fill_(0);
   }
   void resize_parameters(std::int64_t channels) {
     for (auto& p : own_parameters())
@@ -157,7 +157,8 @@ class LearnedFakeQuantize : public FakeQuantizeBase {
                                                    : ops::ChannelRuns(Shape{1, x.numel()}, 0, 1, where());
     ChannelQParams q = observer().qparams();
     q.scales = moment_scales(dense, runs, *settings_.init, range(), floor());
-    start_from(std::move(q));
+    observer().restore(q);
+    write_qparams(q);
   }
   void switch_to(bool static_phase, bool learning, bool rounding, bool observing) {
     static_enabled_.fill_(static_phase ? 1 : 0);

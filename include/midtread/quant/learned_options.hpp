@@ -27,6 +27,12 @@ inline void check_positive(const std::optional<double>& value, const char* name)
     throw ConfigError(name, concat("got ", *value, ", allowed a positive number"));
 }
 
+/// Throws ConfigError for power-of-two scales, which `method` does not learn.
+inline void refuse_power_of_two(const ObserverSettings& settings, const char* method) {
+  if (settings.is_power_of_two())
+    throw ConfigError("scale_type", concat("got power_of_two, ", method, " learns any scale; use Tqt for powers of two"));
+}
+
 /// The setters, for option classes `Derived` whose `Settings` derive from LearnedSettings.
 template <class Derived, class Settings>
 class LearnedSetters : public ObserverSetters<Derived, Settings> {

@@ -73,6 +73,7 @@ class LsqBase : public LearnedFakeQuantize {
   LsqBase(std::shared_ptr<ObserverBase> observer, const LsqSettings& settings, bool plus)
       : LearnedFakeQuantize(std::move(observer), settings), settings_(settings), plus_(plus) {
     check_positive(settings.scale, "scale");
+    refuse_power_of_two(settings, plus ? "LsqPlus" : "Lsq");
     if (settings.offset && !settings.scale)
       throw ConfigError(offset_name(), "set without a scale; give both, or neither for an estimate");
     if (settings.offset && !plus && (*settings.offset < range().quant_min || *settings.offset > range().quant_max))
@@ -86,8 +87,8 @@ class LsqBase : public LearnedFakeQuantize {
     if (!settings.scale) return;
     scale_.fill_(static_cast<float>(*settings.scale));
     if (!is_symmetric()) offset_.fill_(static_cast<float>(settings.offset.value_or(0)));
-    hold_parameters();
-    this->observer().restore(LsqBase::held());
+    LsqBase::hold_parameters();
+    keep_given(LsqBase::held());
   }
   LsqBase(const LsqBase&) = default;
 

@@ -13,6 +13,13 @@ enum class ObserverState {
   kPoisoned  ///< has seen NaN or infinity; reset() to start again
 };
 
+/// A range that an observer weighed: values beyond +-threshold would be clipped. Costs compare within one search.
+struct RangeCandidate {
+  double threshold = 0;
+  double cost = 0;
+  bool chosen = false;
+};
+
 /// Collects statistics of the tensors it is given; forward returns its input unchanged.
 class ObserverBase : public nn::Module {
  public:
@@ -33,6 +40,8 @@ class ObserverBase : public nn::Module {
   virtual void reset() = 0;
   /// Takes on statistics that stand for these qparams.
   virtual void restore(const ChannelQParams& qparams) = 0;
+  /// What the last search compared; empty where the method does not search.
+  virtual std::vector<RangeCandidate> candidates() const { return {}; }
   /// The range of the current tensor only.
   virtual bool is_memoryless() const { return false; }
   /// Options for printing: "averaging_constant=0.01".
@@ -83,5 +92,8 @@ class ObserverBase : public nn::Module {
   std::string path_;
   std::int64_t skipped_ = 0;
 };
+
+/// Owns `made` as an ObserverBase: one control block class for all, which compiles faster.
+inline std::shared_ptr<ObserverBase> share(ObserverBase* made) { return std::shared_ptr<ObserverBase>(made); }
 
 MIDTREAD_NAMESPACE_END

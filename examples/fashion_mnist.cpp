@@ -160,7 +160,7 @@ double peak_rss_mb() {
 std::int64_t parameter_bytes(const mt::nn::Module& model) {
   std::int64_t bytes = 0;
   for (const auto& item : model.state_dict())
-    if (mt::dtype_of_tensor(item.second) == mt::DType::kFloat32) bytes += mt::bytes_of(item.second);
+    if (item.second.holds<float>()) bytes += item.second.bytes();
   return bytes;
 }
 

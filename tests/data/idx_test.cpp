@@ -33,7 +33,7 @@ std::string hex(const std::string& digits) {
 }
 template <class Scalar>
 std::vector<Scalar> values(const AnyTensor& tensor) {
-  return std::get<BasicTensor<Scalar>>(tensor).to_vector();
+  return tensor.get<Scalar>().to_vector();
 }
 
 TEST(Idx, ReadsAllSixTypes) {
@@ -58,7 +58,7 @@ TEST(Idx, ReadsAllRanks) {
     dims[0] = 3;
     const std::string body(std::size_t{3} << (rank - 1), 'x');
     const AnyTensor tensor = parse_idx(idx(8, dims, body), "f");
-    EXPECT_EQ(midtread::shape_of(tensor), Shape(dims.begin(), dims.end()));
+    EXPECT_EQ(tensor.shape(), Shape(dims.begin(), dims.end()));
     EXPECT_EQ(values<std::uint8_t>(tensor), std::vector<std::uint8_t>(body.size(), 'x'));
   }
   EXPECT_EQ(midtread::shape_of(parse_idx(idx(8, {0, 28, 28}, ""), "f")), (Shape{0, 28, 28}));

@@ -16,12 +16,10 @@
 inline void require_same_tensors(const midtread::io::TensorFile& a, const midtread::io::TensorFile& b) {
   if (a.tensors.size() != b.tensors.size() || a.metadata.size() != b.metadata.size()) std::abort();
   for (const auto& item : a.tensors)
-    std::visit(
-        [&](const auto& tensor) {
-          const auto* other = std::get_if<std::decay_t<decltype(tensor)>>(&b.tensors.at(item.first));
-          if (!other || !midtread::identical(tensor, *other)) std::abort();
-        },
-        item.second);
+    item.second.visit([&](const auto& tensor) {
+      using Scalar = typename std::decay_t<decltype(tensor)>::scalar_type;
+      if (!midtread::identical(tensor, b.tensors.at(item.first).get<Scalar>())) std::abort();
+    });
   for (const auto& item : a.metadata)
     if (b.metadata.at(item.first) != item.second) std::abort();
 }

@@ -51,12 +51,10 @@ nn::StateDict state_of(const golden::Json& from, const nn::StateDict& own) {
   nn::StateDict out;
   for (const auto& item : from.items()) {
     if (!own.contains(item.key())) throw std::runtime_error("we have no " + item.key());
-    std::visit(
-        [&](const auto& t) {
+    own.at(item.key()).visit([&](const auto& t) {
           using Scalar = typename std::decay_t<decltype(t)>::scalar_type;
           out.insert(item.key(), mt::AnyTensor(golden::tensor<Scalar>(item.value())));
-        },
-        own.at(item.key()));
+        });
   }
   return out;
 }
@@ -88,13 +86,11 @@ TEST(GoldenEndToEnd, PyTorchsFlow) {
     prepared.eval();
     const nn::StateDict got = prepared.state_dict();
     for (const auto& item : state_of(c.expected.at("trained_state"), got))
-      std::visit(
-          [&](const auto& want) {
+      item.second.visit([&](const auto& want) {
             SCOPED_TRACE(item.first);
-            EXPECT_EQ(golden::difference(std::get<std::decay_t<decltype(want)>>(got.at(item.first)), want, c.tolerance), "");
+            EXPECT_EQ(golden::difference(got.at(item.first).get<typename std::decay_t<decltype(want)>::scalar_type>(), want, c.tolerance), "");
             values += want.numel();
-          },
-          item.second);
+          });
 
     // From PyTorch's trained state on, so that what follows has nothing to forgive but rounding.
     prepared.load_state_dict(state_of(c.expected.at("trained_state"), got), true);

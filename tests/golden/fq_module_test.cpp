@@ -53,13 +53,11 @@ void compare_state(const quant::FakeQuantizeBase& module, const golden::Json& ex
   for (const auto& item : expected.items()) {
     SCOPED_TRACE(item.key());
     ASSERT_TRUE(state.contains(item.key()));
-    std::visit(
-        [&](const auto& t) {
+    state.at(item.key()).visit([&](const auto& t) {
           using Scalar = typename std::decay_t<decltype(t)>::scalar_type;
           EXPECT_EQ(std::string(mt::to_string(t.dtype())), item.value().at("dtype").get<std::string>());
           EXPECT_EQ(golden::difference(t, golden::tensor<Scalar>(item.value()), kExact), "");
-        },
-        state.at(item.key()));
+        });
   }
 }
 

@@ -53,12 +53,10 @@ void compare_state(const nn::StateDict& state, const golden::Json& expected, con
   for (const auto& item : expected.items()) {
     SCOPED_TRACE(item.key());
     ASSERT_TRUE(state.contains(item.key()));
-    std::visit(
-        [&](const auto& t) {
+    state.at(item.key()).visit([&](const auto& t) {
           using Scalar = typename std::decay_t<decltype(t)>::scalar_type;
           EXPECT_EQ(golden::difference(t, golden::tensor<Scalar>(item.value()), tolerance), "");
-        },
-        state.at(item.key()));
+        });
   }
 }
 
@@ -77,12 +75,10 @@ TEST(GoldenQatModules, TwoStepsOfTraining) {
     const nn::StateDict own = unit->state_dict();
     for (const auto& item : c.inputs.at("state").items()) {
       ASSERT_TRUE(own.contains(item.key())) << item.key();
-      std::visit(
-          [&](const auto& t) {
+      own.at(item.key()).visit([&](const auto& t) {
             using Scalar = typename std::decay_t<decltype(t)>::scalar_type;
             initial.insert(item.key(), mt::AnyTensor(golden::tensor<Scalar>(item.value())));
-          },
-          own.at(item.key()));
+          });
     }
     unit->load_state_dict(initial, false);
     if (mode == "frozen") mt::qat::freeze_bn_stats(*unit);

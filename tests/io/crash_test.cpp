@@ -31,8 +31,8 @@ TensorFile checkpoint(std::int64_t step, std::int64_t size) {
 }
 /// Its step, or -1 if it is not whole.
 std::int64_t step_of(const TensorFile& file) {
-  const std::int64_t step = std::get<BasicTensor<std::int64_t>>(file.tensors.at("step")).item();
-  for (const float value : std::get<midtread::Tensor>(file.tensors.at("weights")).to_vector())
+  const std::int64_t step = file.tensors.at("step").get<std::int64_t>().item();
+  for (const float value : file.tensors.at("weights").get<float>().to_vector())
     if (value != static_cast<float>(step)) return -1;
   return step;
 }

@@ -75,8 +75,7 @@ void change_program(json& program, const json& other, Generator& random) {
 void change_tensor(io::TensorFile& file, Generator& random) {
   if (file.tensors.empty()) return;
   auto item = file.tensors.begin() + static_cast<std::ptrdiff_t>(below(random, file.tensors.size()));
-  std::visit(
-      [&](auto& tensor) {
+  item->second.visit([&](const auto& tensor) {
         using T = std::decay_t<decltype(tensor)>;
         T copy = tensor.clone();
         if (below(random, 4) == 0) {
@@ -90,8 +89,7 @@ void change_tensor(io::TensorFile& file, Generator& random) {
           for (std::size_t i = 0, flips = 1 + below(random, 4); i < flips; ++i) bytes[below(random, count)] = static_cast<unsigned char>(below(random, 256));
         }
         item->second = copy;
-      },
-      item->second);
+      });
 }
 
 /// Whether it was read; runs what was, also on no example at all.

@@ -109,7 +109,7 @@ TEST(OutOfMemory, LoadLeavesTheModule) {
     const nn::StateDict before = NetImpl(2.0f).state_dict();
     const auto values = [](const nn::StateDict& state) {
       std::vector<std::vector<float>> out;
-      for (const auto& item : state) out.push_back(std::get<midtread::Tensor>(item.second).to_vector());
+      for (const auto& item : state) out.push_back(item.second.get<float>().to_vector());
       return out;
     };
     sweep(

@@ -43,17 +43,15 @@ using Net = nn::ModuleHolder<NetImpl<float>>;
 bool equal(const nn::StateDict& a, const nn::StateDict& b) {
   if (a.size() != b.size()) return false;
   for (const auto& item : a)
-    if (!std::visit(
-            [&](const auto& t) {
-              return midtread::identical(t, std::get<std::decay_t<decltype(t)>>(b.at(item.first)));
-            },
-            item.second))
+    if (!item.second.visit([&](const auto& t) {
+              return midtread::identical(t, b.at(item.first).get<typename std::decay_t<decltype(t)>::scalar_type>());
+            }))
       return false;
   return true;
 }
 nn::StateDict copy(const nn::StateDict& from) {
   nn::StateDict out;
-  for (const auto& item : from) out.insert(item.first, midtread::clone(item.second));
+  for (const auto& item : from) out.insert(item.first, item.second.clone());
   return out;
 }
 
@@ -123,7 +121,7 @@ TEST(StateDict, ABufferMayComeInAnotherShape) {
   const ScratchDirectory directory;
   Net saved(1.0f), loaded(2.0f);
   for (auto& buffer : saved->children().at("first")->own_buffers())
-    if (buffer.first == "min_val") std::get<midtread::Tensor>(buffer.second).set_data(midtread::arange(4));
+    if (buffer.first == "min_val") buffer.second.get<float>().set_data(midtread::arange(4));
   io::save(saved, directory / "f");
   io::load(loaded, directory / "f");
   EXPECT_TRUE(equal(saved->state_dict(), loaded->state_dict()));

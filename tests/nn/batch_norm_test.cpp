@@ -138,7 +138,7 @@ TEST(BatchNorm, OptionsDecideWhatIsThere) {
   const auto names = [](nn::Module& module) {
     std::string text;
     for (const auto& item : module.state_dict())
-      text += concat(item.first, shape_of(item.second), dtype_of_tensor(item.second), ' ');
+      text += concat(item.first, item.second.shape(), item.second.dtype(), ' ');
     return text;
   };
   EXPECT_EQ(names(*bn),

@@ -47,7 +47,7 @@ TEST(Convert, RefusesGraphsThatAreNotReady) {
   {
     // A weight that is no number poisons its quantizer.
     Trained t = cnn();
-    const mt::Tensor w = std::get<mt::Tensor>(t.prepared.state_dict().at("fc.weight"));
+    const mt::Tensor w = t.prepared.state_dict().at("fc.weight").get<float>();
     w.set({0, 0}, NAN);
     EXPECT_THROW(mt::passes::convert(t.prepared), mt::NumericError);
   }
@@ -97,7 +97,7 @@ TEST(Convert, ChangesNothing) {
     const auto after = t.prepared.state_dict();
     ASSERT_EQ(before.size(), after.size());
     for (const auto& item : before)
-      std::visit([&](const auto& a) { EXPECT_TRUE(mt::identical(a, std::get<std::decay_t<decltype(a)>>(after.at(item.first)))) << item.first; }, item.second);
+      item.second.visit([&](const auto& a) { EXPECT_TRUE(mt::identical(a, after.at(item.first).get<typename std::decay_t<decltype(a)>::scalar_type>())) << item.first; });
     EXPECT_TRUE(t.prepared.training());
     for (const auto& node : t.prepared.nodes()) EXPECT_TRUE(!node->module || node->module->training());
     ++cases;
@@ -176,7 +176,7 @@ TEST(VerifyConvert, FindsAPlantedDifference) {
   clean << report;
   EXPECT_NE(clean.str().find(": 0 of " + std::to_string(report.compared_codes)), std::string::npos) << clean.str();
 
-  const mt::Tensor w = std::get<mt::Tensor>(t.prepared.state_dict().at("conv2.weight"));
+  const mt::Tensor w = t.prepared.state_dict().at("conv2.weight").get<float>();
   w.set({3, 0, 0, 0}, w.at({3, 0, 0, 0}) + 0.05f);
   report = mt::passes::verify_convert(t.prepared, int8, x);
   EXPECT_FALSE(report.ok());
@@ -195,7 +195,7 @@ TEST(VerifyConvert, FindsAPlantedDifference) {
   text << report;
   EXPECT_NE(text.str().find("conv2: "), std::string::npos) << text.str();
   // A bias changes the classes.
-  const mt::Tensor b = std::get<mt::Tensor>(t.prepared.state_dict().at("fc.bias"));
+  const mt::Tensor b = t.prepared.state_dict().at("fc.bias").get<float>();
   b.set({2}, b.at({2}) + 100.0f);
   EXPECT_GT(mt::passes::verify_convert(t.prepared, int8, x).mismatched_argmax, 0);
 }

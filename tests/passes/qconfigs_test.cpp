@@ -83,7 +83,7 @@ TEST(DeadChannels, AllNodesAgree) {
   Trained t = trained(dead_channels(), default_mapping(), 1);
   const float factors[] = {0.0f, 1e-14f, -1e-13f, 1e-11f, 1e-6f, -1.0f};
   for (const char* name : {"c1.bn.weight", "c2.bn.weight"})
-    for (std::int64_t i = 0; i < 6; ++i) std::get<mt::Tensor>(t.prepared.state_dict().at(name)).set({i}, factors[i]);
+    for (std::int64_t i = 0; i < 6; ++i) t.prepared.state_dict().at(name).get<float>().set({i}, factors[i]);
   expect_exact(t.prepared, dead_channels(), {3}, tally);
   t.prepared.train();
   train(t, dead_channels(), 1);

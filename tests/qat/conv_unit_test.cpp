@@ -127,7 +127,7 @@ TEST(ConvUnit, RefusesWhatIsNoLayer) {
 
 TEST(BatchNormModule, FreezeAndUpdate) {
   Trained t = trained(resnet(), default_mapping(), 1);
-  const auto mean = [&] { return std::get<mt::Tensor>(t.prepared.state_dict().at("stem.bn.running_mean")).clone(); };
+  const auto mean = [&] { return t.prepared.state_dict().at("stem.bn.running_mean").get<float>().clone(); };
   qat::freeze_bn_stats(t.prepared);
   t.prepared.train();  // does not thaw them
   mt::Tensor before = mean();

@@ -30,7 +30,7 @@ class Simulation {
       if (node->kind == graph::NodeKind::kInput)
         values_[node->name] = real_value(inputs.at(next++));
       else if (node->kind == graph::NodeKind::kParameter)
-        values_[node->name] = real_value(std::get<Tensor>(node->parameter));
+        values_[node->name] = real_value(node->parameter.get<float>());
       else
         values_[node->name] = compute(*node);
     }

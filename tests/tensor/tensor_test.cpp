@@ -149,11 +149,11 @@ TEST(Factory, MakesWhatItSays) {
 
 TEST(AnyTensor, KnowsItsType) {
   const AnyTensor any = ones<double>({2, 3});
-  EXPECT_EQ(dtype_of_tensor(any), DType::kFloat64);
-  EXPECT_EQ(shape_of(any), (Shape{2, 3}));
-  EXPECT_EQ(bytes_of(any), 48);
-  EXPECT_FALSE(get_tensor<double>(clone(any), "t").is(get_tensor<double>(any, "t")));
-  expect_error<DTypeError>([&] { get_tensor<float>(any, "scale"); }, {"scale", "float64", "float32"});
+  EXPECT_EQ(any.dtype(), DType::kFloat64);
+  EXPECT_EQ(any.shape(), (Shape{2, 3}));
+  EXPECT_EQ(any.bytes(), 48);
+  EXPECT_FALSE(any.clone().get<double>().is(any.get<double>()));
+  expect_error<DTypeError>([&] { any.get<float>("scale"); }, {"scale", "float64", "float32"});
 }
 
 }  // namespace

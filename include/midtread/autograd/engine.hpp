@@ -4,11 +4,10 @@
 
 #include <midtread/autograd/node.hpp>
 #include <midtread/core/fp_env.hpp>
+#include <midtread/core/identity_map.hpp>
 #include <midtread/core/parallel.hpp>
 
 #include <algorithm>
-#include <unordered_map>
-#include <unordered_set>
 
 MIDTREAD_NAMESPACE_BEGIN(autograd)
 MIDTREAD_VECTORIZE_BEGIN
@@ -38,23 +37,23 @@ void accumulate_into_leaf(const BasicTensor<Scalar>& leaf, const BasicTensor<Sca
 }
 
 template <class Scalar>
-void Node<Scalar>::run_backward(const T& root, const T& gradient, bool retain) {
-  (void)root;
+void Node<Scalar>::run_backward(const std::shared_ptr<TensorImpl>& gradient, bool retain) {
   const FpEnvGuard fp_env;
   const NoGradGuard no_grad;
   std::vector<std::shared_ptr<Node>> order{this->shared_from_this()};
-  std::unordered_set<const Node*> seen{this};
+  IdentitySet seen;
+  seen.insert(this);
   for (std::size_t i = 0; i < order.size(); ++i)
     for (const Edge& edge : order[i]->edges)
-      if (edge.node && seen.insert(edge.node.get()).second) order.push_back(edge.node);
+      if (edge.node && seen.insert(edge.node.get())) order.push_back(edge.node);
   std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a->sequence > b->sequence; });
 
-  std::unordered_map<const Node*, T> gradients{{this, gradient}};
+  IdentityMap<T> gradients;
+  gradients[this] = T(gradient);
   for (const std::shared_ptr<Node>& node : order) {
-    const auto found = gradients.find(node.get());
-    if (found == gradients.end()) continue;
-    const T incoming = std::move(found->second);
-    gradients.erase(found);
+    T* found = gradients.find(node.get());
+    if (!found) continue;
+    const T incoming = std::move(*found);
     const std::vector<T> outgoing = node->apply(incoming, retain);
     if (outgoing.size() != node->edges.size())
       throw StateError(node->name, concat("backward gave ", outgoing.size(), " gradients for ", node->edges.size(), " inputs"));

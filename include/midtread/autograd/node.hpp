@@ -7,7 +7,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -18,19 +17,36 @@ inline std::atomic<std::uint64_t> next_node{0};
 
 MIDTREAD_NAMESPACE_BEGIN(autograd)
 
+/// Gradient of an operation's output to gradients of its inputs, in order; undefined where none is needed. (Not a
+/// std::function: an operation has one of its own, and this costs the compiler a tenth.)
 template <class Scalar>
-class Node final : public NodeBase<Scalar>, public std::enable_shared_from_this<Node<Scalar>> {
+class Backward {
+ public:
+  virtual ~Backward() = default;
+  virtual std::vector<BasicTensor<Scalar>> operator()(const BasicTensor<Scalar>& gradient) = 0;
+};
+
+template <class Scalar, class Function>
+class BackwardOf final : public Backward<Scalar> {
+ public:
+  explicit BackwardOf(Function function) : function_(std::move(function)) {}
+  std::vector<BasicTensor<Scalar>> operator()(const BasicTensor<Scalar>& gradient) override { return function_(gradient); }
+
+ private:
+  Function function_;
+};
+
+template <class Scalar>
+class Node final : public NodeBase, public std::enable_shared_from_this<Node<Scalar>> {
  public:
   using T = BasicTensor<Scalar>;
-  /// Gradient of the output to gradients of the inputs, in order; undefined where none is needed.
-  using Backward = std::function<std::vector<T>(const T& gradient)>;
   /// The way to one input: the node that made it, or the leaf itself, or nothing.
   struct Edge {
     std::shared_ptr<Node> node;
     T leaf;
   };
 
-  Node(const char* operation, const std::vector<T>& inputs, Backward backward)
+  Node(const char* operation, const std::vector<T>& inputs, std::unique_ptr<Backward<Scalar>> backward)
       : name(operation), sequence(midtread_state::next_node++), backward_(std::move(backward)) {
     edges.reserve(inputs.size());
     for (const T& input : inputs) {
@@ -56,12 +72,12 @@ class Node final : public NodeBase<Scalar>, public std::enable_shared_from_this<
     }
   }
 
-  void run_backward(const T& root, const T& gradient, bool retain) override;  // autograd/engine.hpp
+  void run_backward(const std::shared_ptr<TensorImpl>& gradient, bool retain) override;  // autograd/engine.hpp
 
   std::vector<T> apply(const T& gradient, bool retain) {
     if (!backward_)
       throw StateError(name, "backward ran through this operation already and its saved values are gone; call forward again");
-    std::vector<T> out = backward_(gradient);
+    std::vector<T> out = (*backward_)(gradient);
     if (!retain) backward_ = nullptr;
     return out;
   }
@@ -79,7 +95,7 @@ class Node final : public NodeBase<Scalar>, public std::enable_shared_from_this<
     backward_ = nullptr;
   }
 
-  Backward backward_;
+  std::unique_ptr<Backward<Scalar>> backward_;
 };
 
 /// Whether an operation on these inputs must be recorded.
@@ -91,13 +107,20 @@ bool needs_grad(const std::vector<BasicTensor<Scalar>>& inputs) {
   return false;
 }
 
+template <class Scalar>
+void set_history(const char* name, const BasicTensor<Scalar>& output, const std::vector<BasicTensor<Scalar>>& inputs,
+                 std::unique_ptr<Backward<Scalar>> backward) {
+  output.set_grad_fn(std::make_shared<Node<Scalar>>(name, inputs, std::move(backward)));
+}
+
 /// Makes `output` the result of an operation on `inputs`. `backward` must not hold `output` itself (a cycle): let it
 /// hold output.detach().
-template <class Scalar, class Backward>
+template <class Scalar, class Function>
 BasicTensor<Scalar> attach(const char* name, BasicTensor<Scalar> output, const std::vector<BasicTensor<Scalar>>& inputs,
-                           Backward&& backward) {
+                           Function backward) {
   if (needs_grad(inputs))
-    output.set_grad_fn(std::make_shared<Node<Scalar>>(name, inputs, std::forward<Backward>(backward)));
+    set_history(name, output, inputs,
+                std::unique_ptr<Backward<Scalar>>(new BackwardOf<Scalar, Function>(std::move(backward))));
   return output;
 }
 

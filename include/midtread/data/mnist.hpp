@@ -27,30 +27,29 @@ inline std::string find_mnist_file(const std::string& stem) {
 inline TensorDataset load_idx_images(const std::string& images_path, const std::string& labels_path,
                                      std::int64_t classes) {
   const AnyTensor images = load_idx(images_path);
-  const auto* pixels = std::get_if<BasicTensor<std::uint8_t>>(&images);
-  if (!pixels || pixels->rank() != 3)
+  if (!images.holds<std::uint8_t>() || images.shape().rank() != 3)
     throw FormatError(images_path + ":2",
-                      concat("holds ", dtype_of_tensor(images), " of shape ", shape_of(images),
+                      concat("holds ", images.dtype(), " of shape ", images.shape(),
                              ", wanted uint8 images [N, H, W] (magic 2051)"));
   const AnyTensor labels = load_idx(labels_path);
-  const auto* codes = std::get_if<BasicTensor<std::uint8_t>>(&labels);
-  if (!codes || codes->rank() != 1)
-    throw FormatError(labels_path + ":2", concat("holds ", dtype_of_tensor(labels), " of shape ",
-                                                 shape_of(labels), ", wanted uint8 labels [N] (magic 2049)"));
-  if (codes->size(0) != pixels->size(0))
-    throw FormatError(labels_path + ":4", concat("holds ", codes->size(0), " labels, but ", images_path,
-                                                 " holds ", pixels->size(0), " images"));
-  BasicTensor<std::int64_t> target(codes->shape());
+  if (!labels.holds<std::uint8_t>() || labels.shape().rank() != 1)
+    throw FormatError(labels_path + ":2", concat("holds ", labels.dtype(), " of shape ",
+                                                 labels.shape(), ", wanted uint8 labels [N] (magic 2049)"));
+  const auto pixels = images.get<std::uint8_t>(), codes = labels.get<std::uint8_t>();
+  if (codes.size(0) != pixels.size(0))
+    throw FormatError(labels_path + ":4", concat("holds ", codes.size(0), " labels, but ", images_path,
+                                                 " holds ", pixels.size(0), " images"));
+  BasicTensor<std::int64_t> target(codes.shape());
   std::int64_t* to = target.mutable_data();
   for (std::int64_t i = 0; i < target.numel(); ++i) {
-    const std::int64_t label = codes->data()[i];
+    const std::int64_t label = codes.data()[i];
     if (label >= classes)
       throw FormatError(concat(labels_path, ":", 8 + i),
                         concat("label ", i, " is ", label, ", allowed 0..", classes - 1));
     to[i] = label;
   }
-  const Shape shape{pixels->size(0), 1, pixels->size(1), pixels->size(2)};
-  return TensorDataset(BasicTensor<std::uint8_t>(pixels->storage(), 0, shape, contiguous_strides(shape)),
+  const Shape shape{pixels.size(0), 1, pixels.size(1), pixels.size(2)};
+  return TensorDataset(BasicTensor<std::uint8_t>(pixels.storage(), 0, shape, contiguous_strides(shape)),
                        target, classes);
 }
 

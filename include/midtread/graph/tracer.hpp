@@ -3,13 +3,13 @@
 // batch of another size, bit for bit. The path taken by `if` and `for` is frozen.
 #pragma once
 
+#include <midtread/core/name_index.hpp>
 #include <midtread/graph/lint.hpp>
 #include <midtread/nn/mode_guard.hpp>
 #include <midtread/nn/module_holder.hpp>
 #include <midtread/tensor/compare.hpp>
 
 #include <algorithm>
-#include <map>
 
 MIDTREAD_NAMESPACE_BEGIN(graph)
 
@@ -30,11 +30,11 @@ class Tracer final : public ops::Recorder {
  public:
   explicit Tracer(const std::shared_ptr<nn::Module>& root) : root_(root) {
     for (const auto& item : root->named_modules()) {
-      paths_.emplace(item.second, item.first);
+      paths_.insert(item.second, item.first);
       for (const auto& p : item.second->own_parameters())
         if (p.second.defined()) add_parameter(join(item.first, p.first), p.second);
       for (const auto& b : item.second->own_buffers())
-        if (const auto* t = std::get_if<Tensor>(&b.second)) add_parameter(join(item.first, b.first), *t);
+        if (b.second.holds<float>()) add_parameter(join(item.first, b.first), b.second.get<float>());
     }
     scopes_.push_back({"", root});
   }
@@ -103,14 +103,14 @@ class Tracer final : public ops::Recorder {
   static std::string join(const std::string& path, const std::string& name) { return path.empty() ? name : path + "." + name; }
 
   void add_parameter(const std::string& path, const Tensor& tensor) {
-    parameters_.emplace(tensor.identity(), std::make_pair(path, AnyTensor(tensor)));
+    if (!parameters_.find(tensor.identity())) parameters_.insert(tensor.identity(), {path, tensor});
     ++calls_[path];  // an operation of this name becomes "path#2"
   }
   std::string path_of(const nn::Module& module) const {
-    const auto found = paths_.find(&module);
-    if (found == paths_.end())
+    const std::string* found = paths_.find(&module);
+    if (!found)
       throw TraceError(module.type_name(), "this module is called but not registered; use register_module");
-    return found->second;
+    return *found;
   }
   static std::shared_ptr<nn::Module> shared(nn::Module& module) {
     if (auto pointer = module.weak_from_this().lock()) return pointer;
@@ -124,7 +124,7 @@ class Tracer final : public ops::Recorder {
   }
   std::string unique(const std::string& name) {
     for (;;) {
-      const int call = ++calls_[name];
+      const std::size_t call = ++calls_[name];
       const std::string candidate = call == 1 ? name : concat(name, '#', call);
       if (!graph.find(candidate)) return candidate;
     }
@@ -136,17 +136,16 @@ class Tracer final : public ops::Recorder {
     versions_.emplace_back(node, value.version());
   }
   Node* resolve(const Tensor& tensor, const std::string& reader) {
-    const auto known = nodes_.find(tensor.identity());
-    if (known != nodes_.end()) return known->second;
-    const auto parameter = parameters_.find(tensor.identity());
-    if (parameter == parameters_.end())
+    if (Node** known = nodes_.find(tensor.identity())) return *known;
+    const Parameter* parameter = parameters_.find(tensor.identity());
+    if (!parameter)
       throw TraceError(reader, concat("reads a tensor of shape ", tensor.shape(),
                                       " that no recorded operation made; register a constant as a buffer, and compute with "
                                       "midtread's operations"));
     Node node;
     node.kind = NodeKind::kParameter;
-    node.name = parameter->second.first;
-    node.parameter = parameter->second.second;
+    node.name = parameter->path;
+    node.parameter = parameter->tensor;
     Node* added = graph.add(std::move(node));
     remember(added, tensor);
     return added;
@@ -158,12 +157,16 @@ class Tracer final : public ops::Recorder {
   }
 
   std::shared_ptr<nn::Module> root_;
-  std::unordered_map<const nn::Module*, std::string> paths_;
-  std::unordered_map<const void*, std::pair<std::string, AnyTensor>> parameters_;
-  std::unordered_map<const void*, Node*> nodes_;
+  struct Parameter {
+    std::string path;
+    Tensor tensor;
+  };
+  IdentityMap<std::string> paths_;
+  IdentityMap<Parameter> parameters_;
+  IdentityMap<Node*> nodes_;
   std::vector<std::pair<Node*, std::uint64_t>> versions_;
   std::vector<Scope> scopes_;
-  std::map<std::string, int> calls_;
+  NameIndex calls_;
   Tensors inputs_;
 };
 
@@ -171,11 +174,11 @@ class Tracer final : public ops::Recorder {
 class RestoreModel {
  public:
   explicit RestoreModel(nn::Module& model) : modes_(model) {
-    for (const auto& item : model.named_buffers()) buffers_.emplace_back(item.second, midtread::clone(item.second));
+    for (const auto& item : model.named_buffers()) buffers_.emplace_back(item.second, item.second.clone());
   }
   ~RestoreModel() {
     for (auto& buffer : buffers_)
-      std::visit([&](auto& to) { to.set_data(std::get<std::decay_t<decltype(to)>>(buffer.second)); }, buffer.first);
+      buffer.first.set_data(buffer.second);
   }
   RestoreModel(const RestoreModel&) = delete;
   RestoreModel& operator=(const RestoreModel&) = delete;
@@ -242,13 +245,8 @@ inline GraphModule trace(const std::shared_ptr<nn::Module>& model, const Tensors
     }
     if (a.size() != b.size())
       throw TraceError("trace", concat("forward takes another path at another batch size: ", a.size(), " and ", b.size(), " nodes"));
-    std::unordered_map<std::string, Tensor> expected;
-    std::size_t next = 0;
-    for (const auto& node : b)
-      if (node->kind != NodeKind::kOutput) expected[node->name] = second.values[next++];
     first.graph.run(larger, [&](const Node& node, const Tensor& value) {
-      const auto found = expected.find(node.name);
-      if (found != expected.end() && !identical(value, found->second))
+      if (node.kind != NodeKind::kOutput && !identical(value, second.values[node.index]))
         throw TraceError(node.name, "the graph and the model give different values here on a second batch; does forward draw "
                                     "random numbers or keep state?");
     });

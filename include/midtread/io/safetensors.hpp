@@ -77,8 +77,8 @@ inline std::string serialize_tensors(const TensorFile& file) {
   std::vector<const OrderedDict<AnyTensor>::Item*> items;
   for (const auto& item : file.tensors) items.push_back(&item);
   std::sort(items.begin(), items.end(), [](const auto* a, const auto* b) {
-    const std::size_t width_a = size_of(dtype_of_tensor(a->second)),
-                      width_b = size_of(dtype_of_tensor(b->second));
+    const std::size_t width_a = size_of(a->second.dtype()),
+                      width_b = size_of(b->second.dtype());
     return std::tie(width_b, a->first) < std::tie(width_a, b->first);
   });
 
@@ -88,17 +88,15 @@ inline std::string serialize_tensors(const TensorFile& file) {
   for (const auto* item : items) {
     TensorEntry entry;
     entry.name = item->first;
-    entry.dtype = safetensors_name(dtype_of_tensor(item->second));
-    entry.shape = shape_of(item->second);
+    entry.dtype = safetensors_name(item->second.dtype());
+    entry.shape = item->second.shape();
     entry.begin = body.size();
-    std::visit(
-        [&](const auto& tensor) {
-          const auto rows = tensor.contiguous();
-          const std::size_t width = size_of(tensor.dtype()), count = static_cast<std::size_t>(tensor.numel());
-          body.resize(body.size() + count * width);
-          copy_little_endian(reinterpret_cast<const char*>(rows.data()), &body[entry.begin], count, width);
-        },
-        item->second);
+    item->second.visit([&](const auto& tensor) {
+      const auto rows = tensor.contiguous();
+      const std::size_t width = size_of(tensor.dtype()), count = static_cast<std::size_t>(tensor.numel());
+      body.resize(body.size() + count * width);
+      copy_little_endian(reinterpret_cast<const char*>(rows.data()), &body[entry.begin], count, width);
+    });
     entry.end = body.size();
     checksums += hex8(crc32c(std::string_view(body).substr(entry.begin)));
     header.tensors.push_back(std::move(entry));

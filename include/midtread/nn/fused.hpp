@@ -30,8 +30,8 @@ inline const char* to_string(FusedActivation activation) {
 /// The activation alone; null for none.
 inline std::shared_ptr<const ops::Operation> activation_operation(FusedActivation activation) {
   switch (activation) {
-    case FusedActivation::kRelu: return std::make_shared<ops::OperationOf<ops::Relu>>(ops::Relu{});
-    case FusedActivation::kRelu6: return std::make_shared<ops::OperationOf<ops::Relu6>>(ops::Relu6{});
+    case FusedActivation::kRelu: return ops::make_operation(ops::Relu{});
+    case FusedActivation::kRelu6: return ops::make_operation(ops::Relu6{});
     case FusedActivation::kNone: break;
   }
   return nullptr;

@@ -3,17 +3,15 @@
 #pragma once
 
 #include <midtread/autograd/engine.hpp>
+#include <midtread/core/identity_map.hpp>
 #include <midtread/core/ordered_dict.hpp>
 #include <midtread/nn/parameter_tag.hpp>
 #include <midtread/nn/qconfig_slot.hpp>
 #include <midtread/ops/record.hpp>
 #include <midtread/tensor/any_tensor.hpp>
 
-#include <functional>
 #include <memory>
 #include <string>
-#include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 MIDTREAD_NAMESPACE_BEGIN(nn)
@@ -118,10 +116,10 @@ class BasicModule : public std::enable_shared_from_this<BasicModule<Scalar>> {
   /// Every parameter once, with the first path it is found under.
   std::vector<std::pair<std::string, T>> named_parameters() const {
     std::vector<std::pair<std::string, T>> out;
-    std::unordered_set<const void*> seen;
+    IdentitySet seen;
     visit("", [&](const std::string& prefix, const BasicModule& m) {
       for (const auto& p : m.parameters_)
-        if (p.second.defined() && seen.insert(p.second.identity()).second) out.emplace_back(prefix + p.first, p.second);
+        if (p.second.defined() && seen.insert(p.second.identity())) out.emplace_back(prefix + p.first, p.second);
     });
     return out;
   }
@@ -140,12 +138,13 @@ class BasicModule : public std::enable_shared_from_this<BasicModule<Scalar>> {
   /// This module ("") and all below, each once, parents first.
   std::vector<std::pair<std::string, BasicModule*>> named_modules() {
     std::vector<std::pair<std::string, BasicModule*>> out;
-    std::unordered_set<const BasicModule*> seen;
+    IdentitySet seen;
     collect_modules("", this, out, seen);
     return out;
   }
   /// Calls `visit` for every module below and for this one.
-  void apply(const std::function<void(BasicModule&)>& visitor) {
+  template <class Visitor>
+  void apply(const Visitor& visitor) {
     for (auto& child : children_) child.second->apply(visitor);
     visitor(*this);
   }
@@ -169,16 +168,16 @@ class BasicModule : public std::enable_shared_from_this<BasicModule<Scalar>> {
   void load_state_dict(const StateDict& state, bool strict = true) {
     std::vector<std::string> problems;
     StateDict own = state_dict();
-    std::unordered_set<const void*> is_parameter;
+    IdentitySet is_parameter;
     for (const T& p : parameters()) is_parameter.insert(p.identity());
     for (const auto& item : own) {
       const AnyTensor* found = state.find(item.first);
       if (!found) {
         if (strict) problems.push_back("missing " + item.first);
-      } else if (found->index() != item.second.index()) {
-        problems.push_back(concat(item.first, ": ", dtype_of_tensor(*found), " in the file, ", dtype_of_tensor(item.second), " here"));
-      } else if (identity_of(item.second, is_parameter) && shape_of(*found) != shape_of(item.second)) {
-        problems.push_back(concat(item.first, ": shape ", shape_of(*found), " in the file, ", shape_of(item.second), " here"));
+      } else if (found->dtype() != item.second.dtype()) {
+        problems.push_back(concat(item.first, ": ", found->dtype(), " in the file, ", item.second.dtype(), " here"));
+      } else if (is_parameter.contains(item.second.identity()) && found->shape() != item.second.shape()) {
+        problems.push_back(concat(item.first, ": shape ", found->shape(), " in the file, ", item.second.shape(), " here"));
       }
     }
     if (strict)
@@ -193,35 +192,29 @@ class BasicModule : public std::enable_shared_from_this<BasicModule<Scalar>> {
     StateDict resized;  // what needs memory comes before the first value moves
     for (const auto& item : own)
       if (const AnyTensor* found = state.find(item.first))
-        if (shape_of(*found) != shape_of(item.second)) resized.insert(item.first, midtread::clone(*found));
+        if (found->shape() != item.second.shape()) resized.insert(item.first, found->clone());
     for (const auto& item : own)
-      if (const AnyTensor* found = state.find(item.first))
-        std::visit(
-            [&](const auto& to) {
-              using Kind = std::decay_t<decltype(to)>;
-              auto handle = to;
-              if (const AnyTensor* copy = resized.find(item.first))
-                handle.set_data(std::get<Kind>(*copy));
-              else
-                handle.copy_(std::get<Kind>(*found));
-            },
-            item.second);
+      if (const AnyTensor* found = state.find(item.first)) {
+        if (const AnyTensor* copy = resized.find(item.first))
+          item.second.set_data(*copy);
+        else
+          item.second.copy_(*found);
+      }
     state_loaded();
   }
 
   /// Original -> copy, of modules and of tensors, while a graph is cloned.
   struct CloneMap {
-    std::unordered_map<const BasicModule*, Pointer> modules;
-    std::unordered_map<const void*, AnyTensor> tensors;
+    IdentityMap<Pointer> modules;
+    IdentityMap<AnyTensor> tensors;
   };
   /// A deep copy; what is shared in the original is shared in the copy. Leaf classes only (see Leaf).
   Pointer clone(CloneMap& map) const {
-    const auto known = map.modules.find(this);
-    if (known != map.modules.end()) return known->second;
+    if (const Pointer* known = map.modules.find(this)) return *known;
     Pointer copy = shallow_copy();
     map.modules[this] = copy;
     for (auto& p : copy->parameters_)
-      if (p.second.defined()) p.second = std::get<T>(cloned_tensor(p.second, map));
+      if (p.second.defined()) p.second = cloned_tensor(p.second, map).template get<Scalar>();
     for (auto& b : copy->buffers_) b.second = cloned_tensor(b.second, map);
     for (auto& child : copy->children_) child.second = child.second->clone(map);
     copy->clone_references(map);
@@ -234,6 +227,8 @@ class BasicModule : public std::enable_shared_from_this<BasicModule<Scalar>> {
  protected:
   BasicModule(const BasicModule&) = default;
 
+  /// Owns `made` as a BasicModule: one control block class for all, which compiles faster.
+  static Pointer share(BasicModule* made) { return Pointer(made); }
   /// The same class with the same handles. Leaf implements it.
   virtual Pointer shallow_copy() const {
     throw UnsupportedError(type_name(), "this module cannot be cloned; derive it from nn::Leaf");
@@ -248,19 +243,13 @@ class BasicModule : public std::enable_shared_from_this<BasicModule<Scalar>> {
   }
 
   /// The copy of a tensor, made once for all that share it.
-  template <class Any>
-  static AnyTensor cloned_tensor(const Any& tensor, CloneMap& map) {
-    const AnyTensor any = tensor;
-    return std::visit(
-        [&](const auto& t) -> AnyTensor {
-          const auto known = map.tensors.find(t.identity());
-          if (known != map.tensors.end()) return known->second;
-          auto copy = t.clone();
-          if (t.requires_grad()) copy.requires_grad_();
-          map.tensors.emplace(t.identity(), AnyTensor(copy));
-          return copy;
-        },
-        any);
+  static AnyTensor cloned_tensor(const AnyTensor& tensor, CloneMap& map) {
+    AnyTensor& copy = map.tensors[tensor.identity()];
+    if (!copy.defined()) {
+      copy = tensor.clone();
+      copy.set_requires_grad(tensor.requires_grad());
+    }
+    return copy;
   }
 
   /// Runs `body` (to Tensors) as one node of a trace.
@@ -299,14 +288,11 @@ class BasicModule : public std::enable_shared_from_this<BasicModule<Scalar>> {
   }
   static void collect_modules(const std::string& path, BasicModule* module,
                               std::vector<std::pair<std::string, BasicModule*>>& out,
-                              std::unordered_set<const BasicModule*>& seen) {
-    if (!seen.insert(module).second) return;
+                              IdentitySet& seen) {
+    if (!seen.insert(module)) return;
     out.emplace_back(path, module);
     for (auto& child : module->children_)
       collect_modules(path.empty() ? child.first : path + "." + child.first, child.second.get(), out, seen);
-  }
-  static bool identity_of(const AnyTensor& tensor, const std::unordered_set<const void*>& set) {
-    return std::visit([&](const auto& t) { return set.count(t.identity()) > 0; }, tensor);
   }
   OrderedDict<T> parameters_;
   OrderedDict<AnyTensor> buffers_;
@@ -324,7 +310,7 @@ class Leaf : public BasicModule<Scalar> {
   Leaf() = default;
   Leaf(const Leaf&) = default;
   std::shared_ptr<BasicModule<Scalar>> shallow_copy() const override {
-    return std::make_shared<Derived>(static_cast<const Derived&>(*this));
+    return this->share(new Derived(static_cast<const Derived&>(*this)));
   }
 };
 

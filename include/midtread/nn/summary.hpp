@@ -10,7 +10,6 @@
 #include <iomanip>
 #include <sstream>
 #include <string>
-#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -58,14 +57,14 @@ class SummaryRecorder final : public ops::Recorder {
 
   std::size_t add_row(Module& module) {
     Row row;
-    const auto path = paths_.find(&module);
-    row.path = path == paths_.end() ? "?" : path->second;
+    const std::string* path = paths_.find(&module);
+    row.path = path ? *path : "?";
     row.type = module.type_name();
     row.depth =
         row.path.empty() ? 0 : static_cast<int>(std::count(row.path.begin(), row.path.end(), '.')) + 1;
-    row.repeated = !seen_.insert(&module).second;
+    row.repeated = !seen_.insert(&module);
     for (const auto& p : module.own_parameters())
-      if (p.second.defined() && counted_.insert(p.second.identity()).second)
+      if (p.second.defined() && counted_.insert(p.second.identity()))
         row.parameters += p.second.numel();
     rows.push_back(row);
     return rows.size() - 1;
@@ -84,9 +83,9 @@ class SummaryRecorder final : public ops::Recorder {
     return pixels.numel() / std::max<std::int64_t>(1, weight->size(0)) * weight->numel();
   }
 
-  std::unordered_map<const Module*, std::string> paths_;
-  std::unordered_set<const Module*> seen_;
-  std::unordered_set<const void*> counted_;
+  IdentityMap<std::string> paths_;
+  IdentitySet seen_;
+  IdentitySet counted_;
   std::vector<Open> open_;
 };
 

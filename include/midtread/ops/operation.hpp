@@ -8,6 +8,7 @@
 #include <midtread/core/qparams.hpp>
 #include <midtread/tensor/tensor.hpp>
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -111,6 +112,12 @@ class OperationOf final : public Operation {
  private:
   Op op_;
 };
+
+template <class Op>
+std::shared_ptr<const Operation> make_operation(Op op) {
+  const Operation* made = new OperationOf<Op>(std::move(op));
+  return std::shared_ptr<const Operation>(made);  // of the base: one control block class for all
+}
 
 /// The parameters of an erased operation, or null if it is another one.
 template <class Op>

@@ -61,7 +61,7 @@ BasicTensor<Scalar> record(const Op& op, const BasicTensor<Scalar>& first, const
         const PauseRecording pause;
         output = in_eval_mode(op)(first, more...);
       }
-      to->function(std::make_shared<OperationOf<Op>>(op), {first, more...}, output);
+      to->function(make_operation(op), {first, more...}, output);
       return output;
     }
   }
@@ -78,7 +78,7 @@ BasicTensor<Scalar> record(const Op& op, const std::vector<BasicTensor<Scalar>>&
         const PauseRecording pause;
         output = op(inputs);
       }
-      to->function(std::make_shared<OperationOf<Op>>(op), inputs, output);
+      to->function(make_operation(op), inputs, output);
       return output;
     }
   }

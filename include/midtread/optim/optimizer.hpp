@@ -5,13 +5,13 @@
 
 #include <midtread/autograd/grad_mode.hpp>
 #include <midtread/core/option.hpp>
+#include <midtread/core/identity_map.hpp>
 #include <midtread/core/ordered_dict.hpp>
 #include <midtread/core/parallel.hpp>
 #include <midtread/tensor/any_tensor.hpp>
 #include <midtread/tensor/factory.hpp>
 
 #include <string>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -63,7 +63,7 @@ class GroupedOptimizer : public Optimizer {
   void add_param_group(const Tensors& parameters, const Options& options) {
     options.check();
     if (parameters.empty()) throw ConfigError("optimizer", "a group has no parameters");
-    std::unordered_set<const void*> known;
+    IdentitySet known;
     for (const Group& group : groups_)
       for (const Tensor& p : group.parameters) known.insert(p.identity());
     for (std::size_t i = 0; i < parameters.size(); ++i) {
@@ -75,7 +75,7 @@ class GroupedOptimizer : public Optimizer {
                                 " of the group is the result of an operation; only leaves can be optimized"));
       if (!parameters[i].is_dense())
         throw ConfigError("optimizer", concat("parameter ", i, " of the group is a strided view"));
-      if (!known.insert(parameters[i].identity()).second)
+      if (!known.insert(parameters[i].identity()))
         throw ConfigError("optimizer", concat("parameter ", i, " of the group is in the optimizer already"));
     }
     groups_.push_back({parameters, options});
@@ -109,30 +109,30 @@ class GroupedOptimizer : public Optimizer {
     std::vector<double> rates;
     for (std::size_t g = 0; g < groups_.size(); ++g) {
       const std::string name = concat("param_groups.", g, ".lr");
-      const auto* lr = typed<double>(state, name, Shape{});
-      if (!lr)
+      const auto lr = typed<double>(state, name, Shape{});
+      if (!lr.defined())
         problem("missing " + name);
       else
         ++used;
-      rates.push_back(lr ? lr->item() : 0.0);
+      rates.push_back(lr.defined() ? lr.item() : 0.0);
     }
     std::vector<ParameterState> loaded(states_.size());
     std::size_t i = 0;
     for (const Group& group : groups_)
       for (const Tensor& p : group.parameters) {
         const std::string prefix = concat("state.", i, ".");
-        if (const auto* step = typed<std::int64_t>(state, prefix + "step", Shape{})) {
+        if (const auto step = typed<std::int64_t>(state, prefix + "step", Shape{}); step.defined()) {
           ++used;
-          loaded[i].step = step->item();
+          loaded[i].step = step.item();
           if (loaded[i].step < 1) problem(concat(prefix, "step is ", loaded[i].step, ", allowed 1 and up"));
           for (const char* slot : slots_) {
-            const auto* tensor = typed<float>(state, prefix + slot, p.shape());
-            if (!tensor) {
+            const Tensor tensor = typed<float>(state, prefix + slot, p.shape());
+            if (!tensor.defined()) {
               problem(concat("missing ", prefix, slot, ", or not float32 of shape ", p.shape()));
               continue;
             }
             ++used;
-            loaded[i].tensors.push_back(Tensor(p.shape(), p.strides()).copy_(*tensor));
+            loaded[i].tensors.push_back(Tensor(p.shape(), p.strides()).copy_(tensor));
           }
         }
         ++i;
@@ -189,10 +189,9 @@ class GroupedOptimizer : public Optimizer {
   }
   const Group& at(std::size_t group) const { return groups_[index(group)]; }
   template <class S>
-  static const BasicTensor<S>* typed(const State& state, const std::string& name, const Shape& shape) {
+  static BasicTensor<S> typed(const State& state, const std::string& name, const Shape& shape) {
     const AnyTensor* any = state.find(name);
-    const auto* tensor = any ? std::get_if<BasicTensor<S>>(any) : nullptr;
-    return tensor && tensor->shape() == shape ? tensor : nullptr;
+    return any && any->holds<S>() && any->shape() == shape ? any->get<S>() : BasicTensor<S>();
   }
 
   std::vector<const char*> slots_;

@@ -3,6 +3,8 @@
 // quantizer stands, and dequantized where a float operation or the output reads them.
 #pragma once
 
+#include <midtread/core/identity_map.hpp>
+#include <midtread/core/name_index.hpp>
 #include <midtread/passes/float_module.hpp>
 #include <midtread/passes/prepare_qat.hpp>
 #include <midtread/quantized/constant.hpp>
@@ -46,13 +48,12 @@ class Converter {
 
   int push(const std::string& name, OperatorPointer op, std::vector<int> inputs) {
     std::string free = name;
-    for (int i = 2; !names_.insert(free).second; ++i) free = concat(name, '#', i);
+    for (int i = 2; !names_.emplace(free, 0).second; ++i) free = concat(name, '#', i);
     steps_.push_back({free, std::move(op), std::move(inputs)});
     return next_++;
   }
   int constant(const std::string& name, const Tensor& value) {
-    const auto known = constants_.find(value.identity());
-    if (known != constants_.end()) return known->second;
+    if (const int* known = constants_.find(value.identity())) return *known;
     return constants_[value.identity()] = push(name, make_operator<quantized::Constant>(quantized::Value(value.clone())), {});
   }
   int real(const graph::Node* node) {
@@ -143,8 +144,8 @@ class Converter {
   const graph::GraphModule& prepared_;
   graph::NodeMap<Location> values_;
   std::vector<quantized::Model::Step> steps_;
-  std::set<std::string> names_;
-  std::unordered_map<const void*, int> constants_;
+  NameIndex names_;
+  IdentityMap<int> constants_;
   int next_ = 0;
 };
 

@@ -24,7 +24,7 @@ bool add_layer(std::vector<FloatStep>& steps, const nn::Module& module) {
   const auto* layer = dynamic_cast<const Layer*>(&module);
   if (!layer) return false;
   const auto operation = layer->operation();
-  steps.push_back({std::make_shared<ops::OperationOf<std::decay_t<decltype(operation)>>>(operation),
+  steps.push_back({ops::make_operation(operation),
                    {{"weight", layer->weight}, {"bias", layer->bias}}});
   return true;
 }
@@ -34,7 +34,7 @@ bool add_batch_norm(std::vector<FloatStep>& steps, const nn::Module& module) {
   if (!norm || !norm->options.track_running_stats()) return false;  // the batch's statistics in eval too: not this operation
   ops::BatchNorm operation;
   operation.eps = norm->options.eps();
-  steps.push_back({std::make_shared<ops::OperationOf<ops::BatchNorm>>(operation),
+  steps.push_back({ops::make_operation(operation),
                    {{"weight", norm->weight}, {"bias", norm->bias}, {"running_mean", norm->running_mean}, {"running_var", norm->running_var}}});
   return true;
 }

@@ -9,7 +9,6 @@
 #include <midtread/qat/batch_norm_module.hpp>
 #include <midtread/qat/layer.hpp>
 
-#include <set>
 
 MIDTREAD_NAMESPACE_BEGIN(passes)
 
@@ -119,10 +118,10 @@ inline Group named_group(const graph::GraphModule& graph, const std::vector<std:
 /// The declarations of HAT's fuse_model() hooks, with full paths.
 inline FuseGroups declared_groups(const graph::GraphModule& graph) {
   FuseGroups groups;
-  std::set<const nn::Module*> asked;
+  IdentitySet asked;
   for (const auto& node : graph.nodes())
     for (const graph::Scope& scope : node->scopes) {
-      if (!asked.insert(scope.module.get()).second) continue;
+      if (!asked.insert(scope.module.get())) continue;
       for (std::vector<std::string> group : scope.module->fuse_model()) {
         for (std::string& name : group)
           if (!scope.path.empty()) name = scope.path + "." + name;

@@ -4,6 +4,8 @@
 // One fake quantizer per produced tensor. What cannot be quantized stays float, and its node's note says why.
 #pragma once
 
+#include <midtread/core/identity_map.hpp>
+#include <midtread/core/name_index.hpp>
 #include <midtread/passes/fuse_modules.hpp>
 #include <midtread/passes/preserving.hpp>
 #include <midtread/qat/conv_unit.hpp>
@@ -43,17 +45,17 @@ inline std::optional<QConfigPointer> resolve_qconfig(const graph::Node& node, co
 }
 
 inline void check_mapping(const graph::GraphModule& graph, const quant::QConfigMapping& mapping) {
-  std::set<std::string> names;
+  NameIndex names;
   for (const auto& node : graph.nodes()) {
-    names.insert(node->name.substr(0, node->name.find('#')));
-    for (const graph::Scope& scope : node->scopes) names.insert(scope.path);
+    names.emplace(node->name.substr(0, node->name.find('#')), 0);
+    for (const graph::Scope& scope : node->scopes) names.emplace(scope.path, 0);
   }
   names.erase("");
   for (const auto& item : mapping.module_names())
     if (!names.count(item.first)) {
       std::string known;
-      for (const std::string& name : names)
-        if (known.size() < 300) known += (known.empty() ? "" : ", ") + name;
+      for (const auto& name : names)
+        if (known.size() < 300) known += (known.empty() ? "" : ", ") + name.first;
       throw ConfigError(printable(item.first), "the qconfig mapping names a module that the model does not have; it has: " + known);
     }
 }
@@ -114,10 +116,10 @@ inline std::shared_ptr<quant::FakeQuantizeBase> make_output_quantizer(const quan
   const auto options = [&](auto&& o) { return o.scale(static_cast<double>(fixed->scale)).zero_point(fixed->zero_point).rounding(post->observer().rounding()); };
   if (fixed->dtype == DType::kUInt8) {
     using Fixed = quant::FakeQuantize<quant::FixedQParamsObserver<quant::UInt8Affine>>;
-    return std::make_shared<Fixed>(options(Fixed::Options()));
+    return quant::share(new Fixed(options(Fixed::Options())));
   }
   using Fixed = quant::FakeQuantize<quant::FixedQParamsObserver<quant::Int8Affine>>;
-  return std::make_shared<Fixed>(options(Fixed::Options()));
+  return quant::share(new Fixed(options(Fixed::Options())));
 }
 
 MIDTREAD_NAMESPACE_END
@@ -129,12 +131,12 @@ inline graph::GraphModule prepare_qat(const graph::GraphModule& graph, const qua
   using detail::Plan;
   using graph::Node;
   using graph::NodeKind;
-  std::set<const nn::Module*> asked;
+  IdentitySet asked;
   for (const auto& node : graph.nodes()) {
     if (node->module && dynamic_cast<const qat::Unit*>(node->module.get()))
       throw StateError(node->name, "this graph is prepared already; prepare the float graph");
     for (const graph::Scope& scope : node->scopes)
-      if (asked.insert(scope.module.get()).second) scope.module->set_qconfig();
+      if (asked.insert(scope.module.get())) scope.module->set_qconfig();
   }
   detail::check_mapping(graph, mapping);
 

@@ -5,11 +5,11 @@
 //   SQNR = 20 log10(|x| / |x - y|) dB
 #pragma once
 
+#include <midtread/core/name_index.hpp>
 #include <midtread/graph/graph_module.hpp>
 #include <midtread/nn/mode_guard.hpp>
 #include <midtread/quantized/model.hpp>
 
-#include <map>
 #include <ostream>
 
 MIDTREAD_NAMESPACE_BEGIN(passes)
@@ -54,12 +54,16 @@ class ConvertVerifier {
 
   void add(const Tensors& inputs) {
     const NoGradGuard no_grad;
-    std::map<std::string, Tensor> expected;
-    const Tensors outputs = prepared_.run(inputs, [&](const graph::Node& node, const Tensor& value) { expected[node.name] = value; });
+    NameIndex place;
+    Tensors expected;
+    const Tensors outputs = prepared_.run(inputs, [&](const graph::Node& node, const Tensor& value) {
+      place.emplace(node.name, expected.size());
+      expected.push_back(value);
+    });
     const quantized::Workspace::Plan& plan =
         int8_.run(inputs, workspace_, [&](const quantized::Model::Step& step, const quantized::Value& value) {
-          const auto found = expected.find(step.name);
-          if (found != expected.end()) compare(step.name, found->second, value);
+          const auto found = place.find(step.name);
+          if (found != place.end()) compare(step.name, expected[found->second], value);
         });
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       const Tensor got = std::get<Tensor>(plan.values[static_cast<std::size_t>(int8_.outputs()[i])]).contiguous();
@@ -131,7 +135,7 @@ class ConvertVerifier {
   graph::GraphModule& prepared_;
   const quantized::Model& int8_;
   quantized::Workspace workspace_;
-  std::map<std::string, std::size_t> index_;
+  NameIndex index_;
   VerifyReport report_;
 };
 

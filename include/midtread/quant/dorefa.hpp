@@ -125,13 +125,13 @@ class DoReFaWeight : public FakeQuantizeBase {
       fixed.range.quant_min = -n;
       fixed.range.quant_max = n;
       fixed.scale = 1.0 / n;
-      return std::make_shared<FixedQParamsObserver<Int8Symmetric>>(fixed);
+      return std::shared_ptr<ObserverBase>(new FixedQParamsObserver<Int8Symmetric>(fixed));
     }
     ObserverSettings observed;
     observed.range.quant_min = -n;
     observed.range.quant_max = n;
     observed.memoryless = true;
-    return std::make_shared<MinMaxObserver<Int8Symmetric>>(observed);
+    return std::shared_ptr<ObserverBase>(new MinMaxObserver<Int8Symmetric>(observed));
   }
 
   std::int32_t levels_;
@@ -170,7 +170,7 @@ class DoReFaActivation : public FakeQuantizeBase {
     fixed.range.quant_min = 0;
     fixed.range.quant_max = (1 << settings.bits) - 1;
     fixed.scale = 1.0 / *fixed.range.quant_max;
-    return std::make_shared<FixedQParamsObserver<UInt8Affine>>(fixed);
+    return std::shared_ptr<ObserverBase>(new FixedQParamsObserver<UInt8Affine>(fixed));
   }
 };
 

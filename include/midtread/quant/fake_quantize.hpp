@@ -20,11 +20,11 @@ class FakeQuantize : public FakeQuantizeBase {
 
   /// Throws ConfigError on options that do not fit.
   explicit FakeQuantize(const typename Observer::Settings& settings = {})
-      : FakeQuantizeBase(std::make_shared<Observer>(settings)) {}
+      : FakeQuantizeBase(quant::share(new Observer(settings))) {}
   std::string type_name() const override { return "FakeQuantize"; }
 
  protected:
-  Pointer shallow_copy() const override { return std::make_shared<FakeQuantize>(*this); }
+  Pointer shallow_copy() const override { return nn::Module::share(new FakeQuantize(*this)); }
 };
 
 MIDTREAD_NAMESPACE_END

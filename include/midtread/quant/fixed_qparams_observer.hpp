@@ -95,7 +95,7 @@ class FixedQParamsObserver : public ObserverBase {
   }
 
  protected:
-  Pointer shallow_copy() const override { return std::make_shared<FixedQParamsObserver>(*this); }
+  Pointer shallow_copy() const override { return nn::Module::share(new FixedQParamsObserver(*this)); }
   void rebind() override {
     scale_ = get_tensor<float>(own_buffers().at("scale"), where());
     zero_point_ = get_tensor<std::int32_t>(own_buffers().at("zero_point"), where());

@@ -121,7 +121,7 @@ class HistogramObserver : public RangeObserver {
     out.merge(batch);
     return out;
   }
-  Pointer shallow_copy() const override { return std::make_shared<HistogramObserver>(*this); }
+  Pointer shallow_copy() const override { return nn::Module::share(new HistogramObserver(*this)); }
   void rebind() override {
     RangeObserver::rebind();
     histogram_ = get_tensor<float>(own_buffers().at("histogram"), where());

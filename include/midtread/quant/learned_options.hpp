@@ -65,7 +65,7 @@ template <class Observer>
 std::shared_ptr<ObserverBase> make_observer(const ObserverSettings& settings) {
   typename Observer::Settings own;
   static_cast<ObserverSettings&>(own) = settings;
-  return std::make_shared<Observer>(own);
+  return std::shared_ptr<ObserverBase>(new Observer(own));
 }
 
 MIDTREAD_NAMESPACE_END

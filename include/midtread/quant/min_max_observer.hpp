@@ -29,7 +29,7 @@ class MinMaxObserver : public RangeObserver {
     out.merge(batch);
     return out;
   }
-  Pointer shallow_copy() const override { return std::make_shared<MinMaxObserver>(*this); }
+  Pointer shallow_copy() const override { return nn::Module::share(new MinMaxObserver(*this)); }
 };
 
 MIDTREAD_NAMESPACE_END

@@ -45,7 +45,7 @@ class MovingAverageMinMaxObserver : public RangeObserver {
     const auto c = static_cast<float>(settings().averaging_constant);
     return {moving_average(before.min, batch.min, c), moving_average(before.max, batch.max, c), true};
   }
-  Pointer shallow_copy() const override { return std::make_shared<MovingAverageMinMaxObserver>(*this); }
+  Pointer shallow_copy() const override { return nn::Module::share(new MovingAverageMinMaxObserver(*this)); }
 };
 
 MIDTREAD_NAMESPACE_END

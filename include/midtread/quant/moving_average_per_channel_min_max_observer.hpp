@@ -22,7 +22,7 @@ class MovingAveragePerChannelMinMaxObserver : public MovingAverageMinMaxObserver
 
  protected:
   nn::Module::Pointer shallow_copy() const override {
-    return std::make_shared<MovingAveragePerChannelMinMaxObserver>(*this);
+    return nn::Module::share(new MovingAveragePerChannelMinMaxObserver(*this));
   }
 };
 

@@ -22,7 +22,7 @@ class PerChannelMinMaxObserver : public MinMaxObserver<SpecType> {
 
  protected:
   nn::Module::Pointer shallow_copy() const override {
-    return std::make_shared<PerChannelMinMaxObserver>(*this);
+    return nn::Module::share(new PerChannelMinMaxObserver(*this));
   }
 };
 

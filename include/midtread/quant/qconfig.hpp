@@ -103,10 +103,10 @@ class QConfig {
           if constexpr (kFloatOutput)
             return (void)options, nullptr;
           else
-            return std::make_shared<Activation>(options);
+            return share(new Activation(options));
         },
         [options = weight_](const WeightChannels& channels) -> AnyQConfig::Pointer {
-          return std::make_shared<Weight>(options.for_weight(channels));
+          return share(new Weight(options.for_weight(channels)));
         });
   }
 

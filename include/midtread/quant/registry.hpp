@@ -43,7 +43,7 @@ std::shared_ptr<FakeQuantizeBase> make_from_options(const OptionValues& values,
                                                     const WeightChannels* channels) {
   typename T::Options options;
   for (const auto& item : values) options.set(item.first, item.second);
-  return std::make_shared<T>(channels ? options.for_weight(*channels) : options);
+  return share(new T(channels ? options.for_weight(*channels) : options));
 }
 
 MIDTREAD_NAMESPACE_END

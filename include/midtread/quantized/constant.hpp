@@ -35,13 +35,13 @@ class Constant final : public Operator {
   static std::shared_ptr<const Operator> load(const Record& record, const std::string& where) {
     const RecordReader in(record, where);
     if (in.has_tensor("value")) {
-      const midtread::Tensor value = in.tensor<float>("value", shape_of(record.tensors.at("value")));
+      const midtread::Tensor value = in.tensor<float>("value", record.tensors.at("value").shape());
       return make_operator<Constant>(Value(in.integer("channels_last", 0, 1) ? value.channels_last() : value));
     }
     const QParams q = in.qparams("output");
     const kernels::QuantizeParams stored = kernels::engine_params(q);
     if (!in.has_tensor("codes")) throw FormatError(where, "misses the tensor 'codes'");
-    const auto codes = in.tensor<std::uint8_t>("codes", shape_of(record.tensors.at("codes")));
+    const auto codes = in.tensor<std::uint8_t>("codes", record.tensors.at("codes").shape());
     for (std::int64_t i = 0; i < codes.numel(); ++i)
       if (codes.data()[i] < stored.range.quant_min || codes.data()[i] > stored.range.quant_max)
         throw FormatError(where, "'codes' holds a code outside the range");

@@ -32,7 +32,7 @@ class FloatModule final : public Operator {
   }
   std::int64_t parameter_bytes() const override {
     std::int64_t bytes = 0;
-    for (const auto& item : module_->state_dict()) bytes += bytes_of(item.second);
+    for (const auto& item : module_->state_dict()) bytes += item.second.bytes();
     return bytes;
   }
   Record save() const override {

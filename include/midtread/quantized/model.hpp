@@ -3,6 +3,7 @@
 // It is constant: any number of threads may run it, each with a Workspace of its own.
 #pragma once
 
+#include <midtread/core/name_index.hpp>
 #include <midtread/core/fp_env.hpp>
 #include <midtread/quantized/operator.hpp>
 #include <midtread/quantized/run_limits.hpp>
@@ -11,9 +12,7 @@
 #include <atomic>
 #include <functional>
 #include <iomanip>
-#include <map>
 #include <sstream>
-#include <unordered_set>
 
 namespace midtread_state {
 inline std::atomic<std::uint64_t> next_int8_model{1};
@@ -38,10 +37,10 @@ class Model {
         const kernels::KernelSet& kernels = kernels::select_kernels(), const RunLimits& limits = RunLimits::none())
       : input_shapes_(std::move(input_shapes)), steps_(std::move(steps)), outputs_(std::move(outputs)), limits_(limits) {
     if (input_shapes_.empty() || outputs_.empty()) throw StateError("model", "needs an input and an output");
-    std::unordered_set<std::string> names;
+    NameIndex names;
     int known = input_count();
     for (const Step& step : steps_) {
-      if (!names.insert(step.name).second) throw StateError(step.name, "two steps have this name");
+      if (!names.emplace(step.name, 0).second) throw StateError(step.name, "two steps have this name");
       for (int input : step.inputs)
         if (input < 0 || input >= known) throw StateError(step.name, concat("reads value ", input, ", allowed 0..", known - 1));
       ++known;

@@ -59,7 +59,8 @@ class Operator {
 /// A shared operator. (std::make_shared of every class would cost the compiler more than the allocation it saves.)
 template <class Op, class... Args>
 std::shared_ptr<const Operator> make_operator(Args&&... args) {
-  return std::shared_ptr<const Operator>(new Op(std::forward<Args>(args)...));
+  const Operator* made = new Op(std::forward<Args>(args)...);
+  return std::shared_ptr<const Operator>(made);  // of the base: one control block class for all
 }
 
 /// The int8 input i of an operator; StateError if it is real.

@@ -75,11 +75,10 @@ class RecordReader {
   BasicTensor<Scalar> tensor(const std::string& name, const Shape& shape) const {
     const AnyTensor* found = record_.tensors.find(name);
     if (!found) throw FormatError(where_, "misses the tensor '" + name + "'");
-    const auto* typed = std::get_if<BasicTensor<Scalar>>(found);
-    if (!typed)
-      throw FormatError(where_, concat("'", name, "' holds ", dtype_of_tensor(*found), ", needs ", dtype_of_v<Scalar>));
-    if (typed->shape() != shape) throw FormatError(where_, concat("'", name, "' has shape ", typed->shape(), ", needs ", shape));
-    return typed->contiguous();
+    if (!found->holds<Scalar>())
+      throw FormatError(where_, concat("'", name, "' holds ", found->dtype(), ", needs ", dtype_of_v<Scalar>));
+    if (found->shape() != shape) throw FormatError(where_, concat("'", name, "' has shape ", found->shape(), ", needs ", shape));
+    return found->get<Scalar>().contiguous();
   }
 
  private:

@@ -17,18 +17,61 @@
 
 MIDTREAD_ROOT_NAMESPACE_BEGIN
 
-template <class Scalar>
-class BasicTensor;
 struct Codes;
+struct TensorImpl;
 
 /// What a tensor knows of the operation that made it. autograd/node.hpp derives from it.
-template <class Scalar>
 class NodeBase {
  public:
   virtual ~NodeBase() = default;
-  /// Propagates `gradient` of `root`, which this node produced, to the leaves.
-  virtual void run_backward(const BasicTensor<Scalar>& root, const BasicTensor<Scalar>& gradient, bool retain) = 0;
+  /// Propagates the gradient of this node's output to the leaves.
+  virtual void run_backward(const std::shared_ptr<TensorImpl>& gradient, bool retain) = 0;
 };
+
+/// What all handles of a tensor share, whatever its element type.
+struct TensorImpl {
+  Storage storage;
+  Shape shape;
+  Shape strides;  ///< in elements
+  std::int64_t offset = 0;
+  std::int64_t count = 0;
+  std::uint64_t version = 0;
+  bool requires_grad = false;
+  std::shared_ptr<TensorImpl> grad;
+  std::shared_ptr<NodeBase> grad_fn;
+  std::shared_ptr<const Codes> codes;
+
+  bool has_strides(const Shape& wanted) const {
+    if (count == 0) return true;
+    for (int i = 0; i < shape.rank(); ++i)
+      if (shape[i] != 1 && strides[i] != wanted[i]) return false;
+    return true;
+  }
+  /// Takes over shape and data of `other`.
+  void set_data(const TensorImpl& other) {
+    storage = other.storage;
+    offset = other.offset;
+    shape = other.shape;
+    strides = other.strides;
+    count = other.count;
+    codes.reset();
+    ++version;
+  }
+  static const std::shared_ptr<TensorImpl>& require(const std::shared_ptr<TensorImpl>& impl) {
+    if (!impl) throw StateError("tensor", "this tensor is undefined; assign one first");
+    return impl;
+  }
+};
+
+/// An uninitialised tensor of `count` elements of `size` bytes. Throws as `element_count`.
+inline std::shared_ptr<TensorImpl> make_tensor_impl(const Shape& shape, const Shape& strides, std::size_t size) {
+  auto impl = std::make_shared<TensorImpl>();
+  impl->count = element_count(shape);
+  impl->shape = shape;
+  impl->strides = strides;
+  impl->storage = Storage(static_cast<std::size_t>(impl->count) * size);
+  return impl;
+}
 
 template <class Scalar>
 class BasicTensor {
@@ -40,21 +83,19 @@ class BasicTensor {
   /// Uninitialised, row-major.
   explicit BasicTensor(const Shape& shape) : BasicTensor(shape, contiguous_strides(shape)) {}
   /// Uninitialised, dense, with these strides (a permutation of row-major).
-  BasicTensor(const Shape& shape, const Shape& strides) : impl_(std::make_shared<Impl>()) {
-    impl_->count = element_count(shape);
-    impl_->shape = shape;
-    impl_->strides = strides;
-    impl_->storage = Storage(static_cast<std::size_t>(impl_->count) * sizeof(Scalar));
-  }
+  BasicTensor(const Shape& shape, const Shape& strides) : impl_(make_tensor_impl(shape, strides, sizeof(Scalar))) {}
   /// A view: `offset` elements into `storage`.
   BasicTensor(const Storage& storage, std::int64_t offset, const Shape& shape, const Shape& strides)
-      : impl_(std::make_shared<Impl>()) {
+      : impl_(std::make_shared<TensorImpl>()) {
     impl_->count = element_count(shape);
     impl_->shape = shape;
     impl_->strides = strides;
     impl_->storage = storage;
     impl_->offset = offset;
   }
+  /// A handle on what others hold too; its elements must be of type Scalar.
+  explicit BasicTensor(std::shared_ptr<TensorImpl> impl) : impl_(std::move(impl)) {}
+  const std::shared_ptr<TensorImpl>& shared_impl() const noexcept { return impl_; }
 
   bool defined() const noexcept { return impl_ != nullptr; }
   /// Same handle (not: equal values).
@@ -74,7 +115,7 @@ class BasicTensor {
   const Scalar* data() const { return static_cast<const Scalar*>(impl().storage.data()) + impl_->offset; }
   /// First element, for writing: counts as a write in place (codes are dropped).
   Scalar* mutable_data() const {
-    Impl& i = impl();
+    TensorImpl& i = impl();
     i.codes.reset();
     ++i.version;
     return static_cast<Scalar*>(i.storage.data()) + i.offset;
@@ -87,13 +128,7 @@ class BasicTensor {
   bool is_channels_last() const { return has_strides(channels_last_strides(shape())); }
   /// The elements fill one block of memory, in whatever order.
   bool is_dense() const { return is_contiguous() || is_channels_last(); }
-  bool has_strides(const Shape& wanted) const {
-    const Shape &s = shape(), &have = strides();
-    if (numel() == 0) return true;
-    for (int i = 0; i < s.rank(); ++i)
-      if (s[i] != 1 && have[i] != wanted[i]) return false;
-    return true;
-  }
+  bool has_strides(const Shape& wanted) const { return impl().has_strides(wanted); }
 
   /// This tensor if it is row-major, else a row-major copy. Not recorded by autograd.
   BasicTensor contiguous() const { return is_contiguous() ? *this : copy_with(contiguous_strides(shape())); }
@@ -147,16 +182,7 @@ class BasicTensor {
     return *this;
   }
   /// Takes over shape and data of `other` for every holder of this handle (a lazily sized buffer).
-  void set_data(const BasicTensor& other) {
-    Impl& i = impl();
-    i.storage = other.impl().storage;
-    i.offset = other.impl_->offset;
-    i.shape = other.impl_->shape;
-    i.strides = other.impl_->strides;
-    i.count = other.impl_->count;
-    i.codes.reset();
-    ++i.version;
-  }
+  void set_data(const BasicTensor& other) { impl().set_data(other.impl()); }
 
   bool requires_grad() const { return impl().requires_grad || impl_->grad_fn; }
   /// Marks a leaf whose gradient is wanted. Returns this tensor.
@@ -167,12 +193,10 @@ class BasicTensor {
   }
   bool is_leaf() const { return !impl().grad_fn; }
   /// Accumulated gradient, undefined if there is none.
-  BasicTensor grad() const { return impl().grad ? *impl_->grad : BasicTensor(); }
-  void set_grad(const BasicTensor& grad) const {
-    impl().grad = grad.defined() ? std::make_shared<BasicTensor>(grad) : nullptr;
-  }
-  const std::shared_ptr<NodeBase<Scalar>>& grad_fn() const { return impl().grad_fn; }
-  void set_grad_fn(std::shared_ptr<NodeBase<Scalar>> node) const { impl().grad_fn = std::move(node); }
+  BasicTensor grad() const { return BasicTensor(impl().grad); }
+  void set_grad(const BasicTensor& grad) const { impl().grad = grad.impl_; }
+  const std::shared_ptr<NodeBase>& grad_fn() const { return impl().grad_fn; }
+  void set_grad_fn(std::shared_ptr<NodeBase> node) const { impl().grad_fn = std::move(node); }
 
   /// Adds d(this)/d(leaf) to every leaf's grad(). A gradient must be given unless there is one element.
   /// Throws StateError without history, or where the history was used up by an earlier call.
@@ -186,8 +210,8 @@ class BasicTensor {
     if (seed.shape() != shape())
       throw ShapeError("backward", concat("gradient has shape ", seed.shape(), ", the tensor ", shape()));
     if (!impl().grad_fn) throw StateError("backward", "this tensor has no history: nothing that made it requires a gradient");
-    std::shared_ptr<NodeBase<Scalar>> node = impl_->grad_fn;
-    node->run_backward(*this, seed, retain_graph);
+    const std::shared_ptr<NodeBase> node = impl_->grad_fn;
+    node->run_backward(seed.impl_, retain_graph);
   }
 
   /// The int8 codes this real tensor stands for, or null. Only fake quantizers and QAT units attach them.
@@ -225,23 +249,7 @@ class BasicTensor {
   }
 
  private:
-  struct Impl {
-    Storage storage;
-    Shape shape;
-    Shape strides;
-    std::int64_t offset = 0;
-    std::int64_t count = 0;
-    std::uint64_t version = 0;
-    bool requires_grad = false;
-    std::shared_ptr<BasicTensor> grad;
-    std::shared_ptr<NodeBase<Scalar>> grad_fn;
-    std::shared_ptr<const Codes> codes;
-  };
-
-  Impl& impl() const {
-    if (!impl_) throw StateError("tensor", "this tensor is undefined; assign one first");
-    return *impl_;
-  }
+  TensorImpl& impl() const { return *TensorImpl::require(impl_); }
   std::int64_t position(std::initializer_list<std::int64_t> index) const {
     if (static_cast<int>(index.size()) != rank())
       throw ShapeError("at", concat(index.size(), " indices for shape ", shape()));
@@ -260,7 +268,7 @@ class BasicTensor {
     return out;
   }
 
-  std::shared_ptr<Impl> impl_;
+  std::shared_ptr<TensorImpl> impl_;
 };
 
 using Tensor = BasicTensor<float>;

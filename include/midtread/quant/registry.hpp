@@ -5,12 +5,18 @@
 //   register_fake_quantize<MyFakeQuantize>("mine")
 #pragma once
 
+#include <midtread/quant/diffs_observer.hpp>
+#include <midtread/quant/entropy_observer.hpp>
 #include <midtread/quant/fake_quantize.hpp>
 #include <midtread/quant/fixed_qparams_observer.hpp>
+#include <midtread/quant/histogram_observer.hpp>
+#include <midtread/quant/max_min_observer.hpp>
 #include <midtread/quant/min_max_observer.hpp>
 #include <midtread/quant/moving_average_min_max_observer.hpp>
 #include <midtread/quant/moving_average_per_channel_min_max_observer.hpp>
+#include <midtread/quant/mse_observer.hpp>
 #include <midtread/quant/per_channel_min_max_observer.hpp>
+#include <midtread/quant/percentile_observer.hpp>
 #include <midtread/quant/qconfig.hpp>
 
 #include <atomic>
@@ -80,6 +86,10 @@ inline const RegistryEntries& built_in_fake_quantizers() {
     add_per_channel<PerChannelMinMaxObserver>(out);
     add_per_channel<MovingAveragePerChannelMinMaxObserver>(out);
     add_per_tensor<FixedQParamsObserver>(out);
+    add_per_tensor<HistogramObserver>(out);
+    add_per_tensor<MaxMinObserver>(out), add_per_channel<MaxMinObserver>(out);
+    add_per_tensor<PercentileObserver>(out), add_per_tensor<MseObserver>(out), add_per_tensor<EntropyObserver>(out);
+    add_observer<DiffsObserver, UInt8Symmetric, Int8Symmetric, Int8PerChannel>(out);
     return out;
   }();
   return entries;

@@ -61,7 +61,7 @@ TEST(Idx, ReadsAllRanks) {
     EXPECT_EQ(tensor.shape(), Shape(dims.begin(), dims.end()));
     EXPECT_EQ(values<std::uint8_t>(tensor), std::vector<std::uint8_t>(body.size(), 'x'));
   }
-  EXPECT_EQ(midtread::shape_of(parse_idx(idx(8, {0, 28, 28}, ""), "f")), (Shape{0, 28, 28}));
+  EXPECT_EQ(parse_idx(idx(8, {0, 28, 28}, ""), "f").shape(), (Shape{0, 28, 28}));
   std::printf("cases=%d\n", cases);
 }
 
@@ -97,7 +97,7 @@ TEST(Idx, RefusesEveryBrokenRule) {
 
 TEST(Idx, RefusesEveryTruncation) {
   const std::string whole = idx(11, {3, 5, 2}, std::string(60, 'q'));
-  EXPECT_EQ(midtread::shape_of(parse_idx(whole, "f")), (Shape{3, 5, 2}));
+  EXPECT_EQ(parse_idx(whole, "f").shape(), (Shape{3, 5, 2}));
   int cases = 0;
   for (std::size_t size = 0; size < whole.size(); ++size, ++cases)
     EXPECT_THROW(parse_idx(whole.substr(0, size), "f"), FormatError);

@@ -7,7 +7,10 @@
 
 #include <midtread/nn/module.hpp>
 
+#include <algorithm>
 #include <initializer_list>
+#include <string>
+#include <vector>
 
 MIDTREAD_NAMESPACE_BEGIN(nn)
 
@@ -23,10 +26,12 @@ inline std::vector<ParameterGroup> parameter_groups(Module& model) {
   for (ParameterTag tag : {ParameterTag::kWeight, ParameterTag::kBias, ParameterTag::kBatchNorm, ParameterTag::kScale,
                            ParameterTag::kOffset, ParameterTag::kAlpha})
     groups.push_back({tag, {}, {}});
-  std::unordered_set<const void*> seen;
+  std::vector<const void*> seen;
   for (const auto& module : model.named_modules())
     for (const auto& p : module.second->own_parameters()) {
-      if (!p.second.defined() || !p.second.requires_grad() || !seen.insert(p.second.identity()).second) continue;
+      if (!p.second.defined() || !p.second.requires_grad()) continue;
+      if (std::find(seen.begin(), seen.end(), p.second.identity()) != seen.end()) continue;
+      seen.push_back(p.second.identity());
       ParameterGroup& group = groups[static_cast<std::size_t>(module.second->parameter_tag(p.first))];
       group.names.push_back(module.first.empty() ? p.first : module.first + "." + p.first);
       group.parameters.push_back(p.second);

@@ -65,9 +65,9 @@ class LsqBase : public LearnedFakeQuantize {
   nn::ParameterTag parameter_tag(const std::string& name) const override {
     return name == "scale" ? nn::ParameterTag::kScale : nn::ParameterTag::kOffset;
   }
-  const Tensor& scale() const noexcept { return scale_; }
+  Tensor scale() const { return scale_; }
   /// The learned zero point, or LSQ+'s offset.
-  const Tensor& offset() const noexcept { return offset_; }
+  Tensor offset() const { return offset_; }
 
  protected:
   LsqBase(std::shared_ptr<ObserverBase> observer, const LsqSettings& settings, bool plus)

@@ -41,7 +41,7 @@ class PactBase : public LearnedFakeQuantize {
   static constexpr float kSmallestAlpha = 0.0009765625f;
 
   nn::ParameterTag parameter_tag(const std::string&) const override { return nn::ParameterTag::kAlpha; }
-  const Tensor& alpha() const noexcept { return alpha_; }
+  Tensor alpha() const { return alpha_; }
 
  protected:
   PactBase(std::shared_ptr<ObserverBase> observer, const PactSettings& settings)

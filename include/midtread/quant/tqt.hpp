@@ -34,7 +34,7 @@ class TqtOptions : public LearnedSetters<TqtOptions<OwnerType>, TqtSettings> {
 class TqtBase : public LearnedFakeQuantize {
  public:
   nn::ParameterTag parameter_tag(const std::string&) const override { return nn::ParameterTag::kScale; }
-  const Tensor& log_threshold() const noexcept { return log_threshold_; }
+  Tensor log_threshold() const { return log_threshold_; }
 
  protected:
   TqtBase(std::shared_ptr<ObserverBase> observer, const TqtSettings& settings)

@@ -2,6 +2,7 @@
 // Learned scales and zero points against PyTorch, one step and a module's life; PACT against its paper's formula.
 #include <midtread/quant/lsq.hpp>
 #include <midtread/quant/moving_average_min_max_observer.hpp>
+#include <midtread/quant/pact.hpp>
 
 #include <gtest/gtest.h>
 
@@ -106,6 +107,29 @@ TEST(GoldenLearnable, ModuleLife) {
   }
   std::printf("cases=%d\n", cases);
   EXPECT_EQ(cases, 2);
+}
+
+// Equal even at x = 0, where the file's formula stops the gradient and ours lets it pass: no case has a zero.
+TEST(GoldenLearnable, Pact) {
+  using Clipped = quant::Pact<quant::MovingAverageMinMaxObserver<quant::UInt8Affine>>;
+  int cases = 0;
+  for (const golden::Case& c : golden::load("learnable")) {
+    if (c.op != "pact") continue;
+    SCOPED_TRACE(c.id);
+    Clipped f(Clipped::Options().bit_width(c.attrs.at("bits").get<int>()).alpha(c.attrs.at("alpha").get<double>()));
+    mt::Tensor x = golden::tensor(c.inputs.at("x"));
+    x.requires_grad_();
+    const mt::Tensor y = f.forward(x);
+    y.backward(golden::tensor(c.inputs.at("dy")));
+    EXPECT_EQ(golden::difference(y, golden::tensor(c.expected.at("y")), c.tolerance), "");
+    EXPECT_EQ(golden::difference(x.grad(), golden::tensor(c.expected.at("dx")), c.tolerance), "");
+    const double want = c.expected.at("dalpha");
+    EXPECT_NEAR(f.alpha().grad().item(), want, c.tolerance.abs + c.tolerance.rel * std::abs(want));
+    for (float v : x.to_vector()) EXPECT_NE(v, 0.0f);
+    ++cases;
+  }
+  std::printf("cases=%d\n", cases);
+  EXPECT_EQ(cases, 6);
 }
 
 }  // namespace

@@ -142,7 +142,7 @@ TEST(Optimizer, AStateContinuesBitForBit) {
   for (int i = 0; i < 3; ++i) step(sgd, {a, b}, gradients);
   sgd.set_lr(0, 0.05);
   optim::Optimizer::State saved;
-  for (const auto& item : sgd.state_dict()) saved.insert(item.first, clone(item.second));
+  for (const auto& item : sgd.state_dict()) saved.insert(item.first, item.second.clone());
   const Tensor a2 = a.clone().requires_grad_(), b2 = b.clone().requires_grad_();
   SGD resumed({a2, b2}, options);
   resumed.load_state_dict(saved);

@@ -222,7 +222,7 @@ TEST(FakeQuantize, DamagedCheckpointsAreRefused) {
     f.forward(mt::tensor({-1.0f, 1.0f}));
     f.eval();
     mt::nn::StateDict state;
-    for (const auto& item : f.state_dict()) state.insert(item.first, mt::clone(item.second));
+    for (const auto& item : f.state_dict()) state.insert(item.first, item.second.clone());
     state.at(key) = value;
     EXPECT_THROW(
         {
@@ -252,7 +252,7 @@ TEST(FakeQuantize, DamagedStatisticsAreRefused) {
     Weight f;
     f.forward(mt::ones({3, 2}));
     mt::nn::StateDict state;
-    for (const auto& item : f.state_dict()) state.insert(item.first, mt::clone(item.second));
+    for (const auto& item : f.state_dict()) state.insert(item.first, item.second.clone());
     state.at("activation_post_process." + key) = value;
     f.load_state_dict(state);
     try {

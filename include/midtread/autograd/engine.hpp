@@ -49,7 +49,7 @@ void Node<Scalar>::run_backward(const std::shared_ptr<TensorImpl>& gradient, boo
   std::sort(order.begin(), order.end(), [](const auto& a, const auto& b) { return a->sequence > b->sequence; });
 
   IdentityMap<T> gradients;
-  gradients[this] = T(gradient);
+  gradients[this] = T::of(gradient);
   for (const std::shared_ptr<Node>& node : order) {
     T* found = gradients.find(node.get());
     if (!found) continue;

@@ -32,24 +32,24 @@ class AnyTensor {
   template <class Scalar>
   BasicTensor<Scalar> get(const std::string& where = "tensor") const {
     if (!holds<Scalar>()) refuse(dtype_of_v<Scalar>, where);
-    return BasicTensor<Scalar>(impl_);
+    return BasicTensor<Scalar>::of(impl_);
   }
   /// function(BasicTensor<...>) of whatever type it holds.
   template <class Function>
   decltype(auto) visit(const Function& function) const {
     switch (dtype_) {
-      case DType::kFloat64: return function(BasicTensor<double>(impl_));
-      case DType::kInt64: return function(BasicTensor<std::int64_t>(impl_));
-      case DType::kInt32: return function(BasicTensor<std::int32_t>(impl_));
-      case DType::kUInt8: return function(BasicTensor<std::uint8_t>(impl_));
-      case DType::kInt8: return function(BasicTensor<std::int8_t>(impl_));
-      default: return function(BasicTensor<float>(impl_));
+      case DType::kFloat64: return function(BasicTensor<double>::of(impl_));
+      case DType::kInt64: return function(BasicTensor<std::int64_t>::of(impl_));
+      case DType::kInt32: return function(BasicTensor<std::int32_t>::of(impl_));
+      case DType::kUInt8: return function(BasicTensor<std::uint8_t>::of(impl_));
+      case DType::kInt8: return function(BasicTensor<std::int8_t>::of(impl_));
+      default: return function(BasicTensor<float>::of(impl_));
     }
   }
 
   /// Copies values from a tensor of the same shape and type.
   void copy_(const AnyTensor& from) const {
-    visit([&](auto to) { to.copy_(BasicTensor<typename decltype(to)::scalar_type>(from.impl_)); });
+    visit([&](auto to) { to.copy_(decltype(to)::of(from.impl_)); });
   }
   /// Takes over shape and data of `other`, of the same type, for every holder.
   void set_data(const AnyTensor& other) const { impl().set_data(other.impl()); }

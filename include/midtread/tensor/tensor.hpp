@@ -94,7 +94,11 @@ class BasicTensor {
     impl_->offset = offset;
   }
   /// A handle on what others hold too; its elements must be of type Scalar.
-  explicit BasicTensor(std::shared_ptr<TensorImpl> impl) : impl_(std::move(impl)) {}
+  static BasicTensor of(std::shared_ptr<TensorImpl> impl) {
+    BasicTensor out;
+    out.impl_ = std::move(impl);
+    return out;
+  }
   const std::shared_ptr<TensorImpl>& shared_impl() const noexcept { return impl_; }
 
   bool defined() const noexcept { return impl_ != nullptr; }
@@ -193,7 +197,7 @@ class BasicTensor {
   }
   bool is_leaf() const { return !impl().grad_fn; }
   /// Accumulated gradient, undefined if there is none.
-  BasicTensor grad() const { return BasicTensor(impl().grad); }
+  BasicTensor grad() const { return of(impl().grad); }
   void set_grad(const BasicTensor& grad) const { impl().grad = grad.impl_; }
   const std::shared_ptr<NodeBase>& grad_fn() const { return impl().grad_fn; }
   void set_grad_fn(std::shared_ptr<NodeBase> node) const { impl().grad_fn = std::move(node); }

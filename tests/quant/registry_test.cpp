@@ -27,14 +27,17 @@ TEST(Registry, EveryNameMakesWhatItSays) {
     if (name == "fixed_qparams/uint8_symmetric") values.insert("zero_point", 128.0);
     const auto made = quant::make_fake_quantize(name, values);
     EXPECT_EQ(name.substr(name.find('/') + 1), made->spec().name());
-    std::string type = made->observer().type_name(), plain = name.substr(0, name.find('/')) + "observer";
+    const bool plain = made->type_name() == "FakeQuantize";
+    std::string type = plain ? made->observer().type_name() : made->type_name(), method = name.substr(0, name.find('/'));
     std::transform(type.begin(), type.end(), type.begin(), [](unsigned char c) { return std::tolower(c); });
-    plain.erase(std::remove(plain.begin(), plain.end(), '_'), plain.end());
-    EXPECT_EQ(type, plain);
+    method.erase(std::remove(method.begin(), method.end(), '_'), method.end());
+    if (plain) method += "observer";
+    if (method == "dorefa") method += made->dtype() == mt::DType::kInt8 ? "weight" : "activation";
+    EXPECT_EQ(type, method);
     ++cases;
   }
   std::printf("cases=%d\n", cases);
-  EXPECT_EQ(cases, 50);
+  EXPECT_EQ(cases, 70);
 }
 
 TEST(Registry, OptionsReachTheQuantizer) {
@@ -47,6 +50,19 @@ TEST(Registry, OptionsReachTheQuantizer) {
                                 {"bits", "no such option"});
   expect_error<mt::ConfigError>([] { quant::make_fake_quantize("minmax"); },
                                 {"minmax", "no fake quantizer of this name", "min_max/uint8_affine"});
+}
+
+TEST(Registry, LearnedQuantizersForTheirPlace) {
+  const auto qconfig = quant::make_qconfig({"lsq/uint8_affine", {}}, {"lsq/int8_symmetric_per_channel", {}});
+  const auto weight = qconfig->make_weight(1, 2);
+  weight->forward(mt::ones({4, 3, 2, 2}));
+  EXPECT_EQ(weight->qparams().scales.size(), 6u);
+  quant::OptionValues values;
+  values.insert("alpha", 3.0);
+  values.insert("bit_width", 4.0);
+  EXPECT_EQ(quant::make_fake_quantize("pact/uint8_affine", values)->tensor_qparams().scale, 3.0f / 15);
+  EXPECT_NO_THROW(quant::make_qconfig({"dorefa/uint8_affine", {}}, {"dorefa/int8_symmetric", {}}));
+  expect_error<mt::ConfigError>([] { quant::make_fake_quantize("tqt/uint8_affine"); }, {"tqt/uint8_affine", "no fake quantizer of this name"});
 }
 
 /// A user's own: a wider observer's range, here by nothing more than a name.

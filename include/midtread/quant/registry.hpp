@@ -6,18 +6,22 @@
 #pragma once
 
 #include <midtread/quant/diffs_observer.hpp>
+#include <midtread/quant/dorefa.hpp>
 #include <midtread/quant/entropy_observer.hpp>
 #include <midtread/quant/fake_quantize.hpp>
 #include <midtread/quant/fixed_qparams_observer.hpp>
 #include <midtread/quant/histogram_observer.hpp>
+#include <midtread/quant/lsq_plus.hpp>
 #include <midtread/quant/max_min_observer.hpp>
 #include <midtread/quant/min_max_observer.hpp>
 #include <midtread/quant/moving_average_min_max_observer.hpp>
 #include <midtread/quant/moving_average_per_channel_min_max_observer.hpp>
 #include <midtread/quant/mse_observer.hpp>
+#include <midtread/quant/pact.hpp>
 #include <midtread/quant/per_channel_min_max_observer.hpp>
 #include <midtread/quant/percentile_observer.hpp>
 #include <midtread/quant/qconfig.hpp>
+#include <midtread/quant/tqt.hpp>
 
 #include <atomic>
 #include <cstring>
@@ -77,7 +81,17 @@ void add_per_channel(RegistryEntries& to) {
   add_observer<Observer, UInt8PerChannelAffine, Int8PerChannel, Int8PerChannelAffine>(to);
 }
 
-/// Those of this library: one line per observer.
+template <class T>
+void add(RegistryEntries& to) {
+  to.push_back({std::string(T::kName) + "/" + T::Spec::info().name(), &make_from_options<T>});
+}
+/// Learned ones, by their method: the first scale is a moving average's, or per channel that of the weight at hand.
+template <template <class> class Learned, class... Specs>
+void add_learned(RegistryEntries& to) {
+  (add<Learned<std::conditional_t<Specs::kPerChannel, MinMaxObserver<Specs>, MovingAverageMinMaxObserver<Specs>>>>(to), ...);
+}
+
+/// Those of this library: one line per observer or method.
 inline const RegistryEntries& built_in_fake_quantizers() {
   static const RegistryEntries entries = [] {
     RegistryEntries out;
@@ -90,6 +104,11 @@ inline const RegistryEntries& built_in_fake_quantizers() {
     add_per_tensor<MaxMinObserver>(out), add_per_channel<MaxMinObserver>(out);
     add_per_tensor<PercentileObserver>(out), add_per_tensor<MseObserver>(out), add_per_tensor<EntropyObserver>(out);
     add_observer<DiffsObserver, UInt8Symmetric, Int8Symmetric, Int8PerChannel>(out);
+    add_learned<Lsq, UInt8Affine, UInt8Symmetric, Int8Affine, Int8Symmetric, Int8PerChannel>(out);
+    add_learned<LsqPlus, UInt8Affine, UInt8Symmetric, Int8Affine, Int8Symmetric, Int8PerChannel>(out);
+    add_learned<Pact, UInt8Affine, UInt8Symmetric, Int8Affine, Int8Symmetric, Int8PerChannel>(out);
+    add_learned<Tqt, UInt8Symmetric, Int8Symmetric, Int8PerChannel>(out);
+    add<DoReFaActivation>(out), add<DoReFaWeight>(out);
     return out;
   }();
   return entries;

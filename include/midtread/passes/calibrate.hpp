@@ -10,18 +10,18 @@
 
 MIDTREAD_NAMESPACE_BEGIN(passes)
 
-/// Sets the switches for the time of a scope: a model being calibrated.
+/// Sets the switches for the time of a scope: eval mode, nothing rounded, observers on or, for a look only, off.
 class CalibrationScope {
  public:
-  explicit CalibrationScope(nn::Module& model) : modes_(model) {
+  explicit CalibrationScope(nn::Module& model, bool observing = true) : modes_(model) {
     for (const auto& item : model.named_modules())
       if (auto* fake_quantize = dynamic_cast<quant::FakeQuantizeBase*>(item.second))
         switches_.push_back({fake_quantize, fake_quantize->is_enabled(), fake_quantize->is_observer_enabled()});
     model.eval();
     for (const Switch& s : switches_) {
       s.fake_quantize->set_fake_quant_enabled(false);
-      s.fake_quantize->set_observer_enabled(true);
-      s.fake_quantize->set_calibrating(true);
+      s.fake_quantize->set_observer_enabled(observing);
+      s.fake_quantize->set_calibrating(observing);
     }
   }
   ~CalibrationScope() {

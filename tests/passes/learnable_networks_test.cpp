@@ -14,16 +14,17 @@ namespace mt = midtread;
 namespace quant = midtread::quant;
 using namespace midtread::test;
 
-namespace {
+namespace learnable_networks_test {
 
 using Average = quant::MovingAverageMinMaxObserver<quant::UInt8Affine>;
 using SignedAverage = quant::MovingAverageMinMaxObserver<quant::Int8Symmetric>;
 using Channels = quant::MinMaxObserver<quant::Int8PerChannel>;
+using DoReFa = quant::DoReFaWeight<quant::Int8PerChannel>;
 using Whole = quant::MinMaxObserver<quant::Int8Symmetric>;
 
 /// One quantizer at some number of bits, in the place of an activation's or a weight's.
-struct Choice {
-  friend void PrintTo(const Choice& choice, std::ostream* out) { *out << choice.name; }
+struct Quantizers {
+  friend void PrintTo(const Quantizers& choice, std::ostream* out) { *out << choice.name; }
   std::string name;
   std::function<std::shared_ptr<const quant::AnyQConfig>(int bits)> make;
   bool learns = true;
@@ -31,21 +32,21 @@ struct Choice {
 };
 
 template <class A>
-Choice activation(const std::string& name, typename A::Options options, bool learns = true) {
+Quantizers activation(const std::string& name, typename A::Options options, bool learns = true) {
   return {name, [options](int bits) mutable { return quant::erase(quant::QConfig(options.bit_width(bits), quant::DefaultWeight::Options())); },
           learns};
 }
 template <class W>
-Choice weight(const std::string& name, typename W::Options options, bool learns = true, int most_bits = 8) {
+Quantizers weight(const std::string& name, typename W::Options options, bool learns = true, int most_bits = 8) {
   return {name, [options](int bits) mutable { return quant::erase(quant::QConfig(quant::DefaultActivation::Options(), options.bit_width(bits))); },
           learns, most_bits};
 }
 template <class A, class W>
-Choice both(const std::string& name, typename A::Options a, typename W::Options w, int most_bits = 8) {
+Quantizers both(const std::string& name, typename A::Options a, typename W::Options w, int most_bits = 8) {
   return {name, [a, w](int bits) mutable { return quant::erase(quant::QConfig(a.bit_width(bits), w.bit_width(bits))); }, true, most_bits};
 }
 
-std::vector<Choice> choices() {
+std::vector<Quantizers> all_quantizers() {
   using quant::Boundary, quant::ScaleInit;
   using LsqA = quant::Lsq<Average>;
   using LsqW = quant::Lsq<Channels>;
@@ -70,10 +71,10 @@ std::vector<Choice> choices() {
       weight<TqtW>("tqt_weight", {}),
       weight<quant::Tqt<Channels>>("tqt_weight_per_channel", quant::Tqt<Channels>::Options().init(ScaleInit::kObserver)),
       activation<quant::DoReFaActivation>("dorefa_activation", {}, false),
-      weight<quant::DoReFaWeight>("dorefa_weight", {}, false, 7),
+      weight<DoReFa>("dorefa_weight", {}, false, 7),
       both<LsqA, LsqW>("lsq", {}, {}),
       both<PlusA, PlusW>("lsq_plus", {}, {}),
-      both<PactA, quant::DoReFaWeight>("pact_dorefa", PactA::Options().alpha(0.5), {}, 7),
+      both<PactA, DoReFa>("pact_dorefa", PactA::Options().alpha(0.5), {}, 7),
       both<TqtA, TqtW>("tqt", {}, {}),
   };
 }
@@ -87,7 +88,7 @@ std::vector<float> learned(mt::graph::GraphModule& prepared) {
   return out;
 }
 
-class LearnableNetworks : public testing::TestWithParam<Choice> {};
+class LearnableNetworks : public testing::TestWithParam<Quantizers> {};
 
 TEST_P(LearnableNetworks, AllNodesAgree) {
   Tally tally;
@@ -112,6 +113,6 @@ TEST_P(LearnableNetworks, AllNodesAgree) {
   tally.print();
 }
 
-INSTANTIATE_TEST_SUITE_P(All, LearnableNetworks, testing::ValuesIn(choices()), [](const auto& which) { return which.param.name; });
+INSTANTIATE_TEST_SUITE_P(All, LearnableNetworks, testing::ValuesIn(all_quantizers()), [](const auto& which) { return which.param.name; });
 
-}  // namespace
+}  // namespace learnable_networks_test

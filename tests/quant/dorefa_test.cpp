@@ -12,74 +12,110 @@
 
 namespace mt = midtread;
 namespace quant = midtread::quant;
-using quant::DoReFaScale;
 
 namespace {
 
-using Weight = quant::DoReFaWeight;
+using Weight = quant::DoReFaWeight<quant::Int8Symmetric>;
+using ChannelWeight = quant::DoReFaWeight<quant::Int8PerChannel>;
 using Activation = quant::DoReFaActivation;
 
-TEST(DoReFa, WeightsAreOddCodesTimesTheScale) {
+double top_of(const mt::Tensor& w) {
+  double top = 0;
+  for (float v : w.to_vector()) top = std::max(top, std::abs(std::tanh(static_cast<double>(v))));
+  return top;
+}
+mt::Tensor scaled(mt::Tensor w, double factor) {
+  for (std::int64_t i = 0; i < w.numel(); ++i) w.mutable_data()[i] *= static_cast<float>(factor);
+  return w;
+}
+
+// 2 quantize_k(tanh(w) / (2 max|tanh w|) + 1/2) - 1, bit for bit code * (1/n).
+TEST(DoReFa, WeightsAsInThePaper) {
   int cases = 0;
   mt::Generator g(1);
   for (int bits = 2; bits <= 7; ++bits)
-    for (DoReFaScale scale : {DoReFaScale::kMaxAbs, DoReFaScale::kUnit})
-      for (double spread : {0.01, 1.0, 5.0}) {
-        SCOPED_TRACE(mt::concat("bits ", bits, " scale ", static_cast<int>(scale), " spread ", spread));
-        Weight f(Weight::Options().bits(bits).scale(scale));
-        mt::Tensor w = mt::randn({20, 3, 3, 3}, g);
-        for (std::int64_t i = 0; i < w.numel(); ++i) w.mutable_data()[i] *= static_cast<float>(spread);
-        const mt::Tensor y = f.forward(w);
-        const int n = (1 << bits) - 1;
-        double top = 0, largest = 0;
-        for (float v : w.to_vector()) {
-          top = std::max(top, std::abs(std::tanh(static_cast<double>(v))));
-          largest = std::max(largest, std::abs(static_cast<double>(v)));
-        }
-        const mt::ChannelQParams q = f.qparams();
-        EXPECT_EQ(q.range, (mt::CodeRange{-n, n}));
-        EXPECT_FLOAT_EQ(q.scales.at(0), static_cast<float>((scale == DoReFaScale::kUnit ? 1 : largest) / n));
-        const mt::BasicTensor<std::int8_t> codes = mt::quantize_weight(f.before_rounding(w), q);
-        int extremes = 0;
-        for (std::int64_t i = 0; i < w.numel(); ++i) {
-          const double half = std::tanh(static_cast<double>(w.data()[i])) / (2 * top) + 0.5;
-          const int code = 2 * static_cast<int>(std::nearbyint(n * half)) - n;
-          ASSERT_EQ(static_cast<int>(codes.data()[i]), code);
-          ASSERT_EQ(code & 1, 1);
-          ASSERT_EQ(y.data()[i], static_cast<float>(code) * q.scales[0]);  // bit for bit
-          extremes += std::abs(code) == n;
-        }
-        EXPECT_GT(extremes, 0);
-        ASSERT_NE(y.codes(), nullptr);
-        EXPECT_EQ(y.codes()->qparams, f.tensor_qparams());
-        ++cases;
+    for (double spread : {0.01, 1.0, 5.0}) {
+      SCOPED_TRACE(mt::concat("bits ", bits, " spread ", spread));
+      Weight f(Weight::Options().bits(bits));
+      const mt::Tensor w = scaled(mt::randn({20, 3, 3, 3}, g), spread), y = f.forward(w);
+      const int n = (1 << bits) - 1;
+      const double top = top_of(w);
+      const mt::ChannelQParams q = f.qparams();
+      EXPECT_EQ(q.range, (mt::CodeRange{-n, n}));
+      EXPECT_EQ(q.scales.at(0), 1.0f / static_cast<float>(n));
+      const mt::BasicTensor<std::int8_t> codes = mt::quantize_weight(f.before_rounding(f.bent(w)), q);
+      int extremes = 0;
+      for (std::int64_t i = 0; i < w.numel(); ++i) {
+        const int code = 2 * static_cast<int>(std::nearbyint(n * (std::tanh(static_cast<double>(w.data()[i])) / (2 * top) + 0.5))) - n;
+        ASSERT_EQ(static_cast<int>(codes.data()[i]), code);
+        ASSERT_EQ(code & 1, 1);
+        ASSERT_EQ(y.data()[i], static_cast<float>(code) * q.scales[0]);
+        extremes += std::abs(code) == n;
       }
+      EXPECT_GT(extremes, 0);
+      ASSERT_NE(y.codes(), nullptr);
+      EXPECT_EQ(y.codes()->qparams, f.tensor_qparams());
+      ++cases;
+    }
   std::printf("cases=%d\n", cases);
 }
 
-// y without its rounding is S tanh(w) / max|tanh w|: the gradient is that of this function, S a constant.
+TEST(DoReFa, OneScalePerChannel) {
+  int cases = 0;
+  mt::Generator g(6);
+  for (int bits = 2; bits <= 7; ++bits)
+    for (int axis : {0, 1}) {
+      ChannelWeight f(ChannelWeight::Options().bits(bits).for_weight({axis, 1}));
+      const mt::Tensor w = mt::randn({4, 5, 6}, g), y = f.forward(w);
+      const double top = top_of(w), n = (1 << bits) - 1;
+      const std::int64_t channels = w.size(axis), inner = axis == 0 ? 30 : 6;
+      const mt::ChannelQParams q = f.qparams();
+      ASSERT_EQ(static_cast<std::int64_t>(q.scales.size()), channels);
+      std::vector<double> largest(static_cast<std::size_t>(channels));
+      const auto channel = [&](std::int64_t i) { return static_cast<std::size_t>(i / inner % channels); };
+      for (std::int64_t i = 0; i < w.numel(); ++i)
+        largest[channel(i)] = std::max(largest[channel(i)], std::abs(std::tanh(static_cast<double>(w.data()[i])) / top));
+      for (std::int64_t i = 0; i < w.numel(); ++i) {
+        const double m = largest[channel(i)], t = std::tanh(static_cast<double>(w.data()[i])) / top;
+        EXPECT_FLOAT_EQ(q.scales[channel(i)], static_cast<float>(m / n));
+        EXPECT_EQ(y.data()[i], static_cast<float>(2 * std::nearbyint(n * (t / (2 * m) + 0.5)) - n) * q.scales[channel(i)]);
+      }
+      // A channel's factor, as folding brings it, moves its scale only.
+      mt::Tensor t = f.bent(w).clone();
+      for (std::int64_t i = 0; i < t.numel(); ++i)
+        if (channel(i) == 2) t.mutable_data()[i] *= 64.0f;
+      f.observe(t);
+      const mt::Tensor folded = f.fake_quantize(t);
+      for (std::int64_t i = 0; i < t.numel(); ++i) EXPECT_EQ(folded.data()[i], channel(i) == 2 ? 64.0f * y.data()[i] : y.data()[i]);
+      ++cases;
+    }
+  std::printf("cases=%d\n", cases);
+}
+
+// y without its rounding is tanh(w) / max|tanh w|: the gradient is that of this function.
 TEST(DoReFa, GradientOfTheWeights) {
   int cases = 0;
   mt::Generator g(2);
-  for (DoReFaScale scale : {DoReFaScale::kMaxAbs, DoReFaScale::kUnit})
-    for (int bits : {2, 4, 7}) {
-      Weight f(Weight::Options().bits(bits).scale(scale));
-      mt::Tensor w = mt::randn({5, 7}, g);
-      w.requires_grad_();
-      const mt::Tensor dy = mt::randn({5, 7}, g);
-      f.forward(w).backward(dy);
-      const double size = static_cast<double>(f.tensor_qparams().scale) * ((1 << bits) - 1);
-      const auto loss = [&](std::size_t at, double step) {
-        double top = 0, sum = 0;
-        std::vector<double> t;
-        for (std::size_t i = 0; i < 35; ++i) t.push_back(std::tanh(static_cast<double>(w.data()[i]) + (i == at ? step : 0)));
-        for (double v : t) top = std::max(top, std::abs(v));
-        for (std::size_t i = 0; i < 35; ++i) sum += static_cast<double>(dy.data()[i]) * size * t[i] / top;
-        return sum;
-      };
-      for (std::size_t i = 0; i < 35; ++i) EXPECT_NEAR(w.grad().data()[i], (loss(i, 1e-5) - loss(i, -1e-5)) / 2e-5, 1e-5) << i;
-      ++cases;
-    }
+  const auto run = [&](auto f) {
+    mt::Tensor w = mt::randn({5, 7}, g);
+    w.requires_grad_();
+    const mt::Tensor dy = mt::randn({5, 7}, g);
+    f.forward(w).backward(dy);
+    const auto loss = [&](std::size_t at, double step) {
+      double top = 0, sum = 0;
+      std::vector<double> t;
+      for (std::size_t i = 0; i < 35; ++i) t.push_back(std::tanh(static_cast<double>(w.data()[i]) + (i == at ? step : 0)));
+      for (double v : t) top = std::max(top, std::abs(v));
+      for (std::size_t i = 0; i < 35; ++i) sum += static_cast<double>(dy.data()[i]) * t[i] / top;
+      return sum;
+    };
+    for (std::size_t i = 0; i < 35; ++i) EXPECT_NEAR(w.grad().data()[i], (loss(i, 1e-5) - loss(i, -1e-5)) / 2e-5, 1e-5) << i;
+    ++cases;
+  };
+  for (int bits : {2, 4, 7}) {
+    run(Weight(Weight::Options().bits(bits)));
+    run(ChannelWeight(ChannelWeight::Options().bits(bits)));
+  }
   std::printf("cases=%d\n", cases);
 }
 
@@ -108,7 +144,7 @@ TEST(DoReFa, WeightsOfZerosAndOfNothing) {
   const mt::Tensor y = f.forward(w);
   for (float v : y.to_vector()) EXPECT_LE(std::abs(v), 1e-5f);
   y.backward(mt::ones({4}));
-  EXPECT_EQ(w.grad().to_vector(), (std::vector<float>(4, 0.0f)));
+  EXPECT_EQ(w.grad().to_vector(), (std::vector<float>(4, 1.0f)));  // so that they can leave zero
   EXPECT_EQ(f.forward(mt::Tensor(mt::Shape{0, 3})).numel(), 0);
   f.set_path("conv.weight_fake_quant");
   expect_error<mt::NumericError>([&] { f.forward(mt::tensor({1.0f, std::nanf("")})); }, {"conv.weight_fake_quant"});
@@ -147,13 +183,14 @@ TEST(DoReFa, BitsThatDoNotFit) {
     expect_error<mt::ConfigError>([&] { Activation f(Activation::Options().bits(bits)); }, {"bits", "allowed 2..8"});
   }
   Weight::Options options;
-  options.set("bits", 3.0).set("scale", std::string("unit"));
+  options.set("bits", 3.0);
   EXPECT_EQ(Weight(options).range(), (mt::CodeRange{-7, 7}));
   EXPECT_FALSE(Weight(options).follows_magnitude());
-  expect_error<mt::ConfigError>([&] { options.set("scale", std::string("mean")); }, {"scale", "allowed max_abs, unit"});
-  expect_error<mt::ConfigError>([&] { options.set("alpha", 1.0); }, {"alpha", "there is: bits, scale"});
+  EXPECT_TRUE(ChannelWeight().follows_magnitude());
+  expect_error<mt::ConfigError>([&] { options.set("alpha", 1.0); }, {"alpha", "there is: bits"});
   const quant::AnyQConfig q = quant::QConfig<Activation, Weight>{};
+  EXPECT_EQ(quant::AnyQConfig(quant::QConfig<Activation, ChannelWeight>{}).make_weight(1)->observer().axis(), 1);
   EXPECT_EQ(q.weight_name(), "DoReFaWeight(MinMaxObserver, int8_symmetric, quant_min=-15, quant_max=15, memoryless)");
 }
 
-}  // namespace
+}  // namespace dorefa_test

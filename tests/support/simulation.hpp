@@ -108,25 +108,30 @@ class Simulation {
 
   // ---- convolution and linear layers
 
-  static std::vector<float> dorefa_weight(std::vector<float> w, const quant::DoReFaWeight& quantizer) {
+  static bool is_dorefa(const qat::ConvUnit& unit) {
+    return dynamic_cast<const quant::DoReFaWeightBase*>(&unit.weight_fake_quant()) != nullptr;
+  }
+  static void dorefa_tanh(std::vector<float>& w) {
     double top = 0;
     for (float v : w) top = std::max(top, std::abs(std::tanh(static_cast<double>(v))));
-    const double n = quantizer.range().quant_max;
-    const float scale = quantizer.tensor_qparams().scale;
-    for (float& v : w) {
-      const double half = top > 0 ? std::tanh(static_cast<double>(v)) / (2 * top) : 0;
-      v = single(static_cast<float>(2 * std::nearbyint(n * (half + 0.5)) - n) * scale);
+    for (float& v : w) v = static_cast<float>(top > 0 ? std::tanh(static_cast<double>(v)) / top : 0);
+  }
+  static void dorefa_codes(std::vector<float>& w, const ChannelQParams& q, std::size_t depth) {
+    const double n = q.range.quant_max;
+    for (std::size_t i = 0; i < w.size(); ++i) {
+      const float s = q.axis < 0 ? q.scales[0] : q.scales[i / depth];
+      const double up = std::nearbyint((static_cast<double>(w[i]) / static_cast<double>(s) + n) / 2);
+      w[i] = single(static_cast<float>(2 * std::min(std::max(up, 0.0), n) - n) * s);
     }
-    return w;
   }
 
   SimValue convolve(const qat::ConvUnit& unit, const SimValue& x, const QParams& y) {
     const auto& g = unit.layer().geometry;
     auto [w, b] = folded(unit);
-    if (const auto* dorefa = dynamic_cast<const quant::DoReFaWeight*>(&unit.weight_fake_quant())) w = dorefa_weight(w, *dorefa);
     const std::int64_t groups = g.groups, out = g.out_channels, in_group = g.in_channels / groups, out_group = out / groups;
     const std::int64_t kh = g.kernel[0], kw = g.kernel[1], depth = in_group * kh * kw;
     const ChannelQParams qw = unit.weight_fake_quant().qparams();
+    if (is_dorefa(unit)) dorefa_codes(w, qw, static_cast<std::size_t>(depth));
 
     std::vector<int> weight(w.size());
     std::vector<std::int64_t> bias(b.size());
@@ -215,6 +220,7 @@ class Simulation {
                                                  : (o * in_group + i) * taps + t;
           w[static_cast<std::size_t>((o * in_group + i) * taps + t)] = stored[static_cast<std::size_t>(from)];
         }
+    if (is_dorefa(unit)) dorefa_tanh(w);
     if (unit.bn()) {
       qat::visit_batch_norm(*unit.bn(), [&](auto& bn) {
         const auto eps = static_cast<float>(bn.options.eps());

@@ -41,8 +41,8 @@ class ConvUnit final : public Unit {
     if (!layer) throw UnsupportedError(path, "a " + module->type_name() + " cannot be quantized; give it qconfig nullptr");
     layer_ = *layer;
     if (bn_ && !weight_fake_quant_->follows_magnitude())
-      throw ConfigError(path, weight_fake_quant_->type_name() + " gives its weights a fixed size, so batch norm cannot be folded into "
-                              "them; choose its scale by the weights (DoReFa: scale max_abs), or do not fuse the batch norm");
+      throw ConfigError(path, weight_fake_quant_->type_name() + " with one scale takes no batch norm folded into its weights; use a "
+                              "per-channel spec (Int8PerChannel), or do not fuse the batch norm");
     if (first_call) {
       for (const auto& p : layer_module_->own_parameters())
         if (p.second.defined()) register_parameter(p.first, p.second, p.second.requires_grad());
@@ -76,7 +76,7 @@ class ConvUnit final : public Unit {
 
   /// Weight and bias with the batch norm's running statistics folded in, the weight output channel first.
   std::pair<Tensor, Tensor> folded() const {
-    const Tensor w = layer_.output_major(weight());
+    const Tensor w = layer_.output_major(weight_fake_quant_->bent(weight()));
     if (!bn_) return {w, bias()};
     const BatchNormView view = view_of(*bn_);
     return {scale_weight(w, view, batch_norm_factor(view, Vanishing::kZero)), fold_bias(bias(), view)};
@@ -126,7 +126,7 @@ class ConvUnit final : public Unit {
   Tensor with_batch_statistics(const Tensor& x) {
     const BatchNormView view = view_of(*bn_);
     const Tensor factor = batch_norm_factor(view, Vanishing::kOne);
-    const Tensor w = scale_weight(layer_.output_major(weight()), view, factor);
+    const Tensor w = scale_weight(layer_.output_major(weight_fake_quant_->bent(weight())), view, factor);
     weight_fake_quant_->observe(w);
     // The bias that will be folded decides whether a scale is raised, here as in eval.
     const Tensor y0 = layer_.run(x, quantized_weight(w, x.codes() ? fold_bias(bias(), view).detach() : Tensor(), x), Tensor());

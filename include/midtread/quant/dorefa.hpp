@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 // DoReFa (1606.06160): weights through tanh to odd codes, activations clipped to 0..1.
 //
-//   weights      q = rne(n (tanh(w) / (2 max|tanh w|) + 1/2)),  code = 2 q - n,  y = code * s,  n = 2^k - 1
-//                paper: s = 1/n; default: s = max|w| / n
+//   weights      t = tanh(w) / max|tanh w|,  q = rne(n (t/2 + 1/2)),  code = 2 q - n,  y = code * s,  s = max|t| / n,
+//                n = 2^k - 1: per tensor the paper's formula with s = 1/n; per channel max|t| is the channel's
 //   activations  y = rne(n clamp(x, 0, 1)) / n,  dx = dy where 0 <= x <= 1
+//
+// A batch norm is folded between tanh and rounding. That needs a scale per channel: no code is zero, so with one scale the
+// weights of a channel that batch norm made small would grow, its variance with them, and make it smaller still.
 #pragma once
 
 #include <midtread/ops/learned_step.hpp>
@@ -13,13 +16,10 @@
 
 MIDTREAD_NAMESPACE_BEGIN(quant)
 
-/// What the largest weight becomes. kUnit is the paper's 1. kMaxAbs keeps its size, so that batch norm can be folded: with
-/// kUnit the folded weights forget gamma / sqrt(var), and the running variance runs away.
-enum class DoReFaScale { kMaxAbs, kUnit };
-
 struct DoReFaSettings {
   int bits = 4;
-  DoReFaScale scale = DoReFaScale::kMaxAbs;
+  std::optional<int> axis;
+  std::int64_t groups = 1;
 };
 
 template <class OwnerType>
@@ -30,19 +30,18 @@ class DoReFaOptions {
   /// k: weights 2..7, activations 2..8.
   DoReFaOptions& bits(int value) { return settings_.bits = value, *this; }
   DoReFaOptions& bit_width(int value) { return bits(value); }
-  /// Weights only.
-  DoReFaOptions& scale(DoReFaScale value) { return settings_.scale = value, *this; }
 
   /// By name. Throws ConfigError listing the names.
   DoReFaOptions& set(const std::string& name, const OptionValue& value) {
-    const OptionReader read(name, value);
-    if (name == "bits" || name == "bit_width") return bits(read.integer<int>());
-    if (name == "scale" && (read.text() == "max_abs" || read.text() == "unit"))
-      return scale(read.text() == "unit" ? DoReFaScale::kUnit : DoReFaScale::kMaxAbs);
-    if (name == "scale") throw ConfigError("scale", concat("got '", printable(read.text()), "', allowed max_abs, unit"));
-    throw ConfigError(printable(name), "no such option; there is: bits, scale");
+    if (name == "bits" || name == "bit_width") return bits(OptionReader(name, value).integer<int>());
+    throw ConfigError(printable(name), "no such option; there is: bits (bit_width)");
   }
-  DoReFaOptions for_weight(const WeightChannels&) const { return *this; }
+  DoReFaOptions for_weight(const WeightChannels& channels) const {
+    DoReFaOptions out = *this;
+    if (Owner::Spec::kPerChannel) out.settings_.axis = channels.axis;
+    if (Owner::Spec::kPerChannel) out.settings_.groups = channels.groups;
+    return out;
+  }
   operator const DoReFaSettings&() const noexcept { return settings_; }  // NOLINT: options are settings
   const DoReFaSettings& settings() const noexcept { return settings_; }
 
@@ -50,92 +49,110 @@ class DoReFaOptions {
   DoReFaSettings settings_;
 };
 
-/// One maximum and one scale of the whole tensor, taken on every forward. No code is zero.
-class DoReFaWeight : public FakeQuantizeBase {
+/// What does not depend on the spec.
+class DoReFaWeightBase : public FakeQuantizeBase {
  public:
-  using Spec = Int8Symmetric;
-  using Options = DoReFaOptions<DoReFaWeight>;
-  static constexpr const char* kName = "dorefa";
-
-  /// Throws ConfigError unless bits is 2..7.
-  explicit DoReFaWeight(const DoReFaSettings& settings = {})
-      : FakeQuantizeBase(make_observer(settings)), levels_((1 << settings.bits) - 1), scale_kind_(settings.scale) {}
   std::string type_name() const override { return "DoReFaWeight"; }
-  bool follows_magnitude() const override { return scale_kind_ == DoReFaScale::kMaxAbs; }
+  bool follows_magnitude() const override { return is_per_channel(); }
 
-  /// code * s, differentiable: dy (s n / T) (1 - tanh^2 w), T = max|tanh w|, and T's own part at the largest weight.
-  Tensor before_rounding(const Tensor& weight) const override {
-    const FpEnvGuard fp_env;
+  /// t = tanh(w) / T, T = max|tanh w|; dw = dt (1 - tanh^2 w) / T, and T's own part at the largest weight.
+  Tensor bent(const Tensor& weight) const override {
     const Tensor w = weight.detach().contiguous();
-    const double n = levels_;
-    const float scale = tensor_qparams().scale;
-    double largest = 0;
-    std::int64_t where_largest = 0;
-    for (std::int64_t i = 0; i < w.numel(); ++i)
-      if (const double size = std::abs(static_cast<double>(w.data()[i])); size > largest) largest = size, where_largest = i;
-    const double top = std::tanh(largest), inverse = top > 0 ? 1 / top : 0;
-    Tensor y(w.shape());
     const float* from = w.data();
-    float* to = y.mutable_data();
+    std::int64_t largest = 0;
+    for (std::int64_t i = 0; i < w.numel(); ++i)
+      if (std::abs(from[i]) > std::abs(from[largest])) largest = i;
+    const double top = w.numel() > 0 ? std::abs(std::tanh(static_cast<double>(from[largest]))) : 0, divisor = top > 0 ? top : 1;
+    Tensor t(w.shape());
+    float* to = t.mutable_data();
     parallel_for(0, w.numel(), kGrain, [=](std::int64_t first, std::int64_t last) {
-      for (std::int64_t i = first; i < last; ++i) {
-        const double q = std::nearbyint(n * (std::tanh(static_cast<double>(from[i])) * inverse * 0.5 + 0.5));
-        to[i] = static_cast<float>(2 * q - n) * scale;  // NaN stays
-      }
+      for (std::int64_t i = first; i < last; ++i) to[i] = static_cast<float>(std::tanh(static_cast<double>(from[i])) / divisor);
     });
-    const double factor = static_cast<double>(scale) * n * inverse;
-    return autograd::attach("dorefa_weight", y, Tensors{weight}, [w, factor, top, inverse, where_largest](const Tensor& gradient) {
-      const Tensor dy = gradient.contiguous();
-      Tensor dx(w.shape());
-      const float *x = w.data(), *g = dy.data();
-      float* out = dx.mutable_data();
+    return autograd::attach("dorefa_tanh", t, Tensors{weight}, [w, top, divisor, largest](const Tensor& gradient) {
+      const Tensor dt = gradient.contiguous();
+      Tensor dw(w.shape());
+      const float *x = w.data(), *g = dt.data();
+      float* out = dw.mutable_data();
       std::vector<double> parts(static_cast<std::size_t>((w.numel() + kGrain - 1) / kGrain));
       parallel_for(0, w.numel(), kGrain, [&](std::int64_t first, std::int64_t last) {
         double sum = 0;
         for (std::int64_t i = first; i < last; ++i) {
-          const double t = std::tanh(static_cast<double>(x[i])), each = static_cast<double>(g[i]);
-          out[i] = static_cast<float>(each * factor * (1 - t * t));
-          sum += each * t;
+          const double tanh = std::tanh(static_cast<double>(x[i])), each = static_cast<double>(g[i]);
+          out[i] = static_cast<float>(each * (1 - tanh * tanh) / divisor);
+          sum += each * tanh;
         }
         parts[static_cast<std::size_t>(first / kGrain)] = sum;
       });
       double sum = 0;
       for (const double part : parts) sum += part;
       if (w.numel() > 0)
-        out[where_largest] -= static_cast<float>(sum * factor * inverse * (1 - top * top) * (x[where_largest] < 0 ? -1 : 1));
-      return Tensors{dx};
+        out[largest] -= static_cast<float>(sum * (1 - top * top) / (divisor * divisor) * (x[largest] < 0 ? -1 : 1));
+      return Tensors{dw};
     });
   }
 
+  /// code * s, straight-through. `t` is what bent() gave, folded or not.
+  Tensor before_rounding(const Tensor& t) const override {
+    const ChannelQParams q = qparams();
+    const ops::ChannelRuns runs = ops::detail::channel_runs(t.shape(), q, type_name().c_str());
+    const FpEnvGuard fp_env;
+    const Tensor x = t.detach().contiguous();
+    Tensor y(x.shape());
+    const float* from = x.data();
+    float* to = y.mutable_data();
+    const double n = q.range.quant_max;
+    ops::detail::parallel_runs(runs, [&](std::int64_t first, std::int64_t last) {
+      for (std::int64_t run = first; run < last; ++run) {
+        const float scale = q.scale(runs.channel(run));
+        for (std::int64_t i = run * runs.length; i < (run + 1) * runs.length; ++i) {
+          const double up = std::nearbyint((static_cast<double>(from[i]) / static_cast<double>(scale) + n) / 2);
+          to[i] = static_cast<float>(2 * (up < 0 ? 0 : up > n ? n : up) - n) * scale;  // NaN stays
+        }
+      }
+    });
+    return autograd::attach("dorefa_round", y, Tensors{t}, [](const Tensor& dy) { return Tensors{dy}; });
+  }
+
  protected:
-  Pointer shallow_copy() const override { return Pointer(new DoReFaWeight(*this)); }
+  using FakeQuantizeBase::FakeQuantizeBase;
 
- private:
-  static constexpr std::int64_t kGrain = 1 << 13;
-
-  static std::shared_ptr<ObserverBase> make_observer(const DoReFaSettings& settings) {
+  /// Throws ConfigError unless bits is 2..7.
+  static ObserverSettings observed(const DoReFaSettings& settings) {
     if (settings.bits == 8)
       throw ConfigError("bits", "got 8, allowed 2..7: DoReFa's weights are the odd codes -255..255 of 8 bits, int8 holds -127..127; "
                                 "use 7, or Lsq for 8 bits");
     if (settings.bits < 2 || settings.bits > 7)
       throw ConfigError("bits", concat("got ", settings.bits, ", allowed 2..7 for DoReFa's weights"));
-    const std::int32_t n = (1 << settings.bits) - 1;
-    if (settings.scale == DoReFaScale::kUnit) {
-      FixedQParamsSettings fixed;
-      fixed.range.quant_min = -n;
-      fixed.range.quant_max = n;
-      fixed.scale = 1.0 / n;
-      return std::shared_ptr<ObserverBase>(new FixedQParamsObserver<Int8Symmetric>(fixed));
-    }
-    ObserverSettings observed;
-    observed.range.quant_min = -n;
-    observed.range.quant_max = n;
-    observed.memoryless = true;
-    return std::shared_ptr<ObserverBase>(new MinMaxObserver<Int8Symmetric>(observed));
+    ObserverSettings out;
+    out.range.quant_max = (1 << settings.bits) - 1;
+    out.range.quant_min = -*out.range.quant_max;
+    out.memoryless = true;
+    out.axis = settings.axis;
+    out.groups = settings.groups;
+    return out;
   }
 
-  std::int32_t levels_;
-  DoReFaScale scale_kind_;
+ private:
+  static constexpr std::int64_t kGrain = 1 << 13;
+};
+
+/// Int8Symmetric: the paper's, for layers without batch norm. Int8PerChannel: for all.
+template <class SpecType>
+class DoReFaWeight : public DoReFaWeightBase {
+  static_assert(SpecType::kSymmetric && SpecType::kDType == DType::kInt8,
+                "DoReFaWeight: its codes are as many below zero as above; use Int8PerChannel or Int8Symmetric");
+
+ public:
+  using Spec = SpecType;
+  using Options = DoReFaOptions<DoReFaWeight>;
+  static constexpr const char* kName = "dorefa";
+
+  /// Throws ConfigError unless bits is 2..7.
+  explicit DoReFaWeight(const DoReFaSettings& settings = {})
+      : DoReFaWeightBase(quant::share(new MinMaxObserver<Spec>(observed(settings)))) {}
+
+ protected:
+  Pointer shallow_copy() const override { return share(new DoReFaWeight(*this)); }
 };
 
 /// Constant scale 1/n and zero point 0.

@@ -44,7 +44,9 @@ class FakeQuantizeBase : public nn::Module {
     check(out, where());
     return out;
   }
-  /// The tensor whose codes qparams() gives: `x` itself unless the method bends it first (DoReFa's tanh).
+  /// A weight as the layer sees it, before batch norm is folded in (DoReFa's tanh). Differentiable.
+  virtual Tensor bent(const Tensor& weight) const { return weight; }
+  /// The tensor whose codes qparams() gives (DoReFa's odd codes times the scale). Differentiable.
   virtual Tensor before_rounding(const Tensor& x) const { return x; }
   /// Rounds `x` with the scales in force, whether enabled or not. Per tensor the result carries its codes.
   /// Differentiable. NumericError on NaN, else as qparams().
@@ -59,8 +61,9 @@ class FakeQuantizeBase : public nn::Module {
   Tensor forward(const Tensor& x) override {
     return record_leaf({x},
                        [&]() -> Tensors {
-                         observe(x);
-                         if (is_enabled()) return {fake_quantize(x)};
+                         const Tensor t = bent(x);
+                         observe(t);
+                         if (is_enabled()) return {fake_quantize(t)};
                          return {autograd::attach("fake_quantize", x.detach(), Tensors{x},
                                                   [](const Tensor& dy) -> Tensors { return {dy}; })};
                        })
@@ -84,7 +87,8 @@ class FakeQuantizeBase : public nn::Module {
 
   /// How many channels the tensors will have. Learned scales take their size; others wait for data.
   virtual void set_channels(std::int64_t channels) { (void)channels; }
-  /// Whether fake_quantize(c * x) is about c * fake_quantize(x). Where it is not, batch norm cannot be folded into x.
+  /// Whether fake_quantize(c * x) is about c * fake_quantize(x), channel by channel. Where it is not, batch norm cannot be
+  /// folded into x.
   virtual bool follows_magnitude() const { return true; }
   /// A function of the tensor it is given: computes its scales on every forward, in eval too, unless its
   /// observer is disabled. Any other observes only in train mode or while calibrating.

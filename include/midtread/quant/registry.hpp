@@ -108,7 +108,7 @@ inline const RegistryEntries& built_in_fake_quantizers() {
     add_learned<LsqPlus, UInt8Affine, UInt8Symmetric, Int8Affine, Int8Symmetric, Int8PerChannel>(out);
     add_learned<Pact, UInt8Affine, UInt8Symmetric, Int8Affine, Int8Symmetric, Int8PerChannel>(out);
     add_learned<Tqt, UInt8Symmetric, Int8Symmetric, Int8PerChannel>(out);
-    add<DoReFaActivation>(out), add<DoReFaWeight>(out);
+    add<DoReFaActivation>(out), add<DoReFaWeight<Int8Symmetric>>(out), add<DoReFaWeight<Int8PerChannel>>(out);
     return out;
   }();
   return entries;

@@ -11,17 +11,20 @@
 namespace mt = midtread;
 namespace quant = midtread::quant;
 
-namespace {
+namespace histogram_test {
 
 void expect_near(double got, const golden::Json& expected, const golden::Tolerance& t, const char* what) {
   const double want = golden::number<double>(expected);
-  EXPECT_LE(std::abs(got - want), t.abs + t.rel * std::abs(want)) << what << ": got " << got << ", expected " << want;
+  EXPECT_LE(std::abs(got - want), t.abs + t.rel * std::abs(want))
+      << what << ": got " << got << ", expected " << want;
 }
 
 template <class Observer>
 bool check(const golden::Case& c) {
-  auto options = typename Observer::Options().bins(c.attrs.at("bins")).upsample_rate(c.attrs.at("upsample_rate"));
-  if (Observer::Spec::kDType == mt::DType::kInt8) options.quant_min(-128).quant_max(127);  // PyTorch's default
+  auto options =
+      typename Observer::Options().bins(c.attrs.at("bins")).upsample_rate(c.attrs.at("upsample_rate"));
+  if (Observer::Spec::kDType == mt::DType::kInt8)
+    options.quant_min(-128).quant_max(127);  // PyTorch's default
   Observer observer(options);
   for (const golden::Json& batch : c.inputs.at("batches")) observer.observe(golden::tensor(batch));
   EXPECT_EQ(observer.min_val().item(), golden::number<float>(c.expected.at("min_val")));
@@ -36,7 +39,8 @@ bool check(const golden::Case& c) {
   expect_near(q.scales.at(0), c.expected.at("scale"), c.tolerance, "scale");
   EXPECT_EQ(q.zero_points.at(0), c.expected.at("zero_point").get<int>());
   if (!c.expected.contains("histogram")) return false;
-  EXPECT_EQ(golden::difference(observer.histogram(), golden::tensor(c.expected.at("histogram")), c.tolerance), "");
+  EXPECT_EQ(golden::difference(observer.histogram(), golden::tensor(c.expected.at("histogram")), c.tolerance),
+            "");
   return true;
 }
 
@@ -54,4 +58,4 @@ TEST(GoldenHistogram, MidpointVariant) {
   EXPECT_EQ(histograms, 14);
 }
 
-}  // namespace
+}  // namespace histogram_test

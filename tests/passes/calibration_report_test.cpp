@@ -16,15 +16,18 @@
 
 namespace mt = midtread;
 namespace quant = midtread::quant;
+
+namespace calibration_report_test {
+
 using namespace midtread::test;
 
-namespace {
-
-mt::graph::GraphModule prepared(const Network& network, const quant::QConfigMapping& mapping = default_mapping()) {
+mt::graph::GraphModule prepared(const Network& network,
+                                const quant::QConfigMapping& mapping = default_mapping()) {
   mt::manual_seed(4);
   const auto model = network.make();
   scatter(*model, 3);
-  return mt::passes::prepare_qat(mt::passes::fuse_modules(mt::graph::trace(model, random_inputs(network, 2, 1))), mapping);
+  return mt::passes::prepare_qat(
+      mt::passes::fuse_modules(mt::graph::trace(model, random_inputs(network, 2, 1))), mapping);
 }
 
 quant::FakeQuantizeBase& output_of(mt::graph::GraphModule& model, const std::string& name) {
@@ -88,7 +91,8 @@ TEST(CalibrationReport, CountsByHand) {
   for (const mt::Tensor& batch : batches)
     for (float v : twin->forward(batch).to_vector()) {
       const double code = std::nearbyint(static_cast<double>(v / q.scale)) + q.zero_point;
-      const double held = std::min(std::max(code, static_cast<double>(q.range.quant_min)), static_cast<double>(q.range.quant_max));
+      const double held = std::min(std::max(code, static_cast<double>(q.range.quant_min)),
+                                   static_cast<double>(q.range.quant_max));
       clipped += code != held;
       signal += static_cast<double>(v) * static_cast<double>(v);
       noise += std::pow(static_cast<double>(v) - (held - q.zero_point) * static_cast<double>(q.scale), 2);
@@ -150,16 +154,19 @@ TEST(CalibrationReport, Warnings) {
   auto& f = output_of(p, "conv1");
   mt::get_tensor<std::int32_t>(f.own_buffers().at("zero_point"), "zero_point").fill_(300);
   report = mt::passes::calibration_report(p, x);
-  EXPECT_NE(report.find("conv1")->warnings.at(0).find("zero point 300 outside the code range 0..255"), std::string::npos);
+  EXPECT_NE(report.find("conv1")->warnings.at(0).find("zero point 300 outside the code range 0..255"),
+            std::string::npos);
   EXPECT_EQ(report.warnings().size(), 3u);
 
-  expect_error<mt::StateError>([&] { mt::passes::calibration_report(p, std::vector<mt::Tensor>(), -1); }, {"calibration_report", "no batch"});
+  expect_error<mt::StateError>([&] { mt::passes::calibration_report(p, std::vector<mt::Tensor>(), -1); },
+                               {"calibration_report", "no batch"});
 }
 
 TEST(CalibrationReport, ShowsCandidatesAndTheTable) {
   using Activation = quant::FakeQuantize<quant::MseObserver<quant::UInt8Affine>>;
   const Network network = cnn_max_pool();
-  auto p = prepared(network, quant::QConfigMapping().set_global(quant::QConfig<Activation, quant::DefaultWeight>{}));
+  auto p = prepared(network,
+                    quant::QConfigMapping().set_global(quant::QConfig<Activation, quant::DefaultWeight>{}));
   const mt::Tensor x = random_inputs(network, 4, 1)[0];
   mt::passes::calibrate(p, x);
   const auto report = mt::passes::calibration_report(p, x);
@@ -171,9 +178,11 @@ TEST(CalibrationReport, ShowsCandidatesAndTheTable) {
   out << report;
   const std::string text = out.str();
   std::printf("%s", text.c_str());
-  for (const char* word : {"quantizer", "clipped %", "SQNR dB", "input_0", "conv1.weight", "MseObserver", "uint8_affine, 0..255"})
+  for (const char* word : {"quantizer", "clipped %", "SQNR dB", "input_0", "conv1.weight", "MseObserver",
+                           "uint8_affine, 0..255"})
     EXPECT_NE(text.find(word), std::string::npos) << word;
-  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1 + static_cast<long>(report.quantizers.size() + report.warnings().size()));
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'),
+            1 + static_cast<long>(report.quantizers.size() + report.warnings().size()));
 }
 
 TEST(CalibrationReport, ChangesNothing) {
@@ -186,7 +195,8 @@ TEST(CalibrationReport, ChangesNothing) {
     for (const auto& item : p.state_dict()) {
       out += item.first;
       if (item.second.dtype() != mt::DType::kFloat32) continue;
-      for (float v : mt::get_tensor<float>(item.second, item.first).to_vector()) out.append(reinterpret_cast<const char*>(&v), sizeof v);
+      for (float v : mt::get_tensor<float>(item.second, item.first).to_vector())
+        out.append(reinterpret_cast<const char*>(&v), sizeof v);
     }
     for (const auto& item : p.named_modules()) {
       out += item.second->training() ? 't' : 'e';
@@ -195,11 +205,12 @@ TEST(CalibrationReport, ChangesNothing) {
     }
     return out;
   };
-  mt::passes::calibration_report(p, random_inputs(network, 4, 2)[0]);  // memoryless weights have their scales now
+  mt::passes::calibration_report(
+      p, random_inputs(network, 4, 2)[0]);  // memoryless weights have their scales now
   const std::string before = values();
   mt::passes::calibration_report(p, random_inputs(network, 4, 3)[0] * 5.0);
   EXPECT_EQ(values(), before);
   EXPECT_TRUE(mt::grad_enabled());
 }
 
-}  // namespace
+}  // namespace calibration_report_test

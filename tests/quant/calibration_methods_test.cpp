@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Max/min, percentile, MSE, entropy and diffs against plain restatements in double, batch by batch and together.
+// Max/min, percentile, MSE, entropy and diffs against plain restatements in double, batch by batch and
+// together.
 #include <midtread/ops/elementwise.hpp>
 #include <midtread/quant/diffs_observer.hpp>
 #include <midtread/quant/entropy_observer.hpp>
@@ -17,9 +18,10 @@
 
 namespace mt = midtread;
 namespace quant = midtread::quant;
-using quant::Statistic;
 
-namespace {
+namespace calibration_methods_test {
+
+using quant::Statistic;
 
 using Values = std::vector<double>;
 
@@ -44,7 +46,8 @@ mt::Tensor data(int kind, unsigned seed, std::int64_t n = 4000) {
   for (std::int64_t i = 0; i < n; ++i) {
     const double z = random.normal(), u = random.uniform();
     const double laplace = (z > 0 ? 1 : -1) * -std::log(1 - u);
-    const double v[] = {std::max(z, 0.0), u, u < 0.95 ? 0 : std::fabs(z), std::round(4 * u), z, laplace, z * z * z};
+    const double v[] = {std::max(z, 0.0), u,        u < 0.95 ? 0 : std::fabs(z), std::round(4 * u), z,
+                        laplace,          z * z * z};
     x.mutable_data()[i] = static_cast<float>(v[kind]);
   }
   return x;
@@ -55,7 +58,8 @@ mt::Tensor data(int kind, unsigned seed, std::int64_t n = 4000) {
 Values counts_of(const Values& x, int bins) {
   Values counts(static_cast<std::size_t>(bins));
   const double most = largest(x);
-  for (double v : x) counts[static_cast<std::size_t>(std::min(static_cast<int>(std::fabs(v) / most * bins), bins - 1))] += 1;
+  for (double v : x)
+    counts[static_cast<std::size_t>(std::min(static_cast<int>(std::fabs(v) / most * bins), bins - 1))] += 1;
   return counts;
 }
 
@@ -80,7 +84,10 @@ double mse_threshold(const Values& x, int codes, mt::Rounding rounding) {
     double cost = 0;
     for (int i = 0; i < bins; ++i) {
       const double c = (i + 0.5) * width, v = c / (t / codes), whole = std::floor(v);
-      double code = v - whole > 0.5 || (v - whole == 0.5 && (rounding == mt::Rounding::kHalfUp || rounding == mt::Rounding::kStdRound)) ? whole + 1 : whole;
+      double code = v - whole > 0.5 || (v - whole == 0.5 && (rounding == mt::Rounding::kHalfUp ||
+                                                             rounding == mt::Rounding::kStdRound))
+                        ? whole + 1
+                        : whole;
       code = std::min(code, static_cast<double>(codes));
       cost += counts[static_cast<std::size_t>(i)] * std::pow(c - code * t / codes, 2);
     }
@@ -101,7 +108,8 @@ double entropy_threshold(const Values& x, int levels) {
     for (int i = end; i < bins; ++i) p.back() += counts[static_cast<std::size_t>(i)];
     std::map<int, std::vector<std::size_t>> members;
     for (int i = 0; i < end; ++i)
-      if (counts[static_cast<std::size_t>(i)] > 0) members[i * levels / end].push_back(static_cast<std::size_t>(i));
+      if (counts[static_cast<std::size_t>(i)] > 0)
+        members[i * levels / end].push_back(static_cast<std::size_t>(i));
     for (const auto& level : members) {
       double sum = 0;
       for (std::size_t i : level.second) sum += counts[i];
@@ -111,7 +119,8 @@ double entropy_threshold(const Values& x, int levels) {
     for (double v : p) p_sum += v;
     for (double v : q) q_sum += v;
     for (std::size_t i = 0; i < p.size(); ++i)
-      if (p[i] > 0) divergence += q[i] > 0 ? p[i] / p_sum * std::log(p[i] / p_sum / (q[i] / q_sum)) : HUGE_VAL;
+      if (p[i] > 0)
+        divergence += q[i] > 0 ? p[i] / p_sum * std::log(p[i] / p_sum / (q[i] / q_sum)) : HUGE_VAL;
     if (divergence <= best) best = divergence, found = largest(x) / bins * end;
   }
   return found;
@@ -166,10 +175,13 @@ TEST(CalibrationMethods, ThresholdsOfSymmetricSpecs) {
       using quant::Int8Symmetric;
       using quant::UInt8Symmetric;
       expect_scale(found<quant::MaxMinObserver<Int8Symmetric>>(x), largest(v) / 127);
-      expect_scale(found<quant::PercentileObserver<Int8Symmetric>>(x), percentile_threshold(v, 99.99, false) / 127);
-      expect_scale(found<quant::PercentileObserver<Int8Symmetric>>(x, quant::PercentileObserver<Int8Symmetric>::Options().percentage(98)),
+      expect_scale(found<quant::PercentileObserver<Int8Symmetric>>(x),
+                   percentile_threshold(v, 99.99, false) / 127);
+      expect_scale(found<quant::PercentileObserver<Int8Symmetric>>(
+                       x, quant::PercentileObserver<Int8Symmetric>::Options().percentage(98)),
                    percentile_threshold(v, 98, false) / 127);
-      expect_scale(found<quant::MseObserver<Int8Symmetric>>(x), mse_threshold(v, 127, mt::Rounding::kHalfEven) / 127);
+      expect_scale(found<quant::MseObserver<Int8Symmetric>>(x),
+                   mse_threshold(v, 127, mt::Rounding::kHalfEven) / 127);
       expect_scale(found<quant::EntropyObserver<Int8Symmetric>>(x), entropy_threshold(v, 128) / 127);
       const auto middle = found<quant::EntropyObserver<UInt8Symmetric>>(x);
       expect_scale(middle, entropy_threshold(v, 128) / 127);
@@ -177,9 +189,11 @@ TEST(CalibrationMethods, ThresholdsOfSymmetricSpecs) {
       for (const int bits : {2, 4, 6}) {
         const int high = (1 << (bits - 1)) - 1;
         using Mse = quant::MseObserver<Int8Symmetric>;
-        expect_scale(found<Mse>(x, Mse::Options().bit_width(bits)), mse_threshold(v, high, mt::Rounding::kHalfEven) / high);
+        expect_scale(found<Mse>(x, Mse::Options().bit_width(bits)),
+                     mse_threshold(v, high, mt::Rounding::kHalfEven) / high);
         using Entropy = quant::EntropyObserver<Int8Symmetric>;
-        expect_scale(found<Entropy>(x, Entropy::Options().bit_width(bits)), entropy_threshold(v, high + 1) / high);
+        expect_scale(found<Entropy>(x, Entropy::Options().bit_width(bits)),
+                     entropy_threshold(v, high + 1) / high);
       }
       ++cases;
     }
@@ -187,7 +201,8 @@ TEST(CalibrationMethods, ThresholdsOfSymmetricSpecs) {
   EXPECT_EQ(cases, 35);
 }
 
-// Affine: the range is clipped at +-t; of data without negative values the zero point is 0 and the codes go to 255.
+// Affine: the range is clipped at +-t; of data without negative values the zero point is 0 and the codes go
+// to 255.
 TEST(CalibrationMethods, ThresholdsOfAffineSpecs) {
   int cases = 0;
   for (int kind = 0; kind < kKinds; ++kind)
@@ -205,7 +220,8 @@ TEST(CalibrationMethods, ThresholdsOfAffineSpecs) {
       EXPECT_NEAR(percentile.zero_points[0], -low / (high - low) * 255, 0.51);
       expect_scale(found<quant::MaxMinObserver<UInt8Affine>>(x), (max - min) / 255);
       if (kind < kSigned) {
-        const auto mse = found<quant::MseObserver<UInt8Affine>>(x), entropy = found<quant::EntropyObserver<UInt8Affine>>(x);
+        const auto mse = found<quant::MseObserver<UInt8Affine>>(x),
+                   entropy = found<quant::EntropyObserver<UInt8Affine>>(x);
         expect_scale(mse, mse_threshold(v, 255, mt::Rounding::kHalfEven) / 255);
         expect_scale(entropy, entropy_threshold(v, 256) / 255);
         EXPECT_EQ(mse.zero_points[0], 0);
@@ -219,18 +235,25 @@ TEST(CalibrationMethods, DiffsFindsTheBestPosition) {
   int cases = 0, clipped = 0;
   for (int kind = 0; kind < kKinds; ++kind)
     for (unsigned seed = 0; seed < 6; ++seed)
-      for (const mt::Rounding rounding : {mt::Rounding::kHalfEven, mt::Rounding::kHalfUp, mt::Rounding::kHalfDown, mt::Rounding::kStdRound})
+      for (const mt::Rounding rounding :
+           {mt::Rounding::kHalfEven, mt::Rounding::kHalfUp, mt::Rounding::kHalfDown, mt::Rounding::kStdRound})
         for (const int bits : {3, 8})
           for (const bool narrow : {false, true}) {
             const mt::Tensor x = data(kind, seed, 500) * std::exp2(0.7 * seed - 2);
             using Diffs = quant::DiffsObserver<quant::Int8Symmetric>;
-            const float scale = found<Diffs>(x, Diffs::Options().rounding(rounding).bit_width(bits).narrow_range(narrow)).scales[0];
+            const float scale =
+                found<Diffs>(x, Diffs::Options().rounding(rounding).bit_width(bits).narrow_range(narrow))
+                    .scales[0];
             const int half = 1 << (bits - 1);
-            EXPECT_EQ(static_cast<double>(scale), diffs_scale(values_of(x), narrow ? 1 - half : -half, half - 1, rounding))
+            EXPECT_EQ(static_cast<double>(scale),
+                      diffs_scale(values_of(x), narrow ? 1 - half : -half, half - 1, rounding))
                 << kind << " " << seed << " " << bits;
             using MaxMin = quant::MaxMinObserver<quant::Int8Symmetric>;
-            const float whole =
-                found<MaxMin>(x, MaxMin::Options().scale_type(quant::ScaleType::kPowerOfTwo).bit_width(bits).narrow_range(narrow)).scales[0];
+            const float whole = found<MaxMin>(x, MaxMin::Options()
+                                                     .scale_type(quant::ScaleType::kPowerOfTwo)
+                                                     .bit_width(bits)
+                                                     .narrow_range(narrow))
+                                    .scales[0];
             EXPECT_LE(scale, whole);
             clipped += scale < whole;
             ++cases;
@@ -269,7 +292,8 @@ TEST(Statistic, OfScalesAndZeroPoints) {
   EXPECT_EQ(quant::most_frequent(std::vector<int>{1, 1, 3, 3, 7}, false), 1);
   for (Statistic s : {Statistic::kMax, Statistic::kMean, Statistic::kMedian, Statistic::kModal})
     EXPECT_EQ(quant::parse_statistic(quant::to_string(s)), s);
-  expect_error<mt::ConfigError>([] { quant::parse_statistic("mode"); }, {"got 'mode', allowed max, mean, median, modal"});
+  expect_error<mt::ConfigError>([] { quant::parse_statistic("mode"); },
+                                {"got 'mode', allowed max, mean, median, modal"});
 }
 
 TEST(CalibrationMethods, BatchesBecomeOneScale) {
@@ -293,7 +317,8 @@ TEST(CalibrationMethods, BatchesBecomeOneScale) {
   using Diffs = quant::DiffsObserver<quant::Int8Symmetric>;
   Diffs diffs;
   for (float size : {1.0f, 100.0f, 1.0f, 100.0f, 3.0f}) diffs.observe(mt::full<float>({3}, size));
-  EXPECT_EQ(diffs.qparams().scales[0], found<Diffs>(mt::full<float>({3}, 100)).scales[0]);  // twice as often as 3, larger than 1
+  EXPECT_EQ(diffs.qparams().scales[0],
+            found<Diffs>(mt::full<float>({3}, 100)).scales[0]);  // twice as often as 3, larger than 1
   std::printf("cases=%d\n", cases);
 }
 
@@ -339,7 +364,8 @@ TEST(CalibrationMethods, AllBatchesTogether) {
   using Entropy = quant::EntropyObserver<Int8Symmetric>;
   Entropy together(Entropy::Options().per_batch(false));
   together.observe(data(kTail, 1) * 3.0), together.observe(data(kUniform, 2));
-  EXPECT_EQ(together.qparams().scales, found<Entropy>(joined({data(kTail, 1) * 3.0, data(kUniform, 2)})).scales);
+  EXPECT_EQ(together.qparams().scales,
+            found<Entropy>(joined({data(kTail, 1) * 3.0, data(kUniform, 2)})).scales);
 }
 
 TEST(AbsHistogram, GrowsByWholeBinsAndThenByPairs) {
@@ -378,11 +404,14 @@ void expect_edges() {
   SCOPED_TRACE(Observer::kName);
   Observer zeros;
   zeros.observe(mt::zeros({5}));
-  EXPECT_EQ(zeros.qparams().scales[0], zeros.settings().is_power_of_two() ? std::ldexp(1.0f, -12) : std::ldexp(1.0f, -18));
+  EXPECT_EQ(zeros.qparams().scales[0],
+            zeros.settings().is_power_of_two() ? std::ldexp(1.0f, -12) : std::ldexp(1.0f, -18));
   Observer constant;
   constant.observe(mt::full<float>({7}, 5));
   const mt::ChannelQParams q = constant.qparams();
-  const float back = mt::kernels::dequantize(mt::kernels::quantize_code(5, mt::kernels::reciprocal(q.scales[0]), q.zero_points[0], q.range), q.zero_points[0], q.scales[0]);
+  const float back = mt::kernels::dequantize(
+      mt::kernels::quantize_code(5, mt::kernels::reciprocal(q.scales[0]), q.zero_points[0], q.range),
+      q.zero_points[0], q.scales[0]);
   EXPECT_NEAR(back, 5, 0.05);
   Observer observer;
   EXPECT_THROW(observer.qparams(), mt::StateError);
@@ -431,8 +460,10 @@ TEST(CalibrationMethods, PercentileEdges) {
   const mt::Tensor x = data(kSparse, 1);
   const double most = largest(values_of(x));
   expect_scale(found<Observer>(x, Observer::Options().percentage(100)), most / 255);
-  expect_scale(found<Observer>(x, Observer::Options().percentage(50)), most / 2048 / 255);  // 95 per cent are 0: one bin
-  expect_scale(found<Observer>(x, Observer::Options().percentage(99).lower_edge(true)), percentile_threshold(values_of(x), 99, true) / 255);
+  expect_scale(found<Observer>(x, Observer::Options().percentage(50)),
+               most / 2048 / 255);  // 95 per cent are 0: one bin
+  expect_scale(found<Observer>(x, Observer::Options().percentage(99).lower_edge(true)),
+               percentile_threshold(values_of(x), 99, true) / 255);
 }
 
 TEST(CalibrationMethods, CandidatesTellTheirCosts) {
@@ -463,4 +494,4 @@ TEST(CalibrationMethods, LongTrainingKeepsTheLastBatches) {
   EXPECT_EQ(observer.qparams().scales[0], 1.0f / 127);
 }
 
-}  // namespace
+}  // namespace calibration_methods_test

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// HistogramObserver: its loss against a numerical integral, growth, bad data, state and copies. PyTorch's numbers are in
-// golden/histogram_test.cpp.
+// HistogramObserver: its loss against a numerical integral, growth, bad data, state and copies. PyTorch's
+// numbers are in golden/histogram_test.cpp.
 #include <midtread/ops/elementwise.hpp>
 #include <midtread/quant/fake_quantize.hpp>
 #include <midtread/quant/histogram_observer.hpp>
@@ -14,12 +14,13 @@
 
 namespace mt = midtread;
 namespace quant = midtread::quant;
+
+namespace histogram_observer_test {
+
 using quant::Histogram;
 using quant::HistogramObserver;
 using quant::ObserverState;
 using Observer = HistogramObserver<quant::UInt8Affine>;
-
-namespace {
 
 double sum_of(const mt::Tensor& t) {
   double sum = 0;
@@ -37,8 +38,10 @@ TEST(Histogram, LossIsTheIntegralOfTheSquaredError) {
         h.min = random.uniform(-3, 0);
         h.max = h.min + random.uniform(0.5, 4);
         for (int i = 0; i < bins; ++i) h.counts.push_back(static_cast<double>(random.below(100)));
-        const int first = static_cast<int>(random.below(bins)), last = first + static_cast<int>(random.below(bins - first));
-        const double width = (h.max - h.min) / bins, begin = h.min + width * first, step = width * (last - first + 1) / codes;
+        const int first = static_cast<int>(random.below(bins)),
+                  last = first + static_cast<int>(random.below(bins - first));
+        const double width = (h.max - h.min) / bins, begin = h.min + width * first,
+                     step = width * (last - first + 1) / codes;
         double want = 0;
         const int points = 4000;
         for (int i = 0; i < bins; ++i)
@@ -95,7 +98,8 @@ TEST(HistogramObserver, FewerCodesClipMore) {
   const mt::Tensor x = mt::randn({20000}, random);
   float before = 0;
   for (const int bits : {2, 3, 4, 6, 8}) {
-    HistogramObserver<quant::Int8Symmetric> observer(HistogramObserver<quant::Int8Symmetric>::Options().bit_width(bits));
+    HistogramObserver<quant::Int8Symmetric> observer(
+        HistogramObserver<quant::Int8Symmetric>::Options().bit_width(bits));
     observer.observe(x);
     const float width = observer.searched_range().second - observer.searched_range().first;
     EXPECT_GT(width, before) << bits;
@@ -179,14 +183,18 @@ TEST(HistogramObserver, StateGoesThroughACheckpointAndACopy) {
 }
 
 TEST(HistogramObserver, Options) {
-  EXPECT_EQ(Observer(Observer::Options().bins(128)).extra_repr(), "uint8_affine, quant_min=0, quant_max=255, bins=128");
-  expect_error<mt::ConfigError>([] { Observer(Observer::Options().bins(1)); }, {"bins", "got 1, allowed 2..65536"});
-  expect_error<mt::ConfigError>([] { Observer(Observer::Options().upsample_rate(0)); }, {"upsample_rate", "got 0"});
+  EXPECT_EQ(Observer(Observer::Options().bins(128)).extra_repr(),
+            "uint8_affine, quant_min=0, quant_max=255, bins=128");
+  expect_error<mt::ConfigError>([] { Observer(Observer::Options().bins(1)); },
+                                {"bins", "got 1, allowed 2..65536"});
+  expect_error<mt::ConfigError>([] { Observer(Observer::Options().upsample_rate(0)); },
+                                {"upsample_rate", "got 0"});
   Observer::Options options;
   options.set("bins", 100.0).set("upsample_rate", 4.0).set("quant_min", 0.0);
   EXPECT_EQ(options.settings().bins, 100);
   EXPECT_EQ(options.settings().upsample_rate, 4);
-  expect_error<mt::ConfigError>([&] { options.set("bin", 4.0); }, {"no such option", "eps", "bins, upsample_rate"});
+  expect_error<mt::ConfigError>([&] { options.set("bin", 4.0); },
+                                {"no such option", "eps", "bins, upsample_rate"});
 }
 
-}  // namespace
+}  // namespace histogram_observer_test

@@ -11,9 +11,10 @@
 
 namespace mt = midtread;
 namespace quant = midtread::quant;
-using quant::ScaleType;
 
-namespace {
+namespace power_of_two_test {
+
+using quant::ScaleType;
 
 constexpr mt::CodeRange kInt8{-128, 127};
 
@@ -34,7 +35,8 @@ TEST(FixPosition, IsTheLargestWithoutOverflow) {
   const auto check = [&](float min, float max, mt::CodeRange range, int zero_point) {
     const auto fits = [&](int p) {
       const double step = std::ldexp(1.0, -p);
-      return static_cast<double>(min) >= (range.quant_min - zero_point - 0.5) * step && static_cast<double>(max) <= (range.quant_max - zero_point + 0.5) * step;
+      return static_cast<double>(min) >= (range.quant_min - zero_point - 0.5) * step &&
+             static_cast<double>(max) <= (range.quant_max - zero_point + 0.5) * step;
     };
     const int p = quant::overflow_free_position(min, max, range, zero_point);
     EXPECT_TRUE(fits(p)) << min << ".." << max;
@@ -43,7 +45,8 @@ TEST(FixPosition, IsTheLargestWithoutOverflow) {
   };
   for (int i = 0; i < 500; ++i) {
     const float size = static_cast<float>(std::exp2(random.uniform(-20, 20)));
-    const auto min = static_cast<float>(-random.uniform()) * size, max = static_cast<float>(random.uniform()) * size;
+    const auto min = static_cast<float>(-random.uniform()) * size,
+               max = static_cast<float>(random.uniform()) * size;
     for (const int bits : {2, 4, 8}) {
       check(min, max, {-(1 << (bits - 1)), (1 << (bits - 1)) - 1}, 0);
       check(min, max, {-(1 << (bits - 1)) + 1, (1 << (bits - 1)) - 1}, 0);
@@ -84,7 +87,8 @@ TEST(PowerOfTwo, RestoredScalesComeOutAgain) {
   for (int bits = 2; bits <= 8; ++bits)
     for (const bool narrow : {false, true})
       for (int power = -12; power <= 12; ++power) {
-        Observer observer(Observer::Options().bit_width(bits).narrow_range(narrow).scale_type(ScaleType::kPowerOfTwo));
+        Observer observer(
+            Observer::Options().bit_width(bits).narrow_range(narrow).scale_type(ScaleType::kPowerOfTwo));
         observer.observe(mt::ones({1}));
         mt::ChannelQParams q = observer.qparams();
         EXPECT_TRUE(is_power_of_two(q.scales[0]));
@@ -98,13 +102,15 @@ TEST(PowerOfTwo, RestoredScalesComeOutAgain) {
 
 TEST(PowerOfTwo, NeedsASymmetricSpec) {
   using Observer = quant::MinMaxObserver<quant::UInt8Affine>;
-  expect_error<mt::ConfigError>([] { Observer(Observer::Options().scale_type(ScaleType::kPowerOfTwo)); },
-                                {"scale_type", "got power_of_two for uint8_affine", "symmetric", "no zero point"});
+  expect_error<mt::ConfigError>(
+      [] { Observer(Observer::Options().scale_type(ScaleType::kPowerOfTwo)); },
+      {"scale_type", "got power_of_two for uint8_affine", "symmetric", "no zero point"});
   EXPECT_NO_THROW(Observer(Observer::Options().scale_type(ScaleType::kFloat)));
   Observer::Options options;
   options.set("scale_type", std::string("poweroftwo"));
   EXPECT_TRUE(options.settings().is_power_of_two());
-  expect_error<mt::ConfigError>([&] { options.set("scale_type", std::string("shift")); }, {"got 'shift', allowed float, power_of_two"});
+  expect_error<mt::ConfigError>([&] { options.set("scale_type", std::string("shift")); },
+                                {"got 'shift', allowed float, power_of_two"});
 }
 
-}  // namespace
+}  // namespace power_of_two_test

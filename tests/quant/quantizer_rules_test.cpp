@@ -12,6 +12,9 @@
 
 namespace mt = midtread;
 namespace quant = midtread::quant;
+
+namespace quantizer_rules_test {
+
 using mt::ConfigError;
 using quant::ScaleType;
 using quant::Statistic;
@@ -19,8 +22,6 @@ using quant::VitisMethod;
 using quant::VitisTarget;
 using quant::VitisTensor;
 using quant::VitisTensorConfig;
-
-namespace {
 
 using Symmetric = quant::MinMaxObserver<quant::Int8Symmetric>;
 using Affine = quant::MinMaxObserver<quant::UInt8Affine>;
@@ -30,7 +31,8 @@ TEST(QuantizerRules, BitWidthAndNarrowRange) {
   for (int bits = 2; bits <= 8; ++bits, ++cases) {
     const int half = 1 << (bits - 1);
     EXPECT_EQ(Symmetric(Symmetric::Options().bit_width(bits)).range(), (mt::CodeRange{-half + 1, half - 1}));
-    EXPECT_EQ(Symmetric(Symmetric::Options().bit_width(bits).narrow_range(false)).range(), (mt::CodeRange{-half, half - 1}));
+    EXPECT_EQ(Symmetric(Symmetric::Options().bit_width(bits).narrow_range(false)).range(),
+              (mt::CodeRange{-half, half - 1}));
     EXPECT_EQ(Affine(Affine::Options().bit_width(bits)).range(), (mt::CodeRange{0, 2 * half - 1}));
     using Signed = quant::MinMaxObserver<quant::Int8Affine>;
     EXPECT_EQ(Signed(Signed::Options().bit_width(bits)).range(), (mt::CodeRange{-half, half - 1}));
@@ -41,15 +43,21 @@ TEST(QuantizerRules, BitWidthAndNarrowRange) {
   }
   EXPECT_EQ(Symmetric(Symmetric::Options().narrow_range(false)).range(), (mt::CodeRange{-128, 127}));
   for (int bits : {-8, 0, 1, 9, 16, 1000})
-    expect_error<ConfigError>([=] { Symmetric(Symmetric::Options().bit_width(bits)); }, {"bit_width", mt::concat("got ", bits), "allowed 2..8"});
+    expect_error<ConfigError>([=] { Symmetric(Symmetric::Options().bit_width(bits)); },
+                              {"bit_width", mt::concat("got ", bits), "allowed 2..8"});
   expect_error<ConfigError>([] { Affine(Affine::Options().bit_width(4).quant_min(0).quant_max(15)); },
                             {"bit_width", "got 4 with quant_min 0, quant_max 15", "not both"});
-  expect_error<ConfigError>([] { Affine(Affine::Options().narrow_range(true)); }, {"narrow_range", "got true for uint8_affine", "symmetric int8"});
+  expect_error<ConfigError>([] { Affine(Affine::Options().narrow_range(true)); },
+                            {"narrow_range", "got true for uint8_affine", "symmetric int8"});
   using Signed = quant::MinMaxObserver<quant::Int8Affine>;
-  expect_error<ConfigError>([] { Signed(Signed::Options().narrow_range(true)); }, {"narrow_range", "got true for int8_affine"});
-  expect_error<ConfigError>([] { Symmetric(Symmetric::Options().narrow_range(true).quant_min(-7).quant_max(7)); },
-                            {"narrow_range", "quant_min -7, quant_max 7"});
-  expect_error<ConfigError>([] { Affine(Affine::Options().bit_width(2).reduce_range(true).quant_min(0).quant_max(1)); }, {"bit_width"});
+  expect_error<ConfigError>([] { Signed(Signed::Options().narrow_range(true)); },
+                            {"narrow_range", "got true for int8_affine"});
+  expect_error<ConfigError>(
+      [] { Symmetric(Symmetric::Options().narrow_range(true).quant_min(-7).quant_max(7)); },
+      {"narrow_range", "quant_min -7, quant_max 7"});
+  expect_error<ConfigError>(
+      [] { Affine(Affine::Options().bit_width(2).reduce_range(true).quant_min(0).quant_max(1)); },
+      {"bit_width"});
   std::printf("cases=%d\n", cases);
 }
 
@@ -59,32 +67,49 @@ TEST(QuantizerRules, ObserverMethods) {
   using Percentile = quant::PercentileObserver<quant::Int8Symmetric>;
   using Mse = quant::MseObserver<quant::Int8Symmetric>;
   using Entropy = quant::EntropyObserver<quant::Int8Symmetric>;
-  expect_error<ConfigError>([] { Diffs(Diffs::Options().scale_type(ScaleType::kFloat)); }, {"scale_type", "got float for the diffs method", "powers of two"});
-  expect_error<ConfigError>([] { Percentile(Percentile::Options().scale_type(ScaleType::kPowerOfTwo)); }, {"scale_type", "percentile", "allowed with diffs"});
-  expect_error<ConfigError>([] { Mse(Mse::Options().scale_type(ScaleType::kPowerOfTwo)); }, {"scale_type", "MSE"});
-  expect_error<ConfigError>([] { Entropy(Entropy::Options().scale_type(ScaleType::kPowerOfTwo)); }, {"scale_type", "entropy"});
-  expect_error<ConfigError>([] { MaxMin(MaxMin::Options().statistic(Statistic::kModal)); }, {"statistic", "got modal with float scales", "max, mean, median"});
-  expect_error<ConfigError>([] { Diffs(Diffs::Options().statistic(Statistic::kMean)); }, {"statistic", "got mean with power-of-two scales, allowed modal"});
-  expect_error<ConfigError>([] { Diffs(Diffs::Options().per_batch(false)); }, {"per_batch", "got false for the diffs method"});
-  expect_error<ConfigError>([] { MaxMin(MaxMin::Options().percentage(99)); }, {"percentage", "got 99 for the max/min method", "percentile"});
+  expect_error<ConfigError>([] { Diffs(Diffs::Options().scale_type(ScaleType::kFloat)); },
+                            {"scale_type", "got float for the diffs method", "powers of two"});
+  expect_error<ConfigError>([] { Percentile(Percentile::Options().scale_type(ScaleType::kPowerOfTwo)); },
+                            {"scale_type", "percentile", "allowed with diffs"});
+  expect_error<ConfigError>([] { Mse(Mse::Options().scale_type(ScaleType::kPowerOfTwo)); },
+                            {"scale_type", "MSE"});
+  expect_error<ConfigError>([] { Entropy(Entropy::Options().scale_type(ScaleType::kPowerOfTwo)); },
+                            {"scale_type", "entropy"});
+  expect_error<ConfigError>([] { MaxMin(MaxMin::Options().statistic(Statistic::kModal)); },
+                            {"statistic", "got modal with float scales", "max, mean, median"});
+  expect_error<ConfigError>([] { Diffs(Diffs::Options().statistic(Statistic::kMean)); },
+                            {"statistic", "got mean with power-of-two scales, allowed modal"});
+  expect_error<ConfigError>([] { Diffs(Diffs::Options().per_batch(false)); },
+                            {"per_batch", "got false for the diffs method"});
+  expect_error<ConfigError>([] { MaxMin(MaxMin::Options().percentage(99)); },
+                            {"percentage", "got 99 for the max/min method", "percentile"});
   for (double p : {0.0, -1.0, 100.5, std::nan("")})
-    expect_error<ConfigError>([=] { Percentile(Percentile::Options().percentage(p)); }, {"percentage", "allowed above 0, up to 100"});
+    expect_error<ConfigError>([=] { Percentile(Percentile::Options().percentage(p)); },
+                              {"percentage", "allowed above 0, up to 100"});
   expect_error<ConfigError>([] { Mse(Mse::Options().lower_edge(true)); }, {"lower_edge", "MSE"});
-  expect_error<ConfigError>([] { Percentile(Percentile::Options().search_start(5)); }, {"search_start", "percentile"});
-  expect_error<ConfigError>([] { Entropy(Entropy::Options().bins(8)); }, {"bins", "got 8, allowed 16..65536"});
-  expect_error<ConfigError>([] { Entropy(Entropy::Options().bins(100).search_start(101)); }, {"search_start", "got 101, allowed 1..100"});
+  expect_error<ConfigError>([] { Percentile(Percentile::Options().search_start(5)); },
+                            {"search_start", "percentile"});
+  expect_error<ConfigError>([] { Entropy(Entropy::Options().bins(8)); },
+                            {"bins", "got 8, allowed 16..65536"});
+  expect_error<ConfigError>([] { Entropy(Entropy::Options().bins(100).search_start(101)); },
+                            {"search_start", "got 101, allowed 1..100"});
   expect_error<ConfigError>([] { Entropy(Entropy::Options().search_stride(0)); }, {"search_stride", "got 0"});
   Percentile::Options options;
-  options.set("percentage", 99.5).set("calib_statistic_method", std::string("mean")).set("bins", 1024.0).set("per_batch", false);
+  options.set("percentage", 99.5)
+      .set("calib_statistic_method", std::string("mean"))
+      .set("bins", 1024.0)
+      .set("per_batch", false);
   EXPECT_EQ(*options.settings().percentage, 99.5);
   EXPECT_EQ(options.settings().chosen_statistic(), Statistic::kMean);
-  expect_error<ConfigError>([&] { options.set("percent", 1.0); }, {"no such option", "bit_width", "percentage"});
+  expect_error<ConfigError>([&] { options.set("percent", 1.0); },
+                            {"no such option", "bit_width", "percentage"});
 }
 
 // One of each row of Vitis AI's table that is allowed, then every single change of it that is not.
 TEST(QuantizerRules, VitisTable) {
   int cases = 0;
-  const auto fails = [&](VitisTensorConfig config, VitisTensor tensor, VitisTarget target, std::initializer_list<std::string> words) {
+  const auto fails = [&](VitisTensorConfig config, VitisTensor tensor, VitisTarget target,
+                         std::initializer_list<std::string> words) {
     expect_error<ConfigError>([&] { quant::check(config, tensor, target); }, words);
     ++cases;
   };
@@ -92,7 +117,8 @@ TEST(QuantizerRules, VitisTable) {
     EXPECT_EQ(quant::conflicts(config, tensor, target), std::vector<std::string>());
     ++cases;
   };
-  for (VitisTensor tensor : {VitisTensor::kWeights, VitisTensor::kBias, VitisTensor::kActivation, VitisTensor::kInput})
+  for (VitisTensor tensor :
+       {VitisTensor::kWeights, VitisTensor::kBias, VitisTensor::kActivation, VitisTensor::kInput})
     for (VitisTarget target : {VitisTarget::kDpu, VitisTarget::kCpu, VitisTarget::kGpu})
       for (VitisMethod method : {VitisMethod::kDiffs, VitisMethod::kMaxMin}) {
         VitisTensorConfig c = VitisTensorConfig::defaults(tensor);
@@ -101,7 +127,8 @@ TEST(QuantizerRules, VitisTable) {
         for (VitisMethod other : {VitisMethod::kPercentile, VitisMethod::kEntropy, VitisMethod::kMse}) {
           VitisTensorConfig bad = c;
           bad.method = other;
-          fails(bad, tensor, target, {".method", quant::to_string(other), "with scale_type power_of_two allowed maxmin, diffs"});
+          fails(bad, tensor, target,
+                {".method", quant::to_string(other), "with scale_type power_of_two allowed maxmin, diffs"});
         }
         VitisTensorConfig bad = c;
         bad.symmetry = false;
@@ -129,21 +156,25 @@ TEST(QuantizerRules, VitisTable) {
           fails(bad, tensor, target, {".narrow_range: got true, target_device DPU allows false"});
         else
           holds(bad, tensor, target);
-        for (mt::Rounding r : {mt::Rounding::kHalfEven, mt::Rounding::kHalfUp, mt::Rounding::kHalfDown, mt::Rounding::kStdRound}) {
+        for (mt::Rounding r : {mt::Rounding::kHalfEven, mt::Rounding::kHalfUp, mt::Rounding::kHalfDown,
+                               mt::Rounding::kStdRound}) {
           bad = c, bad.round_mode = r;
           if (target == VitisTarget::kDpu && r != c.round_mode)
-            fails(bad, tensor, target, {".round_mode", "target_device DPU allows", quant::to_string(c.round_mode)});
+            fails(bad, tensor, target,
+                  {".round_mode", "target_device DPU allows", quant::to_string(c.round_mode)});
           else
             holds(bad, tensor, target);
         }
         // float scales
         VitisTensorConfig f = c;
-        f.scale_type = ScaleType::kFloat, f.method = VitisMethod::kMaxMin, f.calib_statistic_method = Statistic::kMax;
+        f.scale_type = ScaleType::kFloat, f.method = VitisMethod::kMaxMin,
+        f.calib_statistic_method = Statistic::kMax;
         if (target == VitisTarget::kDpu) {
           fails(f, tensor, target, {".scale_type: got float, target_device DPU allows power_of_two"});
           continue;
         }
-        for (VitisMethod other : {VitisMethod::kMaxMin, VitisMethod::kPercentile, VitisMethod::kEntropy, VitisMethod::kMse}) {
+        for (VitisMethod other :
+             {VitisMethod::kMaxMin, VitisMethod::kPercentile, VitisMethod::kEntropy, VitisMethod::kMse}) {
           bad = f, bad.method = other;
           holds(bad, tensor, target);
           bad.symmetry = false;
@@ -158,7 +189,8 @@ TEST(QuantizerRules, VitisTable) {
             fails(bad, tensor, target, {tensor == VitisTensor::kWeights ? ".method" : ".per_channel"});
         }
         bad = f, bad.method = VitisMethod::kDiffs;
-        fails(bad, tensor, target, {".method: got diffs, with scale_type float allowed maxmin, percentile, mse, entropy"});
+        fails(bad, tensor, target,
+              {".method: got diffs, with scale_type float allowed maxmin, percentile, mse, entropy"});
         bad = f, bad.calib_statistic_method = Statistic::kModal;
         if (tensor == VitisTensor::kActivation || tensor == VitisTensor::kInput)
           fails(bad, tensor, target, {".calib_statistic_method: got modal"});
@@ -174,35 +206,44 @@ TEST(QuantizerRules, VitisTable) {
 TEST(QuantizerRules, VitisReportsAllConflictsAtOnce) {
   VitisTensorConfig c = VitisTensorConfig::defaults(VitisTensor::kActivation);
   c.scale_type = ScaleType::kFloat;  // leaves diffs and modal behind
-  expect_error<ConfigError>([&] { quant::check(c, VitisTensor::kActivation, VitisTarget::kCpu, "config.json:/overall"); },
-                            {"config.json:/overall", "method: got diffs", "calib_statistic_method: got modal", "; "});
+  expect_error<ConfigError>(
+      [&] { quant::check(c, VitisTensor::kActivation, VitisTarget::kCpu, "config.json:/overall"); },
+      {"config.json:/overall", "method: got diffs", "calib_statistic_method: got modal", "; "});
 }
 
 TEST(QuantizerRules, VitisConfigsMakeFakeQuantizers) {
   int cases = 0;
   for (VitisTensor tensor : {VitisTensor::kWeights, VitisTensor::kActivation, VitisTensor::kInput})
-    for (VitisMethod method : {VitisMethod::kMaxMin, VitisMethod::kPercentile, VitisMethod::kEntropy, VitisMethod::kMse, VitisMethod::kDiffs})
+    for (VitisMethod method : {VitisMethod::kMaxMin, VitisMethod::kPercentile, VitisMethod::kEntropy,
+                               VitisMethod::kMse, VitisMethod::kDiffs})
       for (const bool is_signed : {true, false})
         for (const bool symmetry : {true, false})
           for (const int bits : {4, 8}) {
             VitisTensorConfig c = VitisTensorConfig::defaults(tensor);
             c.method = method, c.is_signed = is_signed, c.symmetry = symmetry, c.bit_width = bits;
-            if (method != VitisMethod::kDiffs) c.scale_type = ScaleType::kFloat, c.calib_statistic_method = Statistic::kMean;
+            if (method != VitisMethod::kDiffs)
+              c.scale_type = ScaleType::kFloat, c.calib_statistic_method = Statistic::kMean;
             if (!quant::conflicts(c, tensor, VitisTarget::kCpu).empty()) continue;
             if (tensor == VitisTensor::kWeights && !(is_signed && symmetry)) {
               EXPECT_THROW(quant::fake_quantize_choice(c, tensor, VitisTarget::kCpu), mt::UnsupportedError);
               continue;
             }
-            const quant::FakeQuantizeChoice choice = quant::fake_quantize_choice(c, tensor, VitisTarget::kCpu);
+            const quant::FakeQuantizeChoice choice =
+                quant::fake_quantize_choice(c, tensor, VitisTarget::kCpu);
             const auto made = quant::make_fake_quantize(choice.name, choice.values);
-            EXPECT_EQ(made->range(), is_signed && symmetry ? (mt::CodeRange{-(1 << (bits - 1)), (1 << (bits - 1)) - 1}) : (mt::CodeRange{0, (1 << bits) - 1}));
+            EXPECT_EQ(made->range(), is_signed && symmetry
+                                         ? (mt::CodeRange{-(1 << (bits - 1)), (1 << (bits - 1)) - 1})
+                                         : (mt::CodeRange{0, (1 << bits) - 1}));
             EXPECT_EQ(made->observer().rounding(), c.round_mode);
             ++cases;
           }
   std::printf("cases=%d\n", cases);
   EXPECT_GT(cases, 40);
-  EXPECT_THROW(quant::fake_quantize_choice(VitisTensorConfig::defaults(VitisTensor::kBias), VitisTensor::kBias, VitisTarget::kDpu), mt::UnsupportedError);
-  const auto input = quant::fake_quantize_choice(VitisTensorConfig::defaults(VitisTensor::kInput), VitisTensor::kInput, VitisTarget::kDpu);
+  EXPECT_THROW(quant::fake_quantize_choice(VitisTensorConfig::defaults(VitisTensor::kBias),
+                                           VitisTensor::kBias, VitisTarget::kDpu),
+               mt::UnsupportedError);
+  const auto input = quant::fake_quantize_choice(VitisTensorConfig::defaults(VitisTensor::kInput),
+                                                 VitisTensor::kInput, VitisTarget::kDpu);
   EXPECT_EQ(input.name, "max_min/int8_symmetric");
 }
 
@@ -212,9 +253,14 @@ TEST(QuantizerRules, ErasedQConfigs) {
   const auto activation = [] { return std::make_shared<Activation>(); };
   const auto weight = [](const quant::WeightChannels&) { return std::make_shared<Channels>(); };
   EXPECT_NO_THROW(quant::AnyQConfig(activation, weight));
-  expect_error<ConfigError>([&] { quant::AnyQConfig([] { return std::make_shared<Channels>(); }, weight); }, {"activation", "one scale"});
-  expect_error<ConfigError>([&] { quant::AnyQConfig(activation, [](const quant::WeightChannels&) { return std::make_shared<Activation>(); }); },
-                            {"weight", "symmetric int8"});
+  expect_error<ConfigError>([&] { quant::AnyQConfig([] { return std::make_shared<Channels>(); }, weight); },
+                            {"activation", "one scale"});
+  expect_error<ConfigError>(
+      [&] {
+        quant::AnyQConfig(activation,
+                          [](const quant::WeightChannels&) { return std::make_shared<Activation>(); });
+      },
+      {"weight", "symmetric int8"});
 }
 
 TEST(RecordingObserver, KeepsCopies) {
@@ -239,4 +285,4 @@ TEST(RecordingObserver, KeepsCopies) {
   EXPECT_THROW(placeholder.restore({}), mt::UnsupportedError);
 }
 
-}  // namespace
+}  // namespace quantizer_rules_test

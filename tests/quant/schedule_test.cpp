@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The schedule switches each part once, at its epoch, also after a resume; and what stands still stands still.
+// The schedule switches each part once, at its epoch, also after a resume; and what stands still stands
+// still.
 #include <midtread/quant/default_qconfig.hpp>
 #include <midtread/quant/lsq.hpp>
 #include <midtread/quant/pact.hpp>
@@ -17,22 +18,26 @@
 
 namespace mt = midtread;
 namespace quant = midtread::quant;
+
+namespace schedule_test {
+
 using namespace midtread::test;
 using Changes = std::vector<std::string>;
-
-namespace {
 
 using LearnedWeight = quant::Lsq<quant::MinMaxObserver<quant::Int8PerChannel>>;
 using LearnedActivation = quant::Pact<quant::MovingAverageMinMaxObserver<quant::UInt8Affine>>;
 
 Trained network(const quant::QConfigMapping& mapping) { return trained(resnet(), mapping, 1); }
-quant::QConfigMapping learned() { return quant::QConfigMapping().set_global(quant::QConfig<LearnedActivation, LearnedWeight>{}); }
+quant::QConfigMapping learned() {
+  return quant::QConfigMapping().set_global(quant::QConfig<LearnedActivation, LearnedWeight>{});
+}
 
 /// Values of buffers and parameters whose name ends so.
 std::vector<float> values(mt::nn::Module& model, const std::string& end) {
   std::vector<float> out;
   for (const auto& item : model.state_dict())
-    if (item.first.size() >= end.size() && item.first.compare(item.first.size() - end.size(), end.size(), end) == 0 &&
+    if (item.first.size() >= end.size() &&
+        item.first.compare(item.first.size() - end.size(), end.size(), end) == 0 &&
         item.second.dtype() == mt::DType::kFloat32)
       for (float v : mt::get_tensor<float>(item.second, item.first).to_vector()) out.push_back(v);
   return out;
@@ -40,7 +45,8 @@ std::vector<float> values(mt::nn::Module& model, const std::string& end) {
 
 TEST(QatSchedule, EachPartAtItsEpoch) {
   Trained t = network(default_mapping());
-  const quant::QatSchedule schedule = quant::QatSchedule().disable_observers_after(1).freeze_batch_norm_after(2);
+  const quant::QatSchedule schedule =
+      quant::QatSchedule().disable_observers_after(1).freeze_batch_norm_after(2);
   t.prepared.train();
   EXPECT_EQ(schedule.step(0, t.prepared), Changes());
   EXPECT_EQ(schedule.step(1, t.prepared), Changes());
@@ -57,7 +63,8 @@ TEST(QatSchedule, EachPartAtItsEpoch) {
     return out;
   };
   before = ranges();
-  const std::vector<float> weights = values(t.prepared, "weight_fake_quant.scale"), means = values(t.prepared, "running_mean");
+  const std::vector<float> weights = values(t.prepared, "weight_fake_quant.scale"),
+                           means = values(t.prepared, "running_mean");
   ASSERT_FALSE(before.empty());
   ASSERT_FALSE(weights.empty());
   train(t, resnet(), 1);
@@ -113,8 +120,11 @@ TEST(QatSchedule, LearnedScalesStandStill) {
 }
 
 TEST(QatSchedule, ResumeDoesAllThatIsDue) {
-  const quant::QatSchedule schedule =
-      quant::QatSchedule().enable_fake_quant_after(0).disable_observers_after(1).freeze_batch_norm_after(2).freeze_scales_after(3);
+  const quant::QatSchedule schedule = quant::QatSchedule()
+                                          .enable_fake_quant_after(0)
+                                          .disable_observers_after(1)
+                                          .freeze_batch_norm_after(2)
+                                          .freeze_scales_after(3);
   Trained t = network(learned());
   EXPECT_EQ(schedule.step(9, t.prepared), (Changes{"observers off", "batch norm frozen", "scales frozen"}));
   EXPECT_EQ(schedule.step(9, t.prepared), Changes());
@@ -142,9 +152,11 @@ TEST(QatSchedule, FakeQuantLater) {
 TEST(QatSchedule, NegativeEpochs) {
   quant::QatSchedule schedule;
   Trained t = network(default_mapping());
-  expect_error<mt::ConfigError>([&] { schedule.step(-1, t.prepared); }, {"QatSchedule", "got epoch -1, allowed 0 or more"});
-  expect_error<mt::ConfigError>([&] { schedule.freeze_scales_after(-2); }, {"freeze_scales_after", "got epoch -2"});
+  expect_error<mt::ConfigError>([&] { schedule.step(-1, t.prepared); },
+                                {"QatSchedule", "got epoch -1, allowed 0 or more"});
+  expect_error<mt::ConfigError>([&] { schedule.freeze_scales_after(-2); },
+                                {"freeze_scales_after", "got epoch -2"});
   expect_error<mt::ConfigError>([&] { schedule.disable_observers_after(-2); }, {"disable_observers_after"});
 }
 
-}  // namespace
+}  // namespace schedule_test

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What calibration chose and how well it fits: per fake quantizer the range, the share of values it clips, the signal to
-// quantization noise, what the method weighed, and warnings.
+// What calibration chose and how well it fits: per fake quantizer the range, the share of values it clips,
+// the signal to quantization noise, what the method weighed, and warnings.
 //
 //   SQNR = 10 log10(sum x^2 / sum (x - fake_quantize(x))^2) dB
 #pragma once
@@ -13,22 +13,24 @@
 
 MIDTREAD_NAMESPACE_BEGIN(passes)
 
-/// One fake quantizer on all data of the report. Per channel: ranges of all channels together, the smallest and the
-/// largest scale.
+/// One fake quantizer on all data of the report. Per channel: ranges of all channels together, the smallest
+/// and the largest scale.
 struct QuantizerReport {
   std::string name;
   std::string method;  ///< the observer, or the fake quantizer where that learns its scale
   std::string spec;    ///< "uint8_affine, 0..255"
   float smallest_scale = 0, largest_scale = 0;
-  std::int32_t zero_point = 0;                ///< of the first channel
-  double range_min = 0, range_max = 0;        ///< what the codes can represent
+  std::int32_t zero_point = 0;          ///< of the first channel
+  double range_min = 0, range_max = 0;  ///< what the codes can represent
   double data_min = HUGE_VAL, data_max = -HUGE_VAL;
-  std::int64_t values = 0, clipped = 0;       ///< clipped: rounds to a code outside quant_min..quant_max
-  double signal = 0, noise = 0;               ///< sums of squares
+  std::int64_t values = 0, clipped = 0;           ///< clipped: rounds to a code outside quant_min..quant_max
+  double signal = 0, noise = 0;                   ///< sums of squares
   std::vector<quant::RangeCandidate> candidates;  ///< of the observer's last search
   std::vector<std::string> warnings;
 
-  double clip_rate() const { return values == 0 ? 0 : static_cast<double>(clipped) / static_cast<double>(values); }
+  double clip_rate() const {
+    return values == 0 ? 0 : static_cast<double>(clipped) / static_cast<double>(values);
+  }
   /// In dB; infinite where nothing is lost.
   double sqnr() const { return noise == 0 ? HUGE_VAL : 10.0 * std::log10(signal / noise); }
 };
@@ -55,7 +57,8 @@ MIDTREAD_NAMESPACE_END
 MIDTREAD_NAMESPACE_BEGIN(passes::detail)
 
 /// How many of the `n` values from `x` on round to codes outside the range.
-inline std::int64_t count_clipped(const float* x, std::int64_t n, float scale, std::int32_t zero_point, CodeRange range, Rounding rounding) {
+inline std::int64_t count_clipped(const float* x, std::int64_t n, float scale, std::int32_t zero_point,
+                                  CodeRange range, Rounding rounding) {
   const FpEnvGuard fp_env;
   const float inverse = kernels::reciprocal(scale);
   const CodeRange wider{range.quant_min - 1, range.quant_max + 1};
@@ -80,7 +83,8 @@ inline void add_tensor(QuantizerReport& to, const quant::FakeQuantizeBase& quant
   const ops::ChannelRuns runs(q.axis < 0 ? Shape{1, x.numel()} : x.shape(), std::max(q.axis, 0), 1, to.name);
   for (std::int64_t run = 0; run < runs.count(); ++run) {
     const std::int64_t channel = runs.channel(run);
-    to.clipped += count_clipped(bent.data() + run * runs.length, runs.length, q.scale(channel), q.zero_point(channel), q.range, q.rounding);
+    to.clipped += count_clipped(bent.data() + run * runs.length, runs.length, q.scale(channel),
+                                q.zero_point(channel), q.range, q.rounding);
   }
   for (std::int64_t i = 0; i < x.numel(); ++i) {
     const double real = static_cast<double>(x.data()[i]), error = real - static_cast<double>(y.data()[i]);
@@ -91,8 +95,10 @@ inline void add_tensor(QuantizerReport& to, const quant::FakeQuantizeBase& quant
 
 /// All but the data. Gives false, and a warning, where the quantizer has no usable scale.
 inline bool describe(QuantizerReport& to, const quant::FakeQuantizeBase& quantizer) {
-  to.method = quantizer.type_name() == "FakeQuantize" ? quantizer.observer().type_name() : quantizer.type_name();
-  to.spec = concat(quantizer.spec().name(), ", ", quantizer.range().quant_min, "..", quantizer.range().quant_max);
+  to.method =
+      quantizer.type_name() == "FakeQuantize" ? quantizer.observer().type_name() : quantizer.type_name();
+  to.spec =
+      concat(quantizer.spec().name(), ", ", quantizer.range().quant_min, "..", quantizer.range().quant_max);
   to.candidates = quantizer.observer().candidates();
   try {
     const ChannelQParams q = quantizer.qparams();
@@ -119,14 +125,17 @@ inline void warn(QuantizerReport& to, const quant::FakeQuantizeBase& quantizer) 
   else if (to.data_min == 0 && to.data_max == 0)
     to.warnings.push_back("dead: every value is 0");
   else if (to.clip_rate() > 0.01)
-    to.warnings.push_back(concat("clips ", 100 * to.clip_rate(), " % of the values; data ", to.data_min, "..", to.data_max, ", range ",
-                                 to.range_min, "..", to.range_max));
+    to.warnings.push_back(concat("clips ", 100 * to.clip_rate(), " % of the values; data ", to.data_min, "..",
+                                 to.data_max, ", range ", to.range_min, "..", to.range_max));
   else if (to.data_max - to.data_min < (to.range_max - to.range_min) / 8)
-    to.warnings.push_back(concat("the data, ", to.data_min, "..", to.data_max, ", fills less than an eighth of the range, ", to.range_min,
-                                 "..", to.range_max));
+    to.warnings.push_back(concat("the data, ", to.data_min, "..", to.data_max,
+                                 ", fills less than an eighth of the range, ", to.range_min, "..",
+                                 to.range_max));
   const auto* ranged = dynamic_cast<const quant::RangeObserver*>(&quantizer.observer());
-  if (ranged && ranged->settings().is_power_of_two() && to.smallest_scale == quant::fix_position_scale(quant::kMaxFixPosition))
-    to.warnings.push_back(concat("the scale 2^-", quant::kMaxFixPosition, " is the smallest power of two allowed"));
+  if (ranged && ranged->settings().is_power_of_two() &&
+      to.smallest_scale == quant::fix_position_scale(quant::kMaxFixPosition))
+    to.warnings.push_back(
+        concat("the scale 2^-", quant::kMaxFixPosition, " is the smallest power of two allowed"));
   if (!quantizer.is_enabled()) to.warnings.push_back("is switched off");
 }
 
@@ -136,7 +145,8 @@ class CalibrationReporter {
     for (const auto& node : prepared.nodes())
       if (const auto* unit = dynamic_cast<const qat::Unit*>(node->module.get())) {
         start(unit->activation_post_process(), node->name);
-        if (const auto* layer = dynamic_cast<const qat::ConvUnit*>(unit)) weigh(*layer, node->name + ".weight");
+        if (const auto* layer = dynamic_cast<const qat::ConvUnit*>(unit))
+          weigh(*layer, node->name + ".weight");
       }
   }
 
@@ -197,16 +207,16 @@ class CalibrationReporter {
 MIDTREAD_NAMESPACE_END
 MIDTREAD_NAMESPACE_BEGIN(passes)
 
-/// Compares the ranges of a calibrated or trained model with what a batch of data, computed in float, would need. Changes
-/// neither ranges nor switches.
+/// Compares the ranges of a calibrated or trained model with what a batch of data, computed in float, would
+/// need. Changes neither ranges nor switches.
 inline CalibrationReport calibration_report(graph::GraphModule& prepared, const Tensor& batch) {
   detail::CalibrationReporter reporter(prepared);
   reporter.add({batch});
   return reporter.finish();
 }
 
-/// The same over a range of batches: anything whose elements have `.input` or are tensors. `batches` < 0: all of them.
-/// StateError if there was none.
+/// The same over a range of batches: anything whose elements have `.input` or are tensors. `batches` < 0: all
+/// of them. StateError if there was none.
 template <class Loader>
 CalibrationReport calibration_report(graph::GraphModule& prepared, Loader&& loader, std::int64_t batches) {
   detail::CalibrationReporter reporter(prepared);
@@ -225,13 +235,15 @@ CalibrationReport calibration_report(graph::GraphModule& prepared, Loader&& load
 
 /// A table, one row per fake quantizer, then the warnings.
 inline std::ostream& operator<<(std::ostream& out, const CalibrationReport& report) {
-  std::vector<std::vector<std::string>> rows{{"quantizer", "method", "codes", "scale", "zero", "range", "data", "clipped %", "SQNR dB"}};
+  std::vector<std::vector<std::string>> rows{
+      {"quantizer", "method", "codes", "scale", "zero", "range", "data", "clipped %", "SQNR dB"}};
   for (const QuantizerReport& q : report.quantizers) {
     std::string scale = concat(q.smallest_scale), data = "-";
     if (q.largest_scale != q.smallest_scale) scale += concat("..", q.largest_scale);
     if (q.values > 0) data = concat(q.data_min, "..", q.data_max);
-    rows.push_back({q.name, q.method, q.spec, scale, std::to_string(q.zero_point), concat(q.range_min, "..", q.range_max), data,
-                    concat(100 * q.clip_rate()), concat(q.sqnr())});
+    rows.push_back({q.name, q.method, q.spec, scale, std::to_string(q.zero_point),
+                    concat(q.range_min, "..", q.range_max), data, concat(100 * q.clip_rate()),
+                    concat(q.sqnr())});
   }
   std::vector<std::size_t> widths(rows[0].size());
   for (const auto& row : rows)

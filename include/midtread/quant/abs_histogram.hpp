@@ -11,8 +11,8 @@
 
 MIDTREAD_NAMESPACE_BEGIN(quant)
 
-/// The first data with a value other than 0 fixes the width; larger values append whole bins. Past four times the
-/// bins wanted, neighbours are added up in pairs.
+/// The first data with a value other than 0 fixes the width; larger values append whole bins. Past four times
+/// the bins wanted, neighbours are added up in pairs.
 struct AbsHistogram {
   double width = 0;
   std::vector<double> counts;
@@ -28,13 +28,16 @@ struct AbsHistogram {
     return sum;
   }
 
-  /// Non-finite values are left out; `largest` is the largest finite |x|, `wanted` the number of bins to start with.
+  /// Non-finite values are left out; `largest` is the largest finite |x|, `wanted` the number of bins to
+  /// start with.
   void add(const float* x, std::int64_t n, double largest, int wanted) {
     if (width == 0) width = largest / wanted;
     grow(largest, wanted);
     for (std::int64_t i = 0; i < n; ++i) {
       const double v = std::fabs(static_cast<double>(x[i]));
-      if (v <= largest) counts[width == 0 ? 0 : static_cast<std::size_t>(std::min(static_cast<int>(v / width), bins() - 1))] += 1;
+      if (v <= largest)
+        counts[width == 0 ? 0
+                          : static_cast<std::size_t>(std::min(static_cast<int>(v / width), bins() - 1))] += 1;
     }
   }
 

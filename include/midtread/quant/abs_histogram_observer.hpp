@@ -7,11 +7,12 @@
 
 MIDTREAD_NAMESPACE_BEGIN(quant)
 
-/// Where per_batch is false the histogram is kept in two more buffers: histogram float64 [bins] and histogram_width
-/// float64 [1].
+/// Where per_batch is false the histogram is kept in two more buffers: histogram float64 [bins] and
+/// histogram_width float64 [1].
 class AbsHistogramObserver : public CalibrationObserver {
  protected:
-  AbsHistogramObserver(const SpecInfo& spec, const CalibrationSettings& settings, const CalibrationMethod& method)
+  AbsHistogramObserver(const SpecInfo& spec, const CalibrationSettings& settings,
+                       const CalibrationMethod& method)
       : CalibrationObserver(spec, settings, method) {
     if (settings.per_batch) return;
     counts_ = register_buffer("histogram", BasicTensor<double>(Shape{0}));
@@ -22,7 +23,8 @@ class AbsHistogramObserver : public CalibrationObserver {
   /// Where to clip what `histogram` counted; `range` is that of the data, not 0..0.
   virtual double threshold(const AbsHistogram& histogram, const MinMax& range) = 0;
 
-  kernels::AffineParams search(const Tensor& x, const ops::ChannelRuns&, std::int64_t, const MinMax& range) override {
+  kernels::AffineParams search(const Tensor& x, const ops::ChannelRuns&, std::int64_t,
+                               const MinMax& range) override {
     AbsHistogram h = keeps_all() ? kept() : AbsHistogram(calibration().bins);
     const double largest = static_cast<double>(std::max(std::fabs(range.min), std::fabs(range.max)));
     h.add(x.data(), x.numel(), largest, calibration().bins);
@@ -56,7 +58,8 @@ class AbsHistogramObserver : public CalibrationObserver {
     h.width = width_.item();
     bool good = std::isfinite(h.width) && h.width >= 0;
     for (double c : h.counts) good = good && c >= 0 && std::isfinite(c);
-    if (!good) throw QuantizationError(where(), "histogram or histogram_width holds what is not a count or a width");
+    if (!good)
+      throw QuantizationError(where(), "histogram or histogram_width holds what is not a count or a width");
     return h;
   }
 

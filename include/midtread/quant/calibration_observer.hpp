@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Base of the calibration methods (Vitis AI's): each batch gives a scale, a statistic makes one of them.
 //
-//   symmetric  s = t / (hi - z)      affine  range max(min, -t)..min(max, t) by choose_qparams      all zero  s = 2^-18
+//   symmetric  s = t / (hi - z)      affine  range max(min, -t)..min(max, t) by choose_qparams      all zero
+//   s = 2^-18
 //
-// t is the method's threshold: what lies beyond is clipped. Zero points: the most frequent, of equals the smallest.
+// t is the method's threshold: what lies beyond is clipped. Zero points: the most frequent, of equals the
+// smallest.
 #pragma once
 
 #include <midtread/quant/calibration_options.hpp>
@@ -11,8 +13,8 @@
 
 MIDTREAD_NAMESPACE_BEGIN(quant)
 
-/// Buffers besides the range's (of all data): history_scale float32 [n, C] and history_zero_point int32 [n, C], one row
-/// per batch, the last kHistory of them; C = 1 per tensor.
+/// Buffers besides the range's (of all data): history_scale float32 [n, C] and history_zero_point int32 [n,
+/// C], one row per batch, the last kHistory of them; C = 1 per tensor.
 class CalibrationObserver : public RangeObserver {
  public:
   static constexpr std::int64_t kHistory = 1024;
@@ -30,9 +32,11 @@ class CalibrationObserver : public RangeObserver {
   ChannelQParams qparams() const override {
     require_ready();
     const std::int64_t channels = min_val().numel(), rows = history_scale_.numel() / channels;
-    if (rows < 1 || rows * channels != history_scale_.numel() || history_scale_.shape() != history_zero_point_.shape())
-      throw ShapeError(where(), concat("history_scale has shape ", history_scale_.shape(), ", history_zero_point ",
-                                       history_zero_point_.shape(), ", needs a row of ", channels, " for every batch"));
+    if (rows < 1 || rows * channels != history_scale_.numel() ||
+        history_scale_.shape() != history_zero_point_.shape())
+      throw ShapeError(
+          where(), concat("history_scale has shape ", history_scale_.shape(), ", history_zero_point ",
+                          history_zero_point_.shape(), ", needs a row of ", channels, " for every batch"));
     ChannelQParams out = empty_qparams();
     std::vector<float> scales(static_cast<std::size_t>(rows));
     std::vector<std::int32_t> zero_points(scales.size());
@@ -49,7 +53,8 @@ class CalibrationObserver : public RangeObserver {
   }
   std::vector<RangeCandidate> candidates() const override { return candidates_; }
   std::string options_text() const override {
-    std::string text = calibration_.per_batch ? to_string(calibration_.chosen_statistic()) : "all batches together";
+    std::string text =
+        calibration_.per_batch ? to_string(calibration_.chosen_statistic()) : "all batches together";
     const std::string rest = RangeObserver::options_text();
     return rest.empty() ? text : text + ", " + rest;
   }
@@ -57,16 +62,18 @@ class CalibrationObserver : public RangeObserver {
 
  protected:
   /// Throws ConfigError on options that do not fit the spec or the method.
-  CalibrationObserver(const SpecInfo& spec, const CalibrationSettings& settings, const CalibrationMethod& method)
+  CalibrationObserver(const SpecInfo& spec, const CalibrationSettings& settings,
+                      const CalibrationMethod& method)
       : RangeObserver(spec, (check(settings, method), settings)), calibration_(settings) {
     history_scale_ = register_buffer("history_scale", Tensor(Shape{0}));
     history_zero_point_ = register_buffer("history_zero_point", BasicTensor<std::int32_t>(Shape{0}));
   }
   CalibrationObserver(const CalibrationObserver&) = default;
 
-  /// Scale and zero point of the values of `runs` that belong to `channel`, their range being `range`, or, where
-  /// per_batch is false, of all data so far.
-  virtual kernels::AffineParams search(const Tensor& x, const ops::ChannelRuns& runs, std::int64_t channel, const MinMax& range) = 0;
+  /// Scale and zero point of the values of `runs` that belong to `channel`, their range being `range`, or,
+  /// where per_batch is false, of all data so far.
+  virtual kernels::AffineParams search(const Tensor& x, const ops::ChannelRuns& runs, std::int64_t channel,
+                                       const MinMax& range) = 0;
 
   /// Of data in `range`, clipped at +-threshold.
   kernels::AffineParams threshold_params(const MinMax& range, double threshold) const {
@@ -74,7 +81,8 @@ class CalibrationObserver : public RangeObserver {
     if (!(t > 0)) return {kZeroRangeScale, spec().symmetric ? middle() : this->range().quant_min};
     const auto eps = static_cast<float>(settings().eps);
     if (!spec().symmetric)
-      return kernels::choose_qparams(std::max(range.min, -t), std::min(range.max, t), false, this->range(), spec().dtype, eps);
+      return kernels::choose_qparams(std::max(range.min, -t), std::min(range.max, t), false, this->range(),
+                                     spec().dtype, eps);
     return {std::max(t / static_cast<float>(codes_above()), eps), middle()};
   }
   /// Codes on the side of the zero point that the threshold maps to; symmetric specs.
@@ -89,7 +97,8 @@ class CalibrationObserver : public RangeObserver {
     candidates_.clear();
     for (std::size_t c = 0; c < batch.size(); ++c) {
       MinMax range = batch[c].empty() ? MinMax{0, 0, true} : batch[c];
-      if (keeps_all() && state() == ObserverState::kReady) range.merge({min_val().data()[c], max_val().data()[c], true});
+      if (keeps_all() && state() == ObserverState::kReady)
+        range.merge({min_val().data()[c], max_val().data()[c], true});
       const kernels::AffineParams p = search(x, runs, static_cast<std::int64_t>(c), range);
       scales.push_back(p.scale);
       zero_points.push_back(p.zero_point);

@@ -26,8 +26,8 @@ struct CalibrationSettings : ObserverSettings {
 /// What a method makes of the options.
 struct CalibrationMethod {
   const char* name;
-  bool float_scale, power_of_two;   ///< which scales it finds
-  bool histogram;                   ///< counts |x|: bins, per_batch(false) and float scales only
+  bool float_scale, power_of_two;           ///< which scales it finds
+  bool histogram;                           ///< counts |x|: bins, per_batch(false) and float scales only
   bool percentage = false, search = false;  ///< which options mean something
 };
 
@@ -35,29 +35,36 @@ struct CalibrationMethod {
 inline void check(const CalibrationSettings& settings, const CalibrationMethod& method) {
   const std::string name = method.name;
   if (settings.is_power_of_two() && !method.power_of_two)
-    throw ConfigError("scale_type", concat("got power_of_two for the ", name, " method, allowed with diffs and max/min"));
+    throw ConfigError("scale_type",
+                      concat("got power_of_two for the ", name, " method, allowed with diffs and max/min"));
   if (!settings.is_power_of_two() && !method.float_scale)
-    throw ConfigError("scale_type", concat("got float for the ", name,
-                                           " method, which finds powers of two; use max/min, percentile, MSE or entropy"));
+    throw ConfigError("scale_type",
+                      concat("got float for the ", name,
+                             " method, which finds powers of two; use max/min, percentile, MSE or entropy"));
   if (settings.statistic && (*settings.statistic == Statistic::kModal) != settings.is_power_of_two())
-    throw ConfigError("statistic",
-                      concat("got ", to_string(*settings.statistic), settings.is_power_of_two()
-                                 ? " with power-of-two scales, allowed modal"
-                                 : " with float scales, which hardly ever repeat, allowed max, mean, median"));
+    throw ConfigError(
+        "statistic", concat("got ", to_string(*settings.statistic),
+                            settings.is_power_of_two()
+                                ? " with power-of-two scales, allowed modal"
+                                : " with float scales, which hardly ever repeat, allowed max, mean, median"));
   if (!settings.per_batch && !method.histogram && !method.float_scale)
-    throw ConfigError("per_batch", concat("got false for the ", name, " method, which searches on a batch's own values"));
+    throw ConfigError("per_batch",
+                      concat("got false for the ", name, " method, which searches on a batch's own values"));
   if (settings.percentage && !method.percentage)
-    throw ConfigError("percentage", concat("got ", *settings.percentage, " for the ", name, " method, allowed with percentile"));
+    throw ConfigError("percentage", concat("got ", *settings.percentage, " for the ", name,
+                                           " method, allowed with percentile"));
   if (settings.percentage && !(*settings.percentage > 0 && *settings.percentage <= 100))
     throw ConfigError("percentage", concat("got ", *settings.percentage, ", allowed above 0, up to 100"));
   if (settings.lower_edge && !method.percentage)
     throw ConfigError("lower_edge", concat("got true for the ", name, " method, allowed with percentile"));
   if (settings.search_start && !method.search)
-    throw ConfigError("search_start", concat("got ", *settings.search_start, " for the ", name, " method, allowed with MSE and entropy"));
+    throw ConfigError("search_start", concat("got ", *settings.search_start, " for the ", name,
+                                             " method, allowed with MSE and entropy"));
   if (settings.bins < 16 || settings.bins > 65536)
     throw ConfigError("bins", concat("got ", settings.bins, ", allowed 16..65536"));
   if (settings.search_start && (*settings.search_start < 1 || *settings.search_start > settings.bins))
-    throw ConfigError("search_start", concat("got ", *settings.search_start, ", allowed 1..", settings.bins, " (the bins)"));
+    throw ConfigError("search_start",
+                      concat("got ", *settings.search_start, ", allowed 1..", settings.bins, " (the bins)"));
   if (settings.search_stride < 1)
     throw ConfigError("search_stride", concat("got ", settings.search_stride, ", allowed 1 or more"));
 }
@@ -73,7 +80,8 @@ class CalibrationOptions : public ObserverSetters<CalibrationOptions<OwnerType>,
 
   /// How the batches' scales become one: max, mean or median; modal with power-of-two scales.
   CalibrationOptions& statistic(Statistic value) { return this->settings_.statistic = value, *this; }
-  /// True, the default: every batch gives a scale. False: the batches' data is taken together, then gives one.
+  /// True, the default: every batch gives a scale. False: the batches' data is taken together, then gives
+  /// one.
   CalibrationOptions& per_batch(bool value) { return this->settings_.per_batch = value, *this; }
   /// Of the histogram of |x|: 16..65536, default 2048.
   CalibrationOptions& bins(int value) { return this->settings_.bins = value, *this; }
@@ -88,7 +96,8 @@ class CalibrationOptions : public ObserverSetters<CalibrationOptions<OwnerType>,
   /// By name. Throws ConfigError listing the names.
   CalibrationOptions& set(const std::string& name, const OptionValue& value) {
     const OptionReader read(name, value);
-    if (name == "statistic" || name == "calib_statistic_method") return statistic(parse_statistic(read.text()));
+    if (name == "statistic" || name == "calib_statistic_method")
+      return statistic(parse_statistic(read.text()));
     if (name == "per_batch") return per_batch(read.boolean());
     if (name == "bins") return bins(read.integer<int>());
     if (name == "percentage") return percentage(read.number());

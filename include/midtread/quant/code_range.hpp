@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Which codes a quantizer uses: the spec's default, the user's own ends, or those of b bits; halved by reduce_range.
+// Which codes a quantizer uses: the spec's default, the user's own ends, or those of b bits; halved by
+// reduce_range.
 //
 //   int8 -2^(b-1) + narrow .. 2^(b-1) - 1      uint8 0 .. 2^b - 1
 #pragma once
@@ -15,8 +16,9 @@ struct RangeRequest {
   std::optional<std::int32_t> quant_min = std::nullopt;
   std::optional<std::int32_t> quant_max = std::nullopt;
   bool reduce_range = false;  ///< half the codes, for engines that add pairs of products in 16 bits
-  std::optional<int> bit_width = std::nullopt;      ///< 2..8
-  std::optional<bool> narrow_range = std::nullopt;  ///< as many codes below zero as above; symmetric int8 only, default true
+  std::optional<int> bit_width = std::nullopt;  ///< 2..8
+  std::optional<bool> narrow_range =
+      std::nullopt;  ///< as many codes below zero as above; symmetric int8 only, default true
 };
 
 inline std::int32_t floor_half(std::int32_t value) { return value >= 0 ? value / 2 : -((1 - value) / 2); }
@@ -26,9 +28,10 @@ inline CodeRange resolved_range(const SpecInfo& spec, const RangeRequest& reques
   CodeRange range = spec.default_range();
   if (request.bit_width || request.narrow_range) {
     const std::int32_t codes = 1 << request.bit_width.value_or(8);
-    range = spec.dtype == DType::kUInt8
-                ? CodeRange{0, codes - 1}
-                : CodeRange{-codes / 2 + (request.narrow_range.value_or(spec.symmetric) ? 1 : 0), codes / 2 - 1};
+    range =
+        spec.dtype == DType::kUInt8
+            ? CodeRange{0, codes - 1}
+            : CodeRange{-codes / 2 + (request.narrow_range.value_or(spec.symmetric) ? 1 : 0), codes / 2 - 1};
   }
   if (request.quant_min && request.quant_max) range = {*request.quant_min, *request.quant_max};
   if (request.reduce_range) range = {floor_half(range.quant_min), floor_half(range.quant_max)};
@@ -36,8 +39,8 @@ inline CodeRange resolved_range(const SpecInfo& spec, const RangeRequest& reques
 }
 
 /// Throws ConfigError unless both ends or none are given, quant_min <= 0 <= quant_max, quant_min < quant_max,
-/// the dtype holds the codes, bit_width is 2..8 and not given with the ends, and narrow_range comes with a symmetric
-/// int8 spec.
+/// the dtype holds the codes, bit_width is 2..8 and not given with the ends, and narrow_range comes with a
+/// symmetric int8 spec.
 inline void check_range(const SpecInfo& spec, const RangeRequest& request) {
   const std::int32_t low = spec.dtype == DType::kUInt8 ? 0 : -128,
                      high = spec.dtype == DType::kUInt8 ? 255 : 127;
@@ -55,21 +58,27 @@ inline void check_range(const SpecInfo& spec, const RangeRequest& request) {
   }
   if (request.bit_width) {
     if (*request.bit_width < 2 || *request.bit_width > 8)
-      throw ConfigError("bit_width", concat("got ", *request.bit_width, ", allowed 2..8 (codes are stored in 8 bits)"));
+      throw ConfigError("bit_width",
+                        concat("got ", *request.bit_width, ", allowed 2..8 (codes are stored in 8 bits)"));
     if (request.quant_min)
-      throw ConfigError("bit_width", concat("got ", *request.bit_width, " with quant_min ", *request.quant_min, ", quant_max ",
-                                            *request.quant_max, "; set bit_width or the two ends, not both"));
+      throw ConfigError("bit_width", concat("got ", *request.bit_width, " with quant_min ",
+                                            *request.quant_min, ", quant_max ", *request.quant_max,
+                                            "; set bit_width or the two ends, not both"));
   }
   if (request.narrow_range) {
     if (request.quant_min)
-      throw ConfigError("narrow_range", concat("set with quant_min ", *request.quant_min, ", quant_max ", *request.quant_max,
-                                               "; it shapes the range of bit_width, the ends say all themselves"));
+      throw ConfigError("narrow_range",
+                        concat("set with quant_min ", *request.quant_min, ", quant_max ", *request.quant_max,
+                               "; it shapes the range of bit_width, the ends say all themselves"));
     if (*request.narrow_range && spec.dtype == DType::kUInt8)
-      throw ConfigError("narrow_range", concat("got true for ", spec.name(),
-                                               ", allowed for symmetric int8: unsigned codes have no lowest negative one to drop"));
+      throw ConfigError(
+          "narrow_range",
+          concat("got true for ", spec.name(),
+                 ", allowed for symmetric int8: unsigned codes have no lowest negative one to drop"));
     if (*request.narrow_range && !spec.symmetric)
       throw ConfigError("narrow_range",
-                        concat("got true for ", spec.name(), ", allowed for symmetric int8: an affine range keeps all its codes"));
+                        concat("got true for ", spec.name(),
+                               ", allowed for symmetric int8: an affine range keeps all its codes"));
   }
   if (request.reduce_range && spec.dtype == DType::kUInt8 && spec.symmetric)
     throw ConfigError("reduce_range",
@@ -80,8 +89,8 @@ inline void check_range(const SpecInfo& spec, const RangeRequest& request) {
                                              ", needs two at least"));
 }
 
-/// The zero point of a symmetric quantizer: 0 for int8. For uint8 2^(b-1), which is 128, or the middle, rounded down, of
-/// a range the user gave (PyTorch: 127 for an explicit 0..255).
+/// The zero point of a symmetric quantizer: 0 for int8. For uint8 2^(b-1), which is 128, or the middle,
+/// rounded down, of a range the user gave (PyTorch: 127 for an explicit 0..255).
 inline std::int32_t symmetric_zero_point(const SpecInfo& spec, const RangeRequest& request) {
   if (spec.dtype != DType::kUInt8) return 0;
   if (!request.quant_min) return 1 << (request.bit_width.value_or(8) - 1);

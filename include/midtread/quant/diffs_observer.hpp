@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Vitis AI's diffs: of five power-of-two scales, the one with the least squared error on the batch.
 //
-//   s = 2^-p, p = p0..p0 + 4      p0: overflow-free (power_of_two.hpp)      cost sum (x - fake_quantize(x, s))^2
+//   s = 2^-p, p = p0..p0 + 4      p0: overflow-free (power_of_two.hpp)      cost sum (x - fake_quantize(x,
+//   s))^2
 #pragma once
 
 #include <midtread/quant/calibration_observer.hpp>
@@ -12,7 +13,8 @@ MIDTREAD_NAMESPACE_BEGIN(quant)
 template <class SpecType>
 class DiffsObserver : public CalibrationObserver {
   static_assert(SpecType::kSymmetric,
-                "DiffsObserver finds power-of-two scales, which have no zero point: give it a symmetric Spec (Int8Symmetric)");
+                "DiffsObserver finds power-of-two scales, which have no zero point: give it a symmetric Spec "
+                "(Int8Symmetric)");
 
  public:
   using Spec = SpecType;
@@ -29,18 +31,21 @@ class DiffsObserver : public CalibrationObserver {
   std::string type_name() const override { return "DiffsObserver"; }
 
  protected:
-  kernels::AffineParams search(const Tensor& x, const ops::ChannelRuns& runs, std::int64_t channel, const MinMax& batch) override {
+  kernels::AffineParams search(const Tensor& x, const ops::ChannelRuns& runs, std::int64_t channel,
+                               const MinMax& batch) override {
     const int first = overflow_free_position(batch.min, batch.max, range(), middle());
     double costs[kPositions] = {};
     for (std::int64_t run = 0; run < runs.count(); ++run)
       if (runs.channel(run) == channel)
-        for (int k = 0; k < kPositions; ++k) costs[k] += cost(x.data() + run * runs.length, runs.length, first + k);
+        for (int k = 0; k < kPositions; ++k)
+          costs[k] += cost(x.data() + run * runs.length, runs.length, first + k);
     int best = 0;
     for (int k = 1; k < kPositions; ++k)
       if (costs[k] < costs[best]) best = k;
     std::vector<RangeCandidate> candidates;
     for (int k = 0; k < kPositions && !Spec::kPerChannel; ++k)
-      candidates.push_back({std::ldexp(static_cast<double>(codes_above()), -(first + k)), costs[k], k == best});
+      candidates.push_back(
+          {std::ldexp(static_cast<double>(codes_above()), -(first + k)), costs[k], k == best});
     set_candidates(std::move(candidates));
     return {fix_position_scale(first + best), middle()};
   }
@@ -52,12 +57,14 @@ class DiffsObserver : public CalibrationObserver {
     return settings;
   }
   double cost(const float* x, std::int64_t n, int position) const {
-    const auto scale = static_cast<float>(std::ldexp(1.0, -position)), inverse = static_cast<float>(std::ldexp(1.0, position));
+    const auto scale = static_cast<float>(std::ldexp(1.0, -position)),
+               inverse = static_cast<float>(std::ldexp(1.0, position));
     double sum = 0;
     for (std::int64_t i = 0; i < n; ++i) {
       if (!std::isfinite(x[i])) continue;
       const std::int32_t code = kernels::quantize_code(x[i], inverse, middle(), range(), rounding());
-      const double error = static_cast<double>(x[i]) - static_cast<double>(kernels::dequantize(code, middle(), scale));
+      const double error =
+          static_cast<double>(x[i]) - static_cast<double>(kernels::dequantize(code, middle(), scale));
       sum += error * error;
     }
     return sum;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Vitis AI's entropy: the range whose codes keep most of the distribution of |x| (Kullback-Leibler divergence).
+// Vitis AI's entropy: the range whose codes keep most of the distribution of |x| (Kullback-Leibler
+// divergence).
 //
-//   P = the first i bins, the rest added to the last      Q = the same bins, averaged within each code, 0 where empty
-//   cost(i) = sum P ln(P / Q),  i = 1536, 1552, .. bins;  t = edge_i
+//   P = the first i bins, the rest added to the last      Q = the same bins, averaged within each code, 0
+//   where empty cost(i) = sum P ln(P / Q),  i = 1536, 1552, .. bins;  t = edge_i
 #pragma once
 
 #include <midtread/quant/abs_histogram_observer.hpp>
@@ -13,7 +14,8 @@ MIDTREAD_NAMESPACE_BEGIN(quant)
 template <class SpecType>
 class EntropyObserver : public AbsHistogramObserver {
   static_assert(!SpecType::kPerChannel,
-                "EntropyObserver keeps one histogram: give it a per-tensor Spec (UInt8Affine), or use MaxMinObserver or "
+                "EntropyObserver keeps one histogram: give it a per-tensor Spec (UInt8Affine), or use "
+                "MaxMinObserver or "
                 "DiffsObserver for one scale per channel");
 
  public:
@@ -35,7 +37,8 @@ class EntropyObserver : public AbsHistogramObserver {
     h.counts[0] = h.counts[1];
     const int codes = codes_of(range);
     std::vector<RangeCandidate> candidates;
-    for (int i = search_start(); i < h.bins(); i += calibration().search_stride) candidates.push_back({h.edge(i), cost(h, i, codes), false});
+    for (int i = search_start(); i < h.bins(); i += calibration().search_stride)
+      candidates.push_back({h.edge(i), cost(h, i, codes), false});
     candidates.push_back({h.edge(h.bins()), cost(h, h.bins(), codes), false});
     std::size_t best = 0;
     for (std::size_t i = 1; i < candidates.size(); ++i)
@@ -52,12 +55,16 @@ class EntropyObserver : public AbsHistogramObserver {
   int codes_of(const MinMax& range) const {
     const double largest = static_cast<double>(std::max(std::fabs(range.min), std::fabs(range.max)));
     if (spec().symmetric) return codes_above() + 1;
-    return static_cast<int>(std::lround(largest / static_cast<double>(threshold_params(range, largest).scale))) + 1;
+    return static_cast<int>(
+               std::lround(largest / static_cast<double>(threshold_params(range, largest).scale))) +
+           1;
   }
 
   /// Infinite where Q has nothing for the clipped rest.
   static double cost(const AbsHistogram& h, int bins, int codes) {
-    const auto code_of = [&](int bin) { return static_cast<std::size_t>(static_cast<std::int64_t>(bin) * codes / bins); };
+    const auto code_of = [&](int bin) {
+      return static_cast<std::size_t>(static_cast<std::int64_t>(bin) * codes / bins);
+    };
     std::vector<double> sum(static_cast<std::size_t>(codes)), filled(sum.size());
     double kept = 0, rest = 0;
     for (int i = 0; i < h.bins(); ++i) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Counts of values in equal bins, and the range within them that loses least when its codes replace the values
-// (PyTorch's HistogramObserver, version 2.5 and later).
+// Counts of values in equal bins, and the range within them that loses least when its codes replace the
+// values (PyTorch's HistogramObserver, version 2.5 and later).
 //
 //   bin(v) = floor((v - min) * bins / (max - min)), the last bin closed
 //   loss of a bin's part u..v around its code:  count / width * (v^3 - u^3) / 3
@@ -51,7 +51,8 @@ struct Histogram {
     } else {
       for (int i = 0; i < fine; ++i) {
         const double middle = min + (i + 0.5) * (max - min) / fine;
-        moved[static_cast<std::size_t>(bin(middle, low, high, bins()))] += counts[static_cast<std::size_t>(i / parts)] / parts;
+        moved[static_cast<std::size_t>(bin(middle, low, high, bins()))] +=
+            counts[static_cast<std::size_t>(i / parts)] / parts;
       }
     }
     counts.swap(moved);
@@ -65,7 +66,8 @@ struct BinWindow {
   int first = 0, last = 0;
 };
 
-/// The squared error of `codes` equal steps over the window, values outside going to the nearest step's middle.
+/// The squared error of `codes` equal steps over the window, values outside going to the nearest step's
+/// middle.
 inline double window_loss(const Histogram& h, BinWindow window, int codes) {
   const double width = (h.max - h.min) / h.bins(), step = width * (window.last - window.first + 1) / codes;
   if (step == 0) return 0;
@@ -77,13 +79,14 @@ inline double window_loss(const Histogram& h, BinWindow window, int codes) {
     const double begin = (i - window.first) * width, end = begin + width;
     const double first = code(begin), last = code(end);
     loss += h.counts[static_cast<std::size_t>(i)] / width *
-            (part(begin - (first + 0.5) * step, step / 2) + (last - first - 1) * whole + part(-step / 2, end - (last + 0.5) * step));
+            (part(begin - (first + 0.5) * step, step / 2) + (last - first - 1) * whole +
+             part(-step / 2, end - (last + 0.5) * step));
   }
   return loss;
 }
 
-/// Takes 1e-5 of the mass off one end or the other, the one that drops more bins, while the loss does not grow. Of
-/// equal choices the upper end goes.
+/// Takes 1e-5 of the mass off one end or the other, the one that drops more bins, while the loss does not
+/// grow. Of equal choices the upper end goes.
 inline BinWindow least_loss_window(const Histogram& h, int codes) {
   BinWindow window{0, h.bins() - 1};
   const double total = h.total(), step = 1e-5;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// PyTorch's HistogramObserver: counts all values in equal bins, then looks for the range with the least squared error
-// (histogram.hpp).
+// PyTorch's HistogramObserver: counts all values in equal bins, then looks for the range with the least
+// squared error (histogram.hpp).
 #pragma once
 
 #include <midtread/quant/histogram.hpp>
@@ -44,8 +44,8 @@ inline const HistogramSettings& checked(const HistogramSettings& settings) {
   return settings;
 }
 
-/// Buffers besides the range's: histogram, float32 [bins]. The search counts 256 codes whatever reduce_range says, as
-/// PyTorch's does; where quant_min and quant_max or bit_width are given, those.
+/// Buffers besides the range's: histogram, float32 [bins]. The search counts 256 codes whatever reduce_range
+/// says, as PyTorch's does; where quant_min and quant_max or bit_width are given, those.
 template <class SpecType>
 class HistogramObserver : public RangeObserver {
   static_assert(!SpecType::kPerChannel,
@@ -98,7 +98,8 @@ class HistogramObserver : public RangeObserver {
     const BinWindow window = least_loss_window(h, codes_);
     const double width = (h.max - h.min) / h.bins();
     return {window.first == 0 ? min_val().item() : static_cast<float>(h.min + width * window.first),
-            window.last == h.bins() - 1 ? max_val().item() : static_cast<float>(h.min + width * (window.last + 1))};
+            window.last == h.bins() - 1 ? max_val().item()
+                                        : static_cast<float>(h.min + width * (window.last + 1))};
   }
   const Tensor& histogram() const noexcept { return histogram_; }
 
@@ -132,11 +133,13 @@ class HistogramObserver : public RangeObserver {
   Histogram counted() const {
     Histogram h;
     if (histogram_.shape().rank() != 1 || histogram_.numel() < 2)
-      throw ShapeError(where(), concat("histogram has shape ", histogram_.shape(), ", needs one count for each of two bins or more"));
+      throw ShapeError(where(), concat("histogram has shape ", histogram_.shape(),
+                                       ", needs one count for each of two bins or more"));
     h.min = static_cast<double>(min_val().item());
     h.max = static_cast<double>(max_val().item());
     for (float c : histogram_.to_vector()) {
-      if (!(c >= 0) || !std::isfinite(c)) throw QuantizationError(where(), concat("histogram holds ", c, ", a count is 0 or more"));
+      if (!(c >= 0) || !std::isfinite(c))
+        throw QuantizationError(where(), concat("histogram holds ", c, ", a count is 0 or more"));
       h.counts.push_back(static_cast<double>(c));
     }
     return h;

@@ -8,8 +8,8 @@
 
 MIDTREAD_NAMESPACE_BEGIN(quant)
 
-/// Per tensor or per channel. Differs from MinMaxObserver in the statistic over batches and, for -128..127, in the
-/// divisor: 127, not 127.5.
+/// Per tensor or per channel. Differs from MinMaxObserver in the statistic over batches and, for -128..127,
+/// in the divisor: 127, not 127.5.
 template <class SpecType>
 class MaxMinObserver : public CalibrationObserver {
  public:
@@ -26,7 +26,8 @@ class MaxMinObserver : public CalibrationObserver {
   std::string type_name() const override { return "MaxMinObserver"; }
 
  protected:
-  kernels::AffineParams search(const Tensor&, const ops::ChannelRuns&, std::int64_t, const MinMax& batch) override {
+  kernels::AffineParams search(const Tensor&, const ops::ChannelRuns&, std::int64_t,
+                               const MinMax& batch) override {
     if (settings().is_power_of_two())
       return {fix_position_scale(overflow_free_position(batch.min, batch.max, range(), middle())), middle()};
     return threshold_params(batch, static_cast<double>(std::max(std::fabs(batch.min), std::fabs(batch.max))));

@@ -8,12 +8,14 @@
 
 MIDTREAD_NAMESPACE_BEGIN(quant)
 
-/// Of equal costs the smallest t. Affine specs: codes from 0 to t, at the distance that the range clipped at t gives.
+/// Of equal costs the smallest t. Affine specs: codes from 0 to t, at the distance that the range clipped at
+/// t gives.
 template <class SpecType>
 class MseObserver : public AbsHistogramObserver {
-  static_assert(!SpecType::kPerChannel,
-                "MseObserver keeps one histogram: give it a per-tensor Spec (UInt8Affine), or use MaxMinObserver or "
-                "DiffsObserver for one scale per channel");
+  static_assert(
+      !SpecType::kPerChannel,
+      "MseObserver keeps one histogram: give it a per-tensor Spec (UInt8Affine), or use MaxMinObserver or "
+      "DiffsObserver for one scale per channel");
 
  public:
   using Spec = SpecType;
@@ -47,7 +49,8 @@ class MseObserver : public AbsHistogramObserver {
  private:
   double cost(const AbsHistogram& h, const MinMax& range, double threshold) const {
     const float scale = threshold_params(range, threshold).scale, inverse = kernels::reciprocal(scale);
-    const auto last = spec().symmetric ? codes_above() : kernels::round_half_even(static_cast<float>(threshold) * inverse);
+    const auto last =
+        spec().symmetric ? codes_above() : kernels::round_half_even(static_cast<float>(threshold) * inverse);
     double sum = 0;
     for (int i = 0; i < h.bins(); ++i) {
       const double n = h.counts[static_cast<std::size_t>(i)];

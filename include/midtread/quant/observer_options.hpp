@@ -116,10 +116,11 @@ class ObserverSetters {
     if (name == "scale_type") return scale_type(parse_scale_type(read.text()));
     if (name == "skip_nonfinite") return skip_nonfinite(read.boolean());
     if (name == "memoryless") return memoryless(read.boolean());
-    throw ConfigError(printable(name),
-                      "no such option; there is: quant_min, quant_max, bit_width, narrow_range, reduce_range, "
-                      "averaging_constant, eps, axis, rounding, scale_type, skip_nonfinite, memoryless" +
-                          std::string(Derived::kMoreNames));
+    throw ConfigError(
+        printable(name),
+        "no such option; there is: quant_min, quant_max, bit_width, narrow_range, reduce_range, "
+        "averaging_constant, eps, axis, rounding, scale_type, skip_nonfinite, memoryless" +
+            std::string(Derived::kMoreNames));
   }
 
   /// These options for a layer's weight. Throws ConfigError where an axis was set that is not the layer's.
@@ -127,15 +128,18 @@ class ObserverSetters {
     using Owner = typename Derived::Owner;
     Derived out = static_cast<const Derived&>(*this);
     if (settings_.axis && *settings_.axis != channels.axis)
-      throw ConfigError("axis", concat("got ", *settings_.axis, ", this layer's output channels lie along axis ",
-                                       channels.axis, "; leave it unset"));
+      throw ConfigError("axis",
+                        concat("got ", *settings_.axis, ", this layer's output channels lie along axis ",
+                               channels.axis, "; leave it unset"));
     if (Owner::Spec::kPerChannel) out.axis(channels.axis).groups(channels.groups);
     if (Owner::kMemorylessWeight && !settings_.memoryless) out.memoryless(true);
     return out;
   }
 
   const Settings& settings() const noexcept { return settings_; }
-  operator const Settings&() const noexcept { return settings_; }  // NOLINT: options are settings to an observer
+  operator const Settings&() const noexcept {
+    return settings_;
+  }  // NOLINT: options are settings to an observer
 
  protected:
   Derived& self() { return static_cast<Derived&>(*this); }

@@ -8,11 +8,13 @@
 
 MIDTREAD_NAMESPACE_BEGIN(quant)
 
-/// percentage 100 clips nothing. lower_edge(true): the lower edge, as Vitis AI has it; 0 where most values are 0.
+/// percentage 100 clips nothing. lower_edge(true): the lower edge, as Vitis AI has it; 0 where most values
+/// are 0.
 template <class SpecType>
 class PercentileObserver : public AbsHistogramObserver {
   static_assert(!SpecType::kPerChannel,
-                "PercentileObserver keeps one histogram: give it a per-tensor Spec (UInt8Affine), or use MaxMinObserver or "
+                "PercentileObserver keeps one histogram: give it a per-tensor Spec (UInt8Affine), or use "
+                "MaxMinObserver or "
                 "DiffsObserver for one scale per channel");
 
  public:

@@ -21,7 +21,9 @@ class PlaceholderObserver : public ObserverBase {
 
   /// Throws ConfigError on options that do not fit.
   explicit PlaceholderObserver(const ObserverSettings& settings = {})
-      : ObserverBase(Spec::info(), (check(settings, Spec::info()), resolved_range(Spec::info(), settings.range)), settings.rounding) {}
+      : ObserverBase(Spec::info(),
+                     (check(settings, Spec::info()), resolved_range(Spec::info(), settings.range)),
+                     settings.rounding) {}
   std::string type_name() const override { return "PlaceholderObserver"; }
   void observe(const Tensor&) override {}
   bool observe_range(float, float) override { return true; }

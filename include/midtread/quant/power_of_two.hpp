@@ -3,8 +3,8 @@
 //
 //   scale = 2^-p      p0 = floor(log2(1 / step)),  step = max(min / (lo - z - 1/2), max / (hi - z + 1/2))
 //
-// p0 is the largest p at which no value lies more than half a step outside the codes. It is at most 12 for codes of up
-// to 8 bits.
+// p0 is the largest p at which no value lies more than half a step outside the codes. It is at most 12 for
+// codes of up to 8 bits.
 #pragma once
 
 #include <midtread/core/qparams.hpp>

@@ -123,8 +123,8 @@ class RangeObserver : public ObserverBase {
   /// The new range of a channel from the one before and the batch's.
   virtual MinMax merged(const MinMax& before, const MinMax& batch) const = 0;
 
-  /// More of a batch than its range, before the range is merged. `x` is dense, in any order where per tensor, else
-  /// row-major; it holds non-finite values only where they may be skipped.
+  /// More of a batch than its range, before the range is merged. `x` is dense, in any order where per tensor,
+  /// else row-major; it holds non-finite values only where they may be skipped.
   virtual void take_in(const Tensor& x, const ops::ChannelRuns& runs, const std::vector<MinMax>& batch) {
     (void)x, (void)runs, (void)batch;
   }
@@ -138,11 +138,13 @@ class RangeObserver : public ObserverBase {
     out.scales.resize(channels);
     out.zero_points.resize(channels);
     for (std::size_t c = 0; c < channels; ++c) {
-      const kernels::AffineParams p = kernels::choose_qparams(min[c], max[c], spec().symmetric, range(), spec().dtype, eps_.data()[0]);
+      const kernels::AffineParams p =
+          kernels::choose_qparams(min[c], max[c], spec().symmetric, range(), spec().dtype, eps_.data()[0]);
       out.scales[c] = p.scale;
       out.zero_points[c] = spec().symmetric ? symmetric_zero_point_ : p.zero_point;
       if (settings_.is_power_of_two())
-        out.scales[c] = fix_position_scale(overflow_free_position(min[c], max[c], range(), symmetric_zero_point_));
+        out.scales[c] =
+            fix_position_scale(overflow_free_position(min[c], max[c], range(), symmetric_zero_point_));
     }
     return out;
   }

@@ -13,7 +13,8 @@ class RecordingObserver : public PlaceholderObserver<SpecType> {
   using Options = ObserverOptions<RecordingObserver>;
   static constexpr const char* kName = "recording";
 
-  explicit RecordingObserver(const ObserverSettings& settings = {}) : PlaceholderObserver<SpecType>(settings) {}
+  explicit RecordingObserver(const ObserverSettings& settings = {})
+      : PlaceholderObserver<SpecType>(settings) {}
   std::string type_name() const override { return "RecordingObserver"; }
   void observe(const Tensor& x) override {
     if (x.numel() != 0) recorded_.push_back(x.detach().clone());

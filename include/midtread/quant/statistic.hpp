@@ -41,8 +41,8 @@ Number most_frequent(const std::vector<Number>& sorted, bool last) {
   return sorted[best];
 }
 
-/// Of scales, one at least. Equally frequent: the largest, which clips least (of fix positions the smallest). An even
-/// number's median: the mean of the middle two.
+/// Of scales, one at least. Equally frequent: the largest, which clips least (of fix positions the smallest).
+/// An even number's median: the mean of the middle two.
 inline float statistic_of(std::vector<float> scales, Statistic statistic) {
   std::sort(scales.begin(), scales.end());
   const std::size_t n = scales.size();
@@ -55,7 +55,8 @@ inline float statistic_of(std::vector<float> scales, Statistic statistic) {
       return static_cast<float>(sum / static_cast<double>(n));
     case Statistic::kMedian: break;
   }
-  return static_cast<float>((static_cast<double>(scales[(n - 1) / 2]) + static_cast<double>(scales[n / 2])) / 2);
+  return static_cast<float>((static_cast<double>(scales[(n - 1) / 2]) + static_cast<double>(scales[n / 2])) /
+                            2);
 }
 
 MIDTREAD_NAMESPACE_END

@@ -262,6 +262,15 @@ TEST(CalibrationMethods, DiffsFindsTheBestPosition) {
   EXPECT_GT(clipped, 50);
 }
 
+TEST(CalibrationMethods, DiffsPrefersTheLargerOfEqualScales) {
+  // Codes -1, 0, 1: scale 1 loses 1/4 of 1.5 and 1/4 of each 0.5, scale 1/2 loses 1 of 1.5.
+  using Diffs = quant::DiffsObserver<quant::Int8Symmetric>;
+  Diffs diffs(Diffs::Options().bit_width(2));
+  diffs.observe(mt::tensor({1.5f, 0.5f, 0.5f, 0.5f}));
+  EXPECT_EQ(diffs.candidates()[0].cost, diffs.candidates()[1].cost);
+  EXPECT_EQ(diffs.qparams().scales[0], 1);
+}
+
 TEST(CalibrationMethods, PerChannel) {
   const mt::Tensor a = data(kNormal, 1, 300), b = data(kTail, 2, 300) * 0.25, c = data(kRelu, 3, 300) * 9.0;
   mt::Tensor x{mt::Shape{3, 300}};
@@ -453,6 +462,48 @@ TEST(CalibrationMethods, EdgesAndState) {
   expect_edges<quant::EntropyObserver<UInt8Affine>>();
   expect_edges<quant::DiffsObserver<Int8Symmetric>>();
   expect_edges<quant::DiffsObserver<quant::UInt8Symmetric>>();
+}
+
+// The smallest and the largest floats, and their mixture.
+template <class Observer>
+void expect_extremes(int& cases) {
+  SCOPED_TRACE(Observer::kName);
+  for (float size : {1e-45f, 1e-38f, 1e-20f, 1e20f, 3.4028235e38f})
+    for (const mt::Tensor& x : {mt::tensor({size, 0.0f, -size / 2}), mt::tensor({size, 1.0f, 1e-10f}), mt::tensor({-size})}) {
+      Observer observer;
+      observer.observe(x);
+      observer.observe(mt::tensor({1.0f, size}));
+      const mt::ChannelQParams q = observer.qparams();
+      EXPECT_NO_THROW(mt::check(mt::QParams{q.scales[0], q.zero_points[0], q.range, q.dtype, q.rounding}, "")) << size;
+      ++cases;
+    }
+}
+
+TEST(CalibrationMethods, ExtremeValues) {
+  using quant::Int8Symmetric;
+  using quant::UInt8Affine;
+  int cases = 0;
+  expect_extremes<quant::MaxMinObserver<Int8Symmetric>>(cases);
+  expect_extremes<quant::MaxMinObserver<UInt8Affine>>(cases);
+  expect_extremes<quant::PercentileObserver<UInt8Affine>>(cases);
+  expect_extremes<quant::MseObserver<Int8Symmetric>>(cases);
+  expect_extremes<quant::MseObserver<UInt8Affine>>(cases);
+  expect_extremes<quant::EntropyObserver<Int8Symmetric>>(cases);
+  expect_extremes<quant::EntropyObserver<UInt8Affine>>(cases);
+  expect_extremes<quant::DiffsObserver<Int8Symmetric>>(cases);
+  std::printf("cases=%d\n", cases);
+}
+
+TEST(CalibrationMethods, DamagedCheckpoints) {
+  using Observer = quant::EntropyObserver<quant::Int8Symmetric>;
+  Observer observer(Observer::Options().per_batch(false));
+  observer.observe(data(kNormal, 1));
+  mt::get_tensor<double>(observer.own_buffers().at("histogram_width"), "").fill_(-1);
+  expect_error<mt::QuantizationError>([&] { observer.observe(data(kNormal, 1)); }, {"histogram or histogram_width holds"});
+  Observer other;
+  other.observe(data(kNormal, 1));
+  mt::get_tensor<float>(other.own_buffers().at("history_scale"), "").set_data(mt::Tensor(mt::Shape{3}));
+  expect_error<mt::ShapeError>([&] { other.qparams(); }, {"history_scale has shape [3]", "needs a row of 1 for every batch"});
 }
 
 TEST(CalibrationMethods, PercentileEdges) {

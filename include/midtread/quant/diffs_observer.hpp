@@ -33,7 +33,8 @@ class DiffsObserver : public CalibrationObserver {
  protected:
   kernels::AffineParams search(const Tensor& x, const ops::ChannelRuns& runs, std::int64_t channel,
                                const MinMax& batch) override {
-    const int first = overflow_free_position(batch.min, batch.max, range(), middle());
+    // Far beyond kMaxFixPosition all are the same, and 2^p must stay a float.
+    const int first = std::min(overflow_free_position(batch.min, batch.max, range(), middle()), 100);
     double costs[kPositions] = {};
     for (std::int64_t run = 0; run < runs.count(); ++run)
       if (runs.channel(run) == channel)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Learned scales and zero points against PyTorch, one step and a module's life; PACT against its paper's formula.
+// Learned scales and zero points against PyTorch, one step and a module's life; PACT against its paper's
+// formula.
 #include <midtread/quant/lsq.hpp>
 #include <midtread/quant/moving_average_min_max_observer.hpp>
 #include <midtread/quant/pact.hpp>
@@ -13,9 +14,11 @@
 namespace mt = midtread;
 namespace quant = midtread::quant;
 
-namespace {
+namespace learnable_test {
 
-std::string range_text(const golden::Json& attrs) { return attrs.at("quant_min").dump() + ".." + attrs.at("quant_max").dump(); }
+std::string range_text(const golden::Json& attrs) {
+  return attrs.at("quant_min").dump() + ".." + attrs.at("quant_max").dump();
+}
 
 mt::ChannelQParams qparams_of(const golden::Case& c, bool per_channel) {
   mt::ChannelQParams q;
@@ -53,7 +56,8 @@ TEST(GoldenLearnable, StepWithScaleAndZeroPoint) {
     EXPECT_EQ(golden::difference(y, golden::tensor(c.expected.at("y")), {}), "");
     EXPECT_EQ(golden::difference(x.grad(), golden::tensor(c.expected.at("dx")), {}), "");
     EXPECT_EQ(golden::difference(scale.grad(), golden::tensor(c.expected.at("dscale")), c.tolerance), "");
-    EXPECT_EQ(golden::difference(zero_point.grad(), golden::tensor(c.expected.at("dzero_point")), c.tolerance), "");
+    EXPECT_EQ(
+        golden::difference(zero_point.grad(), golden::tensor(c.expected.at("dzero_point")), c.tolerance), "");
     ++cases;
   }
   std::printf("cases=%d\n", cases);
@@ -82,7 +86,8 @@ void live(const golden::Case& c) {
   expect(y, c.expected.at("y2"));
   expect(x.grad(), c.expected.at("dx2"));
   expect(m.scale().grad(), c.expected.at("dscale"));
-  // PyTorch computes a gradient for a symmetric zero point and then sets it to 0 on every forward; here it has none.
+  // PyTorch computes a gradient for a symmetric zero point and then sets it to 0 on every forward; here it
+  // has none.
   EXPECT_EQ(m.offset().grad().defined(), !Spec::kSymmetric);
   if (!Spec::kSymmetric) expect(m.offset().grad(), c.expected.at("dzero_point"));
   const auto lr = static_cast<float>(c.attrs.at("lr").get<double>());
@@ -116,7 +121,8 @@ TEST(GoldenLearnable, Pact) {
   for (const golden::Case& c : golden::load("learnable")) {
     if (c.op != "pact") continue;
     SCOPED_TRACE(c.id);
-    Clipped f(Clipped::Options().bit_width(c.attrs.at("bits").get<int>()).alpha(c.attrs.at("alpha").get<double>()));
+    Clipped f(
+        Clipped::Options().bit_width(c.attrs.at("bits").get<int>()).alpha(c.attrs.at("alpha").get<double>()));
     mt::Tensor x = golden::tensor(c.inputs.at("x"));
     x.requires_grad_();
     const mt::Tensor y = f.forward(x);
@@ -132,4 +138,4 @@ TEST(GoldenLearnable, Pact) {
   EXPECT_EQ(cases, 6);
 }
 
-}  // namespace
+}  // namespace learnable_test

@@ -12,7 +12,7 @@
 namespace mt = midtread;
 using Tag = mt::nn::ParameterTag;
 
-namespace {
+namespace parameter_groups_test {
 
 std::string text(mt::nn::Module& module) {
   std::string out;
@@ -27,7 +27,8 @@ std::string text(mt::nn::Module& module) {
 
 TEST(ParameterGroups, EveryParameterOnceUnderItsTag) {
   mt::nn::Linear shared(4, 4);
-  mt::nn::Sequential net(mt::nn::Conv2d(mt::nn::Conv2dOptions(3, 4, 1)), mt::nn::BatchNorm2d(4), shared, shared);
+  mt::nn::Sequential net(mt::nn::Conv2d(mt::nn::Conv2dOptions(3, 4, 1)), mt::nn::BatchNorm2d(4), shared,
+                         shared);
   EXPECT_EQ(text(*net), "weight: 0.weight 2.weight; bias: 0.bias 2.bias; bn: 1.weight 1.bias; ");
   shared->weight.requires_grad_(false);
   EXPECT_EQ(text(*net), "weight: 0.weight; bias: 0.bias 2.bias; bn: 1.weight 1.bias; ");
@@ -37,10 +38,11 @@ TEST(ParameterGroups, EveryParameterOnceUnderItsTag) {
 
 TEST(ParameterGroups, MakeAnOptimizersGroups) {
   mt::nn::Sequential net(mt::nn::Linear(4, 4), mt::nn::BatchNorm1d(4));
-  mt::optim::SGD sgd(mt::nn::parameters_of(*net, {Tag::kWeight}), mt::optim::SGDOptions(0.1).weight_decay(1e-4));
+  mt::optim::SGD sgd(mt::nn::parameters_of(*net, {Tag::kWeight}),
+                     mt::optim::SGDOptions(0.1).weight_decay(1e-4));
   sgd.add_param_group(mt::nn::parameters_of(*net, {Tag::kBias, Tag::kBatchNorm}), 0.01);
   EXPECT_EQ(sgd.parameters(0).size(), 1u);
   EXPECT_EQ(sgd.parameters(1).size(), 3u);
 }
 
-}  // namespace
+}  // namespace parameter_groups_test

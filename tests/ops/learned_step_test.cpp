@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The learned step: dx and the three sums against plain loops in double, for every band, rounding, layout and length.
+// The learned step: dx and the three sums against plain loops in double, for every band, rounding, layout and
+// length.
 #include <midtread/ops/learned_step.hpp>
 #include <midtread/tensor/compare.hpp>
 #include <midtread/tensor/factory.hpp>
@@ -13,7 +14,7 @@
 namespace mt = midtread;
 using mt::ops::PassBand;
 
-namespace {
+namespace learned_step_test {
 
 float rounded(float v, mt::Rounding rounding) {
   switch (rounding) {
@@ -32,14 +33,19 @@ struct Expected {
 
 /// Row-major x; `channel(i)` of element i.
 template <class Channel>
-Expected expected(const std::vector<float>& x, const std::vector<float>& dy, const mt::ChannelQParams& q, const mt::ops::LearnedStep& step,
-                  const Channel& channel) {
+Expected expected(const std::vector<float>& x, const std::vector<float>& dy, const mt::ChannelQParams& q,
+                  const mt::ops::LearnedStep& step, const Channel& channel) {
   const std::size_t channels = q.scales.size();
-  Expected e{{}, std::vector<double>(channels), std::vector<double>(channels), std::vector<double>(channels), std::vector<double>(channels, 1e-30)};
+  Expected e{{},
+             std::vector<double>(channels),
+             std::vector<double>(channels),
+             std::vector<double>(channels),
+             std::vector<double>(channels, 1e-30)};
   for (std::size_t i = 0; i < x.size(); ++i) {
     const std::size_t c = channel(i);
     const float s = q.scales[c], z = static_cast<float>(q.zero_points[c]), v = x[i] * (1.0f / s);
-    const float lo = static_cast<float>(q.range.quant_min) - z, hi = static_cast<float>(q.range.quant_max) - z;
+    const float lo = static_cast<float>(q.range.quant_min) - z,
+                hi = static_cast<float>(q.range.quant_max) - z;
     const float r = rounded(std::min(std::max(v, lo - 1), hi + 1), q.rounding);
     const float u = step.band == PassBand::kCode ? r : step.band == PassBand::kRatio ? v : x[i];
     const double g = static_cast<double>(dy[i]);
@@ -69,7 +75,8 @@ Example example(std::size_t channels, int axis, PassBand band, mt::Rounding roun
   s.q.rounding = rounding;
   s.step.band = band;
   const mt::Shape shape{static_cast<std::int64_t>(channels)};
-  for (const char* name : {"inside", "below", "above"}) s.step.parameters.push_back({name, mt::ones(shape).requires_grad_(), {}});
+  for (const char* name : {"inside", "below", "above"})
+    s.step.parameters.push_back({name, mt::ones(shape).requires_grad_(), {}});
   for (std::size_t c = 0; c < channels; ++c) {
     const float scale = static_cast<float>(g.uniform(0.05, 0.3));
     const int z = static_cast<int>(g.uniform(0, 16));
@@ -88,7 +95,8 @@ Example example(std::size_t channels, int axis, PassBand band, mt::Rounding roun
 }
 
 const PassBand kBands[] = {PassBand::kCode, PassBand::kRatio, PassBand::kReal};
-const mt::Rounding kRoundings[] = {mt::Rounding::kHalfEven, mt::Rounding::kHalfUp, mt::Rounding::kHalfDown, mt::Rounding::kStdRound};
+const mt::Rounding kStepRoundings[] = {mt::Rounding::kHalfEven, mt::Rounding::kHalfUp,
+                                       mt::Rounding::kHalfDown, mt::Rounding::kStdRound};
 
 TEST(LearnedStep, GradientsAreTheSums) {
   int cases = 0;
@@ -98,12 +106,14 @@ TEST(LearnedStep, GradientsAreTheSums) {
     int axis;
     std::size_t channels;
   };
-  for (const Layout& layout : {Layout{{1}, -1, 1}, Layout{{7}, -1, 1}, Layout{{255}, -1, 1}, Layout{{257}, -1, 1}, Layout{{3, 5, 7, 9}, -1, 1},
-                               Layout{{70001}, -1, 1}, Layout{{5, 3, 3, 3}, 0, 5}, Layout{{2, 40000}, 0, 2}, Layout{{6, 4, 5}, 1, 4},
-                               Layout{{6, 2, 3}, 1, 4}, Layout{{0, 3}, -1, 1}})
+  for (const Layout& layout :
+       {Layout{{1}, -1, 1}, Layout{{7}, -1, 1}, Layout{{255}, -1, 1}, Layout{{257}, -1, 1},
+        Layout{{3, 5, 7, 9}, -1, 1}, Layout{{70001}, -1, 1}, Layout{{5, 3, 3, 3}, 0, 5},
+        Layout{{2, 40000}, 0, 2}, Layout{{6, 4, 5}, 1, 4}, Layout{{6, 2, 3}, 1, 4}, Layout{{0, 3}, -1, 1}})
     for (PassBand band : kBands)
-      for (mt::Rounding rounding : kRoundings) {
-        SCOPED_TRACE(mt::concat(layout.shape, " axis ", layout.axis, " band ", static_cast<int>(band), " rounding ", static_cast<int>(rounding)));
+      for (mt::Rounding rounding : kStepRoundings) {
+        SCOPED_TRACE(mt::concat(layout.shape, " axis ", layout.axis, " band ", static_cast<int>(band),
+                                " rounding ", static_cast<int>(rounding)));
         Example s = example(layout.channels, layout.axis, band, rounding, g);
         mt::Tensor x = mt::randn(layout.shape, g);
         for (std::int64_t i = 0; i < x.numel(); i += 3)  // ties
@@ -127,8 +137,10 @@ TEST(LearnedStep, GradientsAreTheSums) {
         EXPECT_EQ(x.grad().to_vector(), e.dx);
         for (std::size_t c = 0; c < layout.channels; ++c) {
           EXPECT_NEAR(s.step.parameters[0].value.grad().data()[c], e.inside[c], 1e-6 * e.magnitude[c]);
-          EXPECT_NEAR(s.step.parameters[1].value.grad().data()[c], e.below[c], 1e-9 * e.magnitude[c] + 1e-7 * std::abs(e.below[c]));
-          EXPECT_NEAR(s.step.parameters[2].value.grad().data()[c], e.above[c], 1e-9 * e.magnitude[c] + 1e-7 * std::abs(e.above[c]));
+          EXPECT_NEAR(s.step.parameters[1].value.grad().data()[c], e.below[c],
+                      1e-9 * e.magnitude[c] + 1e-7 * std::abs(e.below[c]));
+          EXPECT_NEAR(s.step.parameters[2].value.grad().data()[c], e.above[c],
+                      1e-9 * e.magnitude[c] + 1e-7 * std::abs(e.above[c]));
         }
         ++cases;
       }
@@ -143,7 +155,10 @@ TEST(LearnedStep, TheThreadCountChangesNoBit) {
     for (int threads : {1, 2, 3, 7}) {
       mt::set_num_threads(threads);
       mt::Generator g(5);
-      Example s = example(axis < 0 ? 1 : axis == 0 ? 40 : 300, axis, PassBand::kCode, mt::Rounding::kHalfEven, g);
+      Example s = example(axis < 0    ? 1
+                          : axis == 0 ? 40
+                                      : 300,
+                          axis, PassBand::kCode, mt::Rounding::kHalfEven, g);
       mt::Tensor x = mt::randn({40, 300, 11}, g);
       x.requires_grad_();
       mt::ops::learned_step(x, s.q, s.step, "test").backward(mt::randn(x.shape(), g));
@@ -194,15 +209,25 @@ TEST(LearnedStep, RefusesWhatWouldSpoilAParameter) {
   mt::Generator g(2);
   Example s = example(1, -1, PassBand::kCode, mt::Rounding::kHalfEven, g);
   const mt::Tensor x = mt::tensor({0.1f, 100.0f});
-  expect_error<mt::NumericError>([&] { mt::ops::learned_step(x, s.q, s.step, "net.conv").backward(mt::tensor({std::nanf(""), 1.0f})); },
-                                 {"net.conv", "gradient of inside is nan"});
-  expect_error<mt::NumericError>([&] { mt::ops::learned_step(x, s.q, s.step, "net.conv").backward(mt::tensor({1.0f, HUGE_VALF})); },
-                                 {"net.conv", "gradient of above is inf"});
+  expect_error<mt::NumericError>(
+      [&] {
+        mt::ops::learned_step(x, s.q, s.step, "net.conv").backward(mt::tensor({std::nanf(""), 1.0f}));
+      },
+      {"net.conv", "gradient of inside is nan"});
+  expect_error<mt::NumericError>(
+      [&] {
+        mt::ops::learned_step(x, s.q, s.step, "net.conv").backward(mt::tensor({1.0f, HUGE_VALF}));
+      },
+      {"net.conv", "gradient of above is inf"});
   s.step.parameters[1].weights.clear();
-  expect_error<mt::ShapeError>([&] { mt::ops::learned_step(x, s.q, s.step, "net.conv"); }, {"net.conv", "each of 1 scales"});
-  expect_error<mt::NumericError>([&] {
-    mt::ops::learned_step(mt::tensor({std::nanf("")}), s.q, {PassBand::kCode, s.step.inside, {}}, "net.conv");
-  }, {"1 NaN of 1 values"});
+  expect_error<mt::ShapeError>([&] { mt::ops::learned_step(x, s.q, s.step, "net.conv"); },
+                               {"net.conv", "each of 1 scales"});
+  expect_error<mt::NumericError>(
+      [&] {
+        mt::ops::learned_step(mt::tensor({std::nanf("")}), s.q, {PassBand::kCode, s.step.inside, {}},
+                              "net.conv");
+      },
+      {"1 NaN of 1 values"});
 }
 
 TEST(LearnedStep, WithoutGradientThereIsNoHistory) {
@@ -212,4 +237,4 @@ TEST(LearnedStep, WithoutGradientThereIsNoHistory) {
   EXPECT_FALSE(mt::ops::learned_step(mt::ones({3}), s.q, s.step, "test").requires_grad());
 }
 
-}  // namespace
+}  // namespace learned_step_test

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Learned quantizers at 2, 3, 4 and 8 bits, as activations and as weights: after some training the codes of the prepared
-// model, the int8 model and the simulation are equal, and what is learned has moved.
+// Learned quantizers at 2, 3, 4 and 8 bits, as activations and as weights: after some training the codes of
+// the prepared model, the int8 model and the simulation are equal, and what is learned has moved.
 #include <support/exactness.hpp>
 
 #include <midtread/nn/parameter_groups.hpp>
@@ -33,17 +33,27 @@ struct Quantizers {
 
 template <class A>
 Quantizers activation(const std::string& name, typename A::Options options, bool learns = true) {
-  return {name, [options](int bits) mutable { return quant::erase(quant::QConfig(options.bit_width(bits), quant::DefaultWeight::Options())); },
+  return {name,
+          [options](int bits) mutable {
+            return quant::erase(quant::QConfig(options.bit_width(bits), quant::DefaultWeight::Options()));
+          },
           learns};
 }
 template <class W>
-Quantizers weight(const std::string& name, typename W::Options options, bool learns = true, int most_bits = 8) {
-  return {name, [options](int bits) mutable { return quant::erase(quant::QConfig(quant::DefaultActivation::Options(), options.bit_width(bits))); },
+Quantizers weight(const std::string& name, typename W::Options options, bool learns = true,
+                  int most_bits = 8) {
+  return {name,
+          [options](int bits) mutable {
+            return quant::erase(quant::QConfig(quant::DefaultActivation::Options(), options.bit_width(bits)));
+          },
           learns, most_bits};
 }
 template <class A, class W>
 Quantizers both(const std::string& name, typename A::Options a, typename W::Options w, int most_bits = 8) {
-  return {name, [a, w](int bits) mutable { return quant::erase(quant::QConfig(a.bit_width(bits), w.bit_width(bits))); }, true, most_bits};
+  return {
+      name,
+      [a, w](int bits) mutable { return quant::erase(quant::QConfig(a.bit_width(bits), w.bit_width(bits))); },
+      true, most_bits};
 }
 
 std::vector<Quantizers> all_quantizers() {
@@ -58,18 +68,22 @@ std::vector<Quantizers> all_quantizers() {
   using TqtW = quant::Tqt<Whole>;
   return {
       activation<LsqA>("lsq_activation", {}),
-      activation<quant::Lsq<SignedAverage>>("lsq_signed_activation", quant::Lsq<SignedAverage>::Options().narrow_range(false)),
+      activation<quant::Lsq<SignedAverage>>("lsq_signed_activation",
+                                            quant::Lsq<SignedAverage>::Options().narrow_range(false)),
       weight<LsqW>("lsq_weight", LsqW::Options().boundary(Boundary::kExact).init(ScaleInit::kMeanAbs)),
       weight<quant::Lsq<Whole>>("lsq_weight_per_tensor", {}),
       activation<PlusA>("lsq_plus_activation", {}),
       weight<PlusW>("lsq_plus_weight", PlusW::Options().narrow_range(false)),
       activation<PactA>("pact_activation", PactA::Options().alpha(0.5)),
-      activation<quant::Pact<SignedAverage>>("pact_signed_activation", quant::Pact<SignedAverage>::Options().alpha(1)),
+      activation<quant::Pact<SignedAverage>>("pact_signed_activation",
+                                             quant::Pact<SignedAverage>::Options().alpha(1)),
       weight<PactW>("pact_weight", {}),
       activation<TqtA>("tqt_activation", TqtA::Options().narrow_range(false)),
-      activation<quant::Tqt<quant::MovingAverageMinMaxObserver<quant::UInt8Symmetric>>>("tqt_uint8_activation", {}),
+      activation<quant::Tqt<quant::MovingAverageMinMaxObserver<quant::UInt8Symmetric>>>(
+          "tqt_uint8_activation", {}),
       weight<TqtW>("tqt_weight", {}),
-      weight<quant::Tqt<Channels>>("tqt_weight_per_channel", quant::Tqt<Channels>::Options().init(ScaleInit::kObserver)),
+      weight<quant::Tqt<Channels>>("tqt_weight_per_channel",
+                                   quant::Tqt<Channels>::Options().init(ScaleInit::kObserver)),
       activation<quant::DoReFaActivation>("dorefa_activation", {}, false),
       weight<DoReFa>("dorefa_weight", {}, false, 7),
       both<LsqA, LsqW>("lsq", {}, {}),
@@ -94,7 +108,8 @@ TEST_P(LearnableNetworks, AllNodesAgree) {
   Tally tally;
   std::size_t moved = 0, all = 0;
   for (int bits : {2, 3, 4, 8})
-    for (const Network& network : {resnet(), squeeze_excite(true), transposed(), linear_bn(), shared_modules(), movers()}) {
+    for (const Network& network :
+         {resnet(), squeeze_excite(true), transposed(), linear_bn(), shared_modules(), movers()}) {
       const int used = std::min(bits, GetParam().most_bits);
       SCOPED_TRACE(network.name + " bits " + std::to_string(used));
       Trained t = trained(network, quant::QConfigMapping().set_global(GetParam().make(used)), 1);
@@ -113,6 +128,7 @@ TEST_P(LearnableNetworks, AllNodesAgree) {
   tally.print();
 }
 
-INSTANTIATE_TEST_SUITE_P(All, LearnableNetworks, testing::ValuesIn(all_quantizers()), [](const auto& which) { return which.param.name; });
+INSTANTIATE_TEST_SUITE_P(All, LearnableNetworks, testing::ValuesIn(all_quantizers()),
+                         [](const auto& which) { return which.param.name; });
 
 }  // namespace learnable_networks_test

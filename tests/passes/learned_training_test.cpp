@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Training with learned quantizers: the loss falls, optimizer groups by tag, PyTorch's phases, checkpoints, copies,
-// calibration without training, and what cannot work is refused.
+// Training with learned quantizers: the loss falls, optimizer groups by tag, PyTorch's phases, checkpoints,
+// copies, calibration without training, and what cannot work is refused.
 #include <midtread/nn/parameter_groups.hpp>
 #include <midtread/passes/calibrate.hpp>
 #include <midtread/passes/convert.hpp>
@@ -31,20 +31,22 @@ using Channels = quant::MinMaxObserver<quant::Int8PerChannel>;
 
 template <class A, class W>
 quant::QConfigMapping mapping(int bits, int weight_bits) {
-  return quant::QConfigMapping().set_global(
-      quant::erase(quant::QConfig(typename A::Options().bit_width(bits), typename W::Options().bit_width(weight_bits))));
+  return quant::QConfigMapping().set_global(quant::erase(
+      quant::QConfig(typename A::Options().bit_width(bits), typename W::Options().bit_width(weight_bits))));
 }
 constexpr auto lsq = &mapping<quant::Lsq<Average<quant::UInt8Affine>>, quant::Lsq<Channels>>;
 
 std::int64_t mismatches(mt::graph::GraphModule& prepared, const Network& network) {
   const mt::quantized::Model int8 = mt::passes::convert(prepared);
-  const mt::passes::VerifyReport report = mt::passes::verify_convert(prepared, int8, random_inputs(network, 5, 77)[0]);
+  const mt::passes::VerifyReport report =
+      mt::passes::verify_convert(prepared, int8, random_inputs(network, 5, 77)[0]);
   EXPECT_GT(report.compared_codes, 0);
   return report.mismatched_codes + report.mismatched_outputs;
 }
 
 /// One batch, learned by heart.
-double fit(mt::graph::GraphModule& prepared, const Network& network, mt::optim::Optimizer& optimizer, int steps) {
+double fit(mt::graph::GraphModule& prepared, const Network& network, mt::optim::Optimizer& optimizer,
+           int steps) {
   double last = 0;
   for (int i = 0; i < steps; ++i) {
     optimizer.zero_grad();
@@ -72,7 +74,8 @@ const Method kMethods[] = {
     {"lsq", lsq},
     {"lsq_plus", &mapping<quant::LsqPlus<Average<quant::UInt8Affine>>, quant::LsqPlus<Channels>>},
     {"pact", &mapping<quant::Pact<Average<quant::UInt8Symmetric>>, quant::Pact<Channels>>},
-    {"tqt", &mapping<quant::Tqt<Average<quant::Int8Symmetric>>, quant::Tqt<quant::MinMaxObserver<quant::Int8Symmetric>>>},
+    {"tqt", &mapping<quant::Tqt<Average<quant::Int8Symmetric>>,
+                     quant::Tqt<quant::MinMaxObserver<quant::Int8Symmetric>>>},
     {"dorefa", &mapping<quant::DefaultActivation, quant::DoReFaWeight<quant::Int8PerChannel>>}};
 
 TEST(LearnedTraining, TheLossFallsAndScalesHaveTheirOwnRate) {
@@ -81,7 +84,8 @@ TEST(LearnedTraining, TheLossFallsAndScalesHaveTheirOwnRate) {
     for (const Network& network : {resnet(), linear_bn()}) {
       SCOPED_TRACE(std::string(method.name) + " " + network.name);
       Trained t = trained(network, method.mapping(4, 4), 0);
-      mt::optim::SGD sgd(mt::nn::parameters_of(t.prepared, {Tag::kWeight, Tag::kBias, Tag::kBatchNorm}), mt::optim::SGDOptions(0.05).momentum(0.9));
+      mt::optim::SGD sgd(mt::nn::parameters_of(t.prepared, {Tag::kWeight, Tag::kBias, Tag::kBatchNorm}),
+                         mt::optim::SGDOptions(0.05).momentum(0.9));
       const mt::Tensors scales = mt::nn::parameters_of(t.prepared, {Tag::kScale, Tag::kOffset, Tag::kAlpha});
       if (!scales.empty()) sgd.add_param_group(scales, mt::optim::SGDOptions(0.01).momentum(0.9));
       const double first = fit(t.prepared, network, sgd, 1), last = fit(t.prepared, network, sgd, 60);
@@ -90,7 +94,8 @@ TEST(LearnedTraining, TheLossFallsAndScalesHaveTheirOwnRate) {
       EXPECT_EQ(mismatches(t.prepared, network), 0);
       for (const auto& buffer : t.prepared.named_buffers()) {
         if (buffer.first.find("running_var") == std::string::npos) continue;
-        for (float v : mt::get_tensor<float>(buffer.second, buffer.first).to_vector()) EXPECT_LT(v, 1e4f) << buffer.first;
+        for (float v : mt::get_tensor<float>(buffer.second, buffer.first).to_vector())
+          EXPECT_LT(v, 1e4f) << buffer.first;
       }
       ++cases;
     }
@@ -102,13 +107,15 @@ TEST(LearnedTraining, StaticEstimateThenLearning) {
   Trained t = trained(network, lsq(8, 8), 0);
   quant::enable_static_estimate(t.prepared);
   train(t, network, 3);
-  for (const mt::Tensor& p : mt::nn::parameters_of(t.prepared, {Tag::kScale, Tag::kOffset})) EXPECT_FALSE(p.grad().defined());
+  for (const mt::Tensor& p : mt::nn::parameters_of(t.prepared, {Tag::kScale, Tag::kOffset}))
+    EXPECT_FALSE(p.grad().defined());
   EXPECT_EQ(mismatches(t.prepared, network), 0);
   t.prepared.train();
   quant::enable_param_learning(t.prepared);
   train(t, network, 2);
   int with_gradient = 0;
-  for (const mt::Tensor& p : mt::nn::parameters_of(t.prepared, {Tag::kScale, Tag::kOffset})) with_gradient += p.grad().defined();
+  for (const mt::Tensor& p : mt::nn::parameters_of(t.prepared, {Tag::kScale, Tag::kOffset}))
+    with_gradient += p.grad().defined();
   EXPECT_GT(with_gradient, 20);
   EXPECT_EQ(mismatches(t.prepared, network), 0);
 }
@@ -121,7 +128,8 @@ TEST(LearnedTraining, CalibrationAloneConverts) {
     Trained t = trained(network, method.mapping(8, 7), 0);
     if (std::string(method.name) != "pact")
       expect_error<mt::StateError>([&] { mt::passes::convert(t.prepared); }, {"has seen no data"});
-    for (std::uint64_t batch = 0; batch < 3; ++batch) mt::passes::calibrate(t.prepared, random_inputs(network, 4, batch)[0]);
+    for (std::uint64_t batch = 0; batch < 3; ++batch)
+      mt::passes::calibrate(t.prepared, random_inputs(network, 4, batch)[0]);
     EXPECT_EQ(mismatches(t.prepared, network), 0);
     ++cases;
   }
@@ -161,13 +169,16 @@ TEST(LearnedTraining, NothingIsLostSilently) {
       p.second.mutable_data()[1] = std::nanf("");
     }
   t.prepared.eval();
-  expect_error<mt::NumericError>([&] { mt::passes::convert(t.prepared); }, {name, "its learned scale is nan"});
-  expect_error<mt::NumericError>([&] { t.prepared.forward_many(random_inputs(network, 2, 1)); }, {name, "its learned scale is nan"});
+  expect_error<mt::NumericError>([&] { mt::passes::convert(t.prepared); },
+                                 {name, "its learned scale is nan"});
+  expect_error<mt::NumericError>([&] { t.prepared.forward_many(random_inputs(network, 2, 1)); },
+                                 {name, "its learned scale is nan"});
 }
 
 TEST(LearnedTraining, WeightsOfFixedSizeAndBatchNorm) {
   const auto unit = mapping<quant::DefaultActivation, quant::DoReFaWeight<quant::Int8Symmetric>>(8, 4);
-  expect_error<mt::ConfigError>([&] { trained(resnet(), unit, 0); }, {"stem", "DoReFaWeight with one scale", "Int8PerChannel"});
+  expect_error<mt::ConfigError>([&] { trained(resnet(), unit, 0); },
+                                {"stem", "DoReFaWeight with one scale", "Int8PerChannel"});
   const Network network = without_batch_norm();
   Trained t = trained(network, unit, 4);
   EXPECT_TRUE(t.finite);

@@ -46,7 +46,9 @@ TEST(DoReFa, WeightsAsInThePaper) {
       const mt::BasicTensor<std::int8_t> codes = mt::quantize_weight(f.before_rounding(f.bent(w)), q);
       int extremes = 0;
       for (std::int64_t i = 0; i < w.numel(); ++i) {
-        const int code = 2 * static_cast<int>(std::nearbyint(n * (std::tanh(static_cast<double>(w.data()[i])) / (2 * top) + 0.5))) - n;
+        const int code = 2 * static_cast<int>(std::nearbyint(
+                                 n * (std::tanh(static_cast<double>(w.data()[i])) / (2 * top) + 0.5))) -
+                         n;
         ASSERT_EQ(static_cast<int>(codes.data()[i]), code);
         ASSERT_EQ(code & 1, 1);
         ASSERT_EQ(y.data()[i], static_cast<float>(code) * q.scales[0]);
@@ -74,11 +76,13 @@ TEST(DoReFa, OneScalePerChannel) {
       std::vector<double> largest(static_cast<std::size_t>(channels));
       const auto channel = [&](std::int64_t i) { return static_cast<std::size_t>(i / inner % channels); };
       for (std::int64_t i = 0; i < w.numel(); ++i)
-        largest[channel(i)] = std::max(largest[channel(i)], std::abs(std::tanh(static_cast<double>(w.data()[i])) / top));
+        largest[channel(i)] =
+            std::max(largest[channel(i)], std::abs(std::tanh(static_cast<double>(w.data()[i])) / top));
       for (std::int64_t i = 0; i < w.numel(); ++i) {
         const double m = largest[channel(i)], t = std::tanh(static_cast<double>(w.data()[i])) / top;
         EXPECT_FLOAT_EQ(q.scales[channel(i)], static_cast<float>(m / n));
-        EXPECT_EQ(y.data()[i], static_cast<float>(2 * std::nearbyint(n * (t / (2 * m) + 0.5)) - n) * q.scales[channel(i)]);
+        EXPECT_EQ(y.data()[i],
+                  static_cast<float>(2 * std::nearbyint(n * (t / (2 * m) + 0.5)) - n) * q.scales[channel(i)]);
       }
       // A channel's factor, as folding brings it, moves its scale only.
       mt::Tensor t = f.bent(w).clone();
@@ -86,7 +90,8 @@ TEST(DoReFa, OneScalePerChannel) {
         if (channel(i) == 2) t.mutable_data()[i] *= 64.0f;
       f.observe(t);
       const mt::Tensor folded = f.fake_quantize(t);
-      for (std::int64_t i = 0; i < t.numel(); ++i) EXPECT_EQ(folded.data()[i], channel(i) == 2 ? 64.0f * y.data()[i] : y.data()[i]);
+      for (std::int64_t i = 0; i < t.numel(); ++i)
+        EXPECT_EQ(folded.data()[i], channel(i) == 2 ? 64.0f * y.data()[i] : y.data()[i]);
       ++cases;
     }
   std::printf("cases=%d\n", cases);
@@ -104,12 +109,14 @@ TEST(DoReFa, GradientOfTheWeights) {
     const auto loss = [&](std::size_t at, double step) {
       double top = 0, sum = 0;
       std::vector<double> t;
-      for (std::size_t i = 0; i < 35; ++i) t.push_back(std::tanh(static_cast<double>(w.data()[i]) + (i == at ? step : 0)));
+      for (std::size_t i = 0; i < 35; ++i)
+        t.push_back(std::tanh(static_cast<double>(w.data()[i]) + (i == at ? step : 0)));
       for (double v : t) top = std::max(top, std::abs(v));
       for (std::size_t i = 0; i < 35; ++i) sum += static_cast<double>(dy.data()[i]) * t[i] / top;
       return sum;
     };
-    for (std::size_t i = 0; i < 35; ++i) EXPECT_NEAR(w.grad().data()[i], (loss(i, 1e-5) - loss(i, -1e-5)) / 2e-5, 1e-5) << i;
+    for (std::size_t i = 0; i < 35; ++i)
+      EXPECT_NEAR(w.grad().data()[i], (loss(i, 1e-5) - loss(i, -1e-5)) / 2e-5, 1e-5) << i;
     ++cases;
   };
   for (int bits : {2, 4, 7}) {
@@ -147,7 +154,11 @@ TEST(DoReFa, WeightsOfZerosAndOfNothing) {
   EXPECT_EQ(w.grad().to_vector(), (std::vector<float>(4, 1.0f)));  // so that they can leave zero
   EXPECT_EQ(f.forward(mt::Tensor(mt::Shape{0, 3})).numel(), 0);
   f.set_path("conv.weight_fake_quant");
-  expect_error<mt::NumericError>([&] { f.forward(mt::tensor({1.0f, std::nanf("")})); }, {"conv.weight_fake_quant"});
+  expect_error<mt::NumericError>(
+      [&] {
+        f.forward(mt::tensor({1.0f, std::nanf("")}));
+      },
+      {"conv.weight_fake_quant"});
 }
 
 TEST(DoReFa, ActivationsAreClippedToOne) {
@@ -167,7 +178,8 @@ TEST(DoReFa, ActivationsAreClippedToOne) {
       EXPECT_EQ(y.data()[i], std::nearbyint(std::min(held * (1.0f / s), n)) * s);
       EXPECT_EQ(x.grad().data()[i], v >= 0 && v <= 1 ? dy.data()[i] : 0.0f);
     }
-    EXPECT_EQ(f.tensor_qparams(), (mt::QParams{s, 0, {0, (1 << bits) - 1}, mt::DType::kUInt8, mt::Rounding::kHalfEven}));
+    EXPECT_EQ(f.tensor_qparams(),
+              (mt::QParams{s, 0, {0, (1 << bits) - 1}, mt::DType::kUInt8, mt::Rounding::kHalfEven}));
     ++cases;
   }
   Activation f;
@@ -177,10 +189,12 @@ TEST(DoReFa, ActivationsAreClippedToOne) {
 }
 
 TEST(DoReFa, BitsThatDoNotFit) {
-  expect_error<mt::ConfigError>([] { Weight f(Weight::Options().bits(8)); }, {"bits", "got 8", "odd codes -255..255", "int8 holds -127..127"});
+  expect_error<mt::ConfigError>([] { Weight f(Weight::Options().bits(8)); },
+                                {"bits", "got 8", "odd codes -255..255", "int8 holds -127..127"});
   for (int bits : {-1, 0, 1, 9, 32}) {
     expect_error<mt::ConfigError>([&] { Weight f(Weight::Options().bits(bits)); }, {"bits", "allowed 2..7"});
-    expect_error<mt::ConfigError>([&] { Activation f(Activation::Options().bits(bits)); }, {"bits", "allowed 2..8"});
+    expect_error<mt::ConfigError>([&] { Activation f(Activation::Options().bits(bits)); },
+                                  {"bits", "allowed 2..8"});
   }
   Weight::Options options;
   options.set("bits", 3.0);
@@ -189,8 +203,10 @@ TEST(DoReFa, BitsThatDoNotFit) {
   EXPECT_TRUE(ChannelWeight().follows_magnitude());
   expect_error<mt::ConfigError>([&] { options.set("alpha", 1.0); }, {"alpha", "there is: bits"});
   const quant::AnyQConfig q = quant::QConfig<Activation, Weight>{};
-  EXPECT_EQ(quant::AnyQConfig(quant::QConfig<Activation, ChannelWeight>{}).make_weight(1)->observer().axis(), 1);
-  EXPECT_EQ(q.weight_name(), "DoReFaWeight(MinMaxObserver, int8_symmetric, quant_min=-15, quant_max=15, memoryless)");
+  EXPECT_EQ(quant::AnyQConfig(quant::QConfig<Activation, ChannelWeight>{}).make_weight(1)->observer().axis(),
+            1);
+  EXPECT_EQ(q.weight_name(),
+            "DoReFaWeight(MinMaxObserver, int8_symmetric, quant_min=-15, quant_max=15, memoryless)");
 }
 
-}  // namespace dorefa_test
+}  // namespace

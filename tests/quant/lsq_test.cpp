@@ -18,7 +18,7 @@ namespace quant = midtread::quant;
 using quant::Boundary;
 using quant::ScaleInit;
 
-namespace {
+namespace lsq_test {
 
 using Average = quant::MovingAverageMinMaxObserver<quant::UInt8Affine>;
 using Channels = quant::MinMaxObserver<quant::Int8PerChannel>;
@@ -33,18 +33,23 @@ struct Gradients {
   std::vector<double> x;
 };
 
-/// LSQ (plus: LSQ+) of one channel in double. `ratio` = x / s is computed in float as the quantizer does, so that ties fall
-/// the same way.
-Gradients reference(const std::vector<float>& x, const std::vector<float>& dy, float scale, int z, mt::CodeRange range, Boundary boundary,
-                    double g, bool plus) {
+/// LSQ (plus: LSQ+) of one channel in double. `ratio` = x / s is computed in float as the quantizer does, so
+/// that ties fall the same way.
+Gradients reference(const std::vector<float>& x, const std::vector<float>& dy, float scale, int z,
+                    mt::CodeRange range, Boundary boundary, double g, bool plus) {
   Gradients out;
   const double s = static_cast<double>(scale), lo = range.quant_min, hi = range.quant_max;
   for (std::size_t i = 0; i < x.size(); ++i) {
     const float ratio = x[i] * (1.0f / scale);
-    const double v = static_cast<double>(ratio) + z, rounded = std::nearbyint(static_cast<double>(ratio)) + z, d = static_cast<double>(dy[i]);
-    const bool below = boundary == Boundary::kRounded ? rounded < lo : v <= lo, above = boundary == Boundary::kRounded ? rounded > hi : v >= hi;
+    const double v = static_cast<double>(ratio) + z, rounded = std::nearbyint(static_cast<double>(ratio)) + z,
+                 d = static_cast<double>(dy[i]);
+    const bool below = boundary == Boundary::kRounded ? rounded < lo : v <= lo,
+               above = boundary == Boundary::kRounded ? rounded > hi : v >= hi;
     out.x.push_back(below || above ? 0 : d);
-    out.scale += g * d * (below ? (plus ? lo : lo - z) : above ? (plus ? hi : hi - z) : rounded - (static_cast<double>(x[i]) / s + z));
+    out.scale += g * d *
+                 (below   ? (plus ? lo : lo - z)
+                  : above ? (plus ? hi : hi - z)
+                          : rounded - (static_cast<double>(x[i]) / s + z));
     out.offset += g * d * (below || above ? (plus ? 1 : -s) : 0);
   }
   return out;
@@ -57,10 +62,15 @@ TEST(Lsq, GradientsPerTensor) {
     for (bool plus : {false, true})
       for (Boundary boundary : {Boundary::kRounded, Boundary::kExact})
         for (int scaling : {0, 1, 2}) {
-          SCOPED_TRACE(mt::concat("bits ", bits, " plus ", plus, " boundary ", static_cast<int>(boundary), " scaling ", scaling));
+          SCOPED_TRACE(mt::concat("bits ", bits, " plus ", plus, " boundary ", static_cast<int>(boundary),
+                                  " scaling ", scaling));
           const double levels = (1 << bits) - 1, s = 2.5 / levels, z = std::floor(levels / 3);
           const auto options = [&](auto o) {
-            return o.bit_width(bits).boundary(boundary).use_grad_scaling(scaling > 0).batch_in_grad_scale(scaling == 1).scale(s);
+            return o.bit_width(bits)
+                .boundary(boundary)
+                .use_grad_scaling(scaling > 0)
+                .batch_in_grad_scale(scaling == 1)
+                .scale(s);
           };
           const auto run = [&](auto& f, const mt::Tensor& offset) {
             mt::Tensor x = mt::randn({6, 5, 4}, g);
@@ -73,8 +83,10 @@ TEST(Lsq, GradientsPerTensor) {
             const mt::QParams q = f.tensor_qparams();
             EXPECT_EQ(q.zero_point, static_cast<int>(z));
             EXPECT_TRUE(mt::identical(y, mt::fake_quantize(x.detach(), q)));
-            const Gradients want = reference(x.to_vector(), dy.to_vector(), q.scale, q.zero_point, q.range, boundary, factor, plus);
-            for (std::size_t i = 0; i < want.x.size(); ++i) EXPECT_EQ(static_cast<double>(x.grad().data()[i]), want.x[i]) << i;
+            const Gradients want = reference(x.to_vector(), dy.to_vector(), q.scale, q.zero_point, q.range,
+                                             boundary, factor, plus);
+            for (std::size_t i = 0; i < want.x.size(); ++i)
+              EXPECT_EQ(static_cast<double>(x.grad().data()[i]), want.x[i]) << i;
             EXPECT_NEAR(f.scale().grad().item(), want.scale, 1e-4 * factor * levels);
             EXPECT_NEAR(offset.grad().item(), want.offset, 1e-5 * factor * (plus ? 1 : s) * 120);
           };
@@ -99,7 +111,8 @@ TEST(Lsq, GradientsPerChannel) {
       mt::Tensor w = mt::randn({5, 4, 3, 3}, g);
       w.requires_grad_();
       f.forward(w);
-      for (std::int64_t c = 0; c < f.scale().numel(); ++c) f.scale().mutable_data()[c] *= 0.6f;  // so that something is clipped
+      for (std::int64_t c = 0; c < f.scale().numel(); ++c)
+        f.scale().mutable_data()[c] *= 0.6f;  // so that something is clipped
       const mt::Tensor dy = mt::randn(w.shape(), g);
       f.forward(w).backward(dy);
       const std::int64_t channels = w.size(axis), inner = axis == 0 ? 36 : 9;
@@ -109,7 +122,8 @@ TEST(Lsq, GradientsPerChannel) {
         std::vector<float> x, d;
         for (std::int64_t i = 0; i < w.numel(); ++i)
           if (i / inner % channels == c) x.push_back(w.data()[i]), d.push_back(dy.data()[i]);
-        const Gradients want = reference(x, d, f.scale().data()[c], 0, f.range(), Boundary::kRounded, factor, false);
+        const Gradients want =
+            reference(x, d, f.scale().data()[c], 0, f.range(), Boundary::kRounded, factor, false);
         EXPECT_NEAR(f.scale().grad().data()[c], want.scale, 1e-4 * factor * 128);
         EXPECT_GT(std::abs(want.scale), 0);
       }
@@ -133,10 +147,13 @@ TEST(Lsq, FirstScales) {
           const double v = static_cast<double>(w.data()[c * 50 + i]);
           sum += v, absolute += std::abs(v), square += v * v, largest = std::max(largest, std::abs(v));
         }
-        const double mean = sum / 50, top = (1 << (bits - 1)) - 1, deviation = std::sqrt(square / 50 - mean * mean);
-        const double want = init == ScaleInit::kObserver   ? largest / top
-                            : init == ScaleInit::kMeanAbs ? 2 * absolute / 50 / std::sqrt(top)
-                                                          : std::max(std::abs(mean - 3 * deviation), std::abs(mean + 3 * deviation)) / (1 << (bits - 1));
+        const double mean = sum / 50, top = (1 << (bits - 1)) - 1,
+                     deviation = std::sqrt(square / 50 - mean * mean);
+        const double want = init == ScaleInit::kObserver ? largest / top
+                            : init == ScaleInit::kMeanAbs
+                                ? 2 * absolute / 50 / std::sqrt(top)
+                                : std::max(std::abs(mean - 3 * deviation), std::abs(mean + 3 * deviation)) /
+                                      (1 << (bits - 1));
         EXPECT_NEAR(f.qparams().scales[static_cast<std::size_t>(c)], want, 1e-6 * want);
       }
       ++cases;
@@ -218,7 +235,8 @@ TEST(Lsq, PyTorchsPhases) {
 TEST(Lsq, GivenScalesAreKept) {
   Activation f(Activation::Options().scale(0.25).zero_point(3));
   f.forward(mt::tensor({-100.0f, 100.0f}));
-  EXPECT_EQ(f.tensor_qparams(), (mt::QParams{0.25f, 3, {0, 255}, mt::DType::kUInt8, mt::Rounding::kHalfEven}));
+  EXPECT_EQ(f.tensor_qparams(),
+            (mt::QParams{0.25f, 3, {0, 255}, mt::DType::kUInt8, mt::Rounding::kHalfEven}));
   PlusActivation p(PlusActivation::Options().scale(0.25).offset(-0.75));
   EXPECT_EQ(p.tensor_qparams(), f.tensor_qparams());
   p.set_qparams(f.qparams());
@@ -241,7 +259,8 @@ TEST(Lsq, ZeroPointsStayCodes) {
     EXPECT_EQ(f.offset().item(), std::min(std::max(z, 0.0f), 255.0f));  // so that it can come back
     PlusActivation p(PlusActivation::Options().scale(0.1).offset(0));
     p.offset().fill_(-z * 0.1f);
-    EXPECT_EQ(p.tensor_qparams().zero_point, std::nearbyint(std::min(std::max(z * 0.1f * (1.0f / 0.1f), 0.0f), 255.0f)));
+    EXPECT_EQ(p.tensor_qparams().zero_point,
+              std::nearbyint(std::min(std::max(z * 0.1f * (1.0f / 0.1f), 0.0f), 255.0f)));
     ++cases;
   }
   std::printf("cases=%d\n", cases);
@@ -259,16 +278,21 @@ TEST(Lsq, TheScaleHasAFloor) {
   f.set_path("conv.activation_post_process");
   for (float bad : {std::nanf(""), HUGE_VALF}) {
     f.scale().fill_(bad);
-    expect_error<mt::NumericError>([&] { f.forward(mt::ones({2})); }, {"conv.activation_post_process", "its learned scale is"});
+    expect_error<mt::NumericError>([&] { f.forward(mt::ones({2})); },
+                                   {"conv.activation_post_process", "its learned scale is"});
     expect_error<mt::NumericError>([&] { f.tensor_qparams(); }, {"its learned scale is"});
   }
   f.scale().fill_(0.1f);
   f.offset().fill_(std::nanf(""));
   expect_error<mt::NumericError>([&] { f.forward(mt::ones({2})); }, {"its learned zero_point is nan"});
   f.offset().fill_(0.0f);
-  expect_error<mt::NumericError>([&] { f.forward(mt::ones({2})).backward(mt::tensor({std::nanf(""), 0.0f})); },
-                                 {"conv.activation_post_process", "the gradient of scale is nan"});
-  expect_error<mt::NumericError>([&] { f.forward(mt::tensor({std::nanf("")})); }, {"conv.activation_post_process", "1 NaN of 1"});
+  expect_error<mt::NumericError>(
+      [&] {
+        f.forward(mt::ones({2})).backward(mt::tensor({std::nanf(""), 0.0f}));
+      },
+      {"conv.activation_post_process", "the gradient of scale is nan"});
+  expect_error<mt::NumericError>([&] { f.forward(mt::tensor({std::nanf("")})); },
+                                 {"conv.activation_post_process", "1 NaN of 1"});
 }
 
 TEST(Lsq, ParametersBuffersTagsAndCopies) {
@@ -281,7 +305,8 @@ TEST(Lsq, ParametersBuffersTagsAndCopies) {
   const auto tags = [](mt::nn::Module& m) {
     std::string text;
     for (const auto& group : mt::nn::parameter_groups(m))
-      for (const std::string& name : group.names) text += std::string(to_string(group.tag)) + ":" + name + " ";
+      for (const std::string& name : group.names)
+        text += std::string(to_string(group.tag)) + ":" + name + " ";
     return text;
   };
   EXPECT_EQ(tags(*f), "scale:scale offset:zero_point ");
@@ -354,18 +379,25 @@ TEST(Lsq, OptionsThatDoNotFit) {
   refused(quant::Lsq<Whole>::Options().scale_type(quant::ScaleType::kPowerOfTwo), {"scale_type", "use Tqt"});
   refused(Activation::Options().quant_min(3).quant_max(9), {"zero needs a code"});
   Activation::Options options;
-  options.set("boundary", std::string("exact")).set("use_grad_scaling", false).set("scale", 0.5).set("zero_point", 4.0).set("init", std::string("mean_abs"));
+  options.set("boundary", std::string("exact"))
+      .set("use_grad_scaling", false)
+      .set("scale", 0.5)
+      .set("zero_point", 4.0)
+      .set("init", std::string("mean_abs"));
   EXPECT_EQ(options.settings().boundary, Boundary::kExact);
   EXPECT_EQ(options.settings().init, ScaleInit::kMeanAbs);
   EXPECT_EQ(Activation(options).tensor_qparams().zero_point, 4);
-  expect_error<mt::ConfigError>([&] { options.set("boundary", std::string("round")); }, {"boundary", "allowed rounded, exact"});
-  expect_error<mt::ConfigError>([&] { options.set("init", std::string("max")); }, {"init", "allowed observer, mean_abs, three_sigma"});
+  expect_error<mt::ConfigError>([&] { options.set("boundary", std::string("round")); },
+                                {"boundary", "allowed rounded, exact"});
+  expect_error<mt::ConfigError>([&] { options.set("init", std::string("max")); },
+                                {"init", "allowed observer, mean_abs, three_sigma"});
   expect_error<mt::ConfigError>([&] { options.set("alpha", 1.0); }, {"alpha", "use_grad_scaling"});
   std::printf("cases=%d\n", cases);
 }
 
 TEST(Lsq, ComposesWithQConfig) {
-  const quant::AnyQConfig q = quant::QConfig(Activation::Options().bit_width(4), Weight::Options().bit_width(4));
+  const quant::AnyQConfig q =
+      quant::QConfig(Activation::Options().bit_width(4), Weight::Options().bit_width(4));
   EXPECT_EQ(q.make_activation()->range(), (mt::CodeRange{0, 15}));
   const auto transposed = q.make_weight(1, 2);
   transposed->forward(mt::randn({4, 3, 2, 2}));
@@ -374,4 +406,4 @@ TEST(Lsq, ComposesWithQConfig) {
   EXPECT_EQ(q.make_weight()->range(), (mt::CodeRange{-7, 7}));
 }
 
-}  // namespace
+}  // namespace lsq_test

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// PACT: values and gradients against the paper's formula, the gradient of alpha at every alpha, the penalty, refusals.
+// PACT: values and gradients against the paper's formula, the gradient of alpha at every alpha, the penalty,
+// refusals.
 #include <midtread/nn/parameter_groups.hpp>
 #include <midtread/quant/min_max_observer.hpp>
 #include <midtread/quant/moving_average_min_max_observer.hpp>
@@ -15,7 +16,7 @@
 namespace mt = midtread;
 namespace quant = midtread::quant;
 
-namespace {
+namespace pact_test {
 
 using Activation = quant::Pact<quant::MovingAverageMinMaxObserver<quant::UInt8Affine>>;
 using Int8Activation = quant::Pact<quant::MovingAverageMinMaxObserver<quant::Int8Affine>>;
@@ -26,8 +27,18 @@ using Weight = quant::Pact<quant::MinMaxObserver<quant::Int8PerChannel>>;
 /// x with elements on, next to and far beyond the ends.
 mt::Tensor probes(float alpha, mt::Generator& g) {
   mt::Tensor x = mt::randn({200}, g);
-  const float special[] = {0.0f, -0.0f, alpha, -alpha, std::nextafter(alpha, 0.0f), std::nextafter(alpha, 100.0f), -std::nextafter(alpha, 100.0f),
-                           alpha * 1.002f, 1e30f, -1e30f, 1e-40f, -1e-40f};
+  const float special[] = {0.0f,
+                           -0.0f,
+                           alpha,
+                           -alpha,
+                           std::nextafter(alpha, 0.0f),
+                           std::nextafter(alpha, 100.0f),
+                           -std::nextafter(alpha, 100.0f),
+                           alpha * 1.002f,
+                           1e30f,
+                           -1e30f,
+                           1e-40f,
+                           -1e-40f};
   std::copy(std::begin(special), std::end(special), x.mutable_data());
   return x;
 }
@@ -45,7 +56,10 @@ TEST(Pact, UnsignedAsInThePaper) {
     for (std::int64_t i = 0; i < x.numel(); ++i) {
       const double v = static_cast<double>(x.data()[i]), a = static_cast<double>(alpha);
       const double want = std::nearbyint(std::min(std::max(v, 0.0), a) * top / a) * a / top;
-      EXPECT_NEAR(y.data()[i], want, std::abs(v / a * top - std::nearbyint(v / a * top - 0.5) - 0.5) < 1e-4 ? a / top * 1.001 : 1e-6 * a) << v;
+      EXPECT_NEAR(
+          y.data()[i], want,
+          std::abs(v / a * top - std::nearbyint(v / a * top - 0.5) - 0.5) < 1e-4 ? a / top * 1.001 : 1e-6 * a)
+          << v;
       EXPECT_EQ(x.grad().data()[i], v >= 0 && v < a ? dy.data()[i] : 0.0f) << v;
       if (v >= a) d_alpha += static_cast<double>(dy.data()[i]);
     }
@@ -101,7 +115,8 @@ TEST(Pact, SignedClipsBothEnds) {
   std::printf("cases=%d\n", cases);
 }
 
-// alpha / s = 127.5 is a tie that rounds to 128, a code that does not exist: a mask on codes loses the gradient.
+// alpha / s = 127.5 is a tie that rounds to 128, a code that does not exist: a mask on codes loses the
+// gradient.
 TEST(Pact, AlphaHasItsGradientAtEveryAlpha) {
   int cases = 0;
   for (int i = 0; i < 1950; ++i) {
@@ -136,6 +151,11 @@ TEST(Pact, FirstAlphas) {
   six.set_calibrating(true);
   six.forward(mt::tensor({100.0f}));
   EXPECT_EQ(six.alpha().item(), 6.0f);
+  Activation given(Activation::Options().alpha(2));
+  given.eval();
+  given.set_calibrating(true);
+  given.forward(mt::tensor({100.0f}));
+  EXPECT_EQ(given.alpha().item(), 2.0f);
   Activation estimated(Activation::Options().init(quant::ScaleInit::kObserver));
   estimated.forward(mt::tensor({0.0f, 3.0f}));
   EXPECT_FLOAT_EQ(estimated.alpha().item(), 3.0f);
@@ -184,12 +204,15 @@ TEST(Pact, TagsKeysCopiesAndOptions) {
   loaded.load_state_dict(copy->state_dict());
   EXPECT_EQ(loaded.tensor_qparams(), copy->tensor_qparams());
   for (double bad : {0.0, -6.0, std::nan(""), HUGE_VAL})
-    expect_error<mt::ConfigError>([&] { Activation g(Activation::Options().alpha(bad)); }, {"alpha", "allowed a positive number"});
-  expect_error<mt::ConfigError>([] { Signed g(Signed::Options().scale_type(quant::ScaleType::kPowerOfTwo)); }, {"scale_type", "use Tqt"});
+    expect_error<mt::ConfigError>([&] { Activation g(Activation::Options().alpha(bad)); },
+                                  {"alpha", "allowed a positive number"});
+  expect_error<mt::ConfigError>([] { Signed g(Signed::Options().scale_type(quant::ScaleType::kPowerOfTwo)); },
+                                {"scale_type", "use Tqt"});
   Activation::Options options;
   options.set("alpha", 2.5).set("bit_width", 4.0);
   EXPECT_EQ(Activation(options).tensor_qparams().scale, 2.5f / 15);
-  expect_error<mt::ConfigError>([&] { options.set("boundary", std::string("exact")); }, {"boundary", "channels, alpha"});
+  expect_error<mt::ConfigError>([&] { options.set("boundary", std::string("exact")); },
+                                {"boundary", "channels, alpha"});
 }
 
-}  // namespace
+}  // namespace pact_test

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// TQT: scales are powers of two, the gradient of the log threshold against the paper's formula, first thresholds, refusals.
+// TQT: scales are powers of two, the gradient of the log threshold against the paper's formula, first
+// thresholds, refusals.
 #include <midtread/quant/min_max_observer.hpp>
 #include <midtread/quant/moving_average_min_max_observer.hpp>
 #include <midtread/quant/tqt.hpp>
@@ -14,7 +15,7 @@
 namespace mt = midtread;
 namespace quant = midtread::quant;
 
-namespace {
+namespace tqt_test {
 
 using Activation = quant::Tqt<quant::MovingAverageMinMaxObserver<quant::Int8Symmetric>>;
 using UInt8Activation = quant::Tqt<quant::MovingAverageMinMaxObserver<quant::UInt8Symmetric>>;
@@ -32,7 +33,8 @@ TEST(Tqt, ScalesArePowersOfTwo) {
     for (bool narrow : {false, true})
       for (double threshold : {1e-3, 0.3, 0.5, 0.500001, 1.0, 3.0, 1e4}) {
         Activation f(Activation::Options().bit_width(bits).narrow_range(narrow).threshold(threshold));
-        EXPECT_EQ(f.tensor_qparams().scale, std::exp2(std::ceil(std::log2(static_cast<float>(threshold)))) / static_cast<float>(1 << (bits - 1)))
+        EXPECT_EQ(f.tensor_qparams().scale, std::exp2(std::ceil(std::log2(static_cast<float>(threshold)))) /
+                                                static_cast<float>(1 << (bits - 1)))
             << threshold;
         EXPECT_EQ(f.tensor_qparams().zero_point, 0);
         UInt8Activation u(UInt8Activation::Options().bit_width(bits).threshold(threshold));
@@ -54,10 +56,12 @@ TEST(Tqt, GradientOfTheLogThreshold) {
         x.requires_grad_();
         const mt::Tensor dy = mt::randn(x.shape(), g), y = f.forward(x);
         y.backward(dy);
-        const double s = std::exp2(std::ceil(std::log2(threshold))) / (1 << (bits - 1)), hi = (1 << (bits - 1)) - 1, lo = -hi - (narrow ? 0 : 1);
+        const double s = std::exp2(std::ceil(std::log2(threshold))) / (1 << (bits - 1)),
+                     hi = (1 << (bits - 1)) - 1, lo = -hi - (narrow ? 0 : 1);
         double want = 0;
         for (std::int64_t i = 0; i < x.numel(); ++i) {
-          const double v = static_cast<double>(x.data()[i]) / s, r = std::nearbyint(v), d = static_cast<double>(dy.data()[i]);
+          const double v = static_cast<double>(x.data()[i]) / s, r = std::nearbyint(v),
+                       d = static_cast<double>(dy.data()[i]);
           want += d * s * std::log(2.0) * (r < lo ? lo : r > hi ? hi : r - v);
           EXPECT_EQ(x.grad().data()[i], r < lo || r > hi ? 0.0f : dy.data()[i]);
           EXPECT_EQ(static_cast<double>(y.data()[i]), std::min(std::max(r, lo), hi) * s);
@@ -87,7 +91,8 @@ TEST(Tqt, FirstThresholds) {
   mt::Tensor w = mt::randn({1000}, g);
   w.mutable_data()[0] = 100.0f;
   double sum = 0, square = 0;
-  for (float v : w.to_vector()) sum += static_cast<double>(v), square += static_cast<double>(v) * static_cast<double>(v);
+  for (float v : w.to_vector())
+    sum += static_cast<double>(v), square += static_cast<double>(v) * static_cast<double>(v);
   const double mean = sum / 1000, threshold = std::abs(mean) + 3 * std::sqrt(square / 1000 - mean * mean);
   Weight f(Weight::Options().for_weight({}));
   f.observe(w);
@@ -121,7 +126,8 @@ TEST(Tqt, OneThresholdPerChannel) {
   EXPECT_EQ(f.qparams().scales, (std::vector<float>{0.5f / 128, 4.0f / 128}));
   f.log_threshold().mutable_data()[1] = 0.5f;
   f.forward(w).backward(mt::ones({2, 2}));
-  EXPECT_NEAR(f.log_threshold().grad().data()[1], 2.0 / 128 * std::log(2.0) * (127 + std::nearbyint(6.4) - 6.4), 1e-6);
+  EXPECT_NEAR(f.log_threshold().grad().data()[1],
+              2.0 / 128 * std::log(2.0) * (127 + std::nearbyint(6.4) - 6.4), 1e-6);
 }
 
 TEST(Tqt, TheScaleHasAFloorAndACeiling) {
@@ -134,7 +140,8 @@ TEST(Tqt, TheScaleHasAFloorAndACeiling) {
   EXPECT_EQ(f.tensor_qparams().scale, std::ldexp(1.0f, 119));
   f.log_threshold().fill_(std::nanf(""));
   f.set_path("conv");
-  expect_error<mt::NumericError>([&] { f.forward(mt::ones({2})); }, {"conv", "its learned log_threshold is nan"});
+  expect_error<mt::NumericError>([&] { f.forward(mt::ones({2})); },
+                                 {"conv", "its learned log_threshold is nan"});
 }
 
 TEST(Tqt, TagsCopiesAndOptions) {
@@ -145,11 +152,15 @@ TEST(Tqt, TagsCopiesAndOptions) {
   loaded.load_state_dict(f.state_dict());
   EXPECT_EQ(loaded.tensor_qparams(), f.tensor_qparams());
   mt::nn::Module::CloneMap map;
-  const auto copy = std::dynamic_pointer_cast<Activation>(std::make_shared<Activation>(Activation::Options().threshold(1))->clone(map));
+  const auto copy = std::dynamic_pointer_cast<Activation>(
+      std::make_shared<Activation>(Activation::Options().threshold(1))->clone(map));
   copy->log_threshold().fill_(3.0f);
   EXPECT_EQ(copy->tensor_qparams().scale, 8.0f / 128);
-  expect_error<mt::ConfigError>([] { Activation g(Activation::Options().threshold(-1)); }, {"threshold", "allowed a positive number"});
-  expect_error<mt::ConfigError>([] { Activation g(Activation::Options().scale_type(quant::ScaleType::kFloat)); }, {"scale_type", "powers of two"});
+  expect_error<mt::ConfigError>([] { Activation g(Activation::Options().threshold(-1)); },
+                                {"threshold", "allowed a positive number"});
+  expect_error<mt::ConfigError>(
+      [] { Activation g(Activation::Options().scale_type(quant::ScaleType::kFloat)); },
+      {"scale_type", "powers of two"});
   EXPECT_NO_THROW(Activation(Activation::Options().scale_type(quant::ScaleType::kPowerOfTwo)));
   Activation::Options options;
   options.set("threshold", 2.0);
@@ -157,4 +168,4 @@ TEST(Tqt, TagsCopiesAndOptions) {
   expect_error<mt::ConfigError>([&] { options.set("alpha", 2.0); }, {"alpha", "threshold"});
 }
 
-}  // namespace
+}  // namespace tqt_test

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The parameters of a model by kind, for optimizers that give each kind its own learning rate and decay.
 //
-//   optim::SGD sgd(nn::parameters_of(model, {nn::ParameterTag::kWeight}), optim::SGDOptions(0.1).weight_decay(1e-4));
-//   sgd.add_param_group(nn::parameters_of(model, {nn::ParameterTag::kScale, nn::ParameterTag::kOffset}), 0.01);
+//   optim::SGD sgd(nn::parameters_of(model, {nn::ParameterTag::kWeight}),
+//   optim::SGDOptions(0.1).weight_decay(1e-4)); sgd.add_param_group(nn::parameters_of(model,
+//   {nn::ParameterTag::kScale, nn::ParameterTag::kOffset}), 0.01);
 #pragma once
 
 #include <midtread/nn/module.hpp>
@@ -20,11 +21,12 @@ struct ParameterGroup {
   Tensors parameters;
 };
 
-/// Every parameter that requires a gradient, once, under the tag of the module that owns it. Empty groups are left out.
+/// Every parameter that requires a gradient, once, under the tag of the module that owns it. Empty groups are
+/// left out.
 inline std::vector<ParameterGroup> parameter_groups(Module& model) {
   std::vector<ParameterGroup> groups;
-  for (ParameterTag tag : {ParameterTag::kWeight, ParameterTag::kBias, ParameterTag::kBatchNorm, ParameterTag::kScale,
-                           ParameterTag::kOffset, ParameterTag::kAlpha})
+  for (ParameterTag tag : {ParameterTag::kWeight, ParameterTag::kBias, ParameterTag::kBatchNorm,
+                           ParameterTag::kScale, ParameterTag::kOffset, ParameterTag::kAlpha})
     groups.push_back({tag, {}, {}});
   std::vector<const void*> seen;
   for (const auto& module : model.named_modules())

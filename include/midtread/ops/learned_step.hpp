@@ -5,8 +5,8 @@
 //   y = (q - z) * s as fake_quantize,  dx = dy inside, else 0
 //   dp = a * sum_inside dy * (y - x) / s  +  b * sum_below dy  +  c * sum_above dy      for each parameter p
 //
-// The methods differ in a, b, c and in what lies inside. Sums are float64 and in an order that does not depend on the
-// thread count.
+// The methods differ in a, b, c and in what lies inside. Sums are float64 and in an order that does not
+// depend on the thread count.
 #pragma once
 
 #include <midtread/ops/fake_quantize.hpp>
@@ -15,8 +15,8 @@
 
 MIDTREAD_NAMESPACE_BEGIN(ops)
 
-/// What decides whether an element lies inside: its rounded code (STE, PyTorch), x / s before rounding (LSQ's paper), or
-/// x itself (PACT).
+/// What decides whether an element lies inside: its rounded code (STE, PyTorch), x / s before rounding (LSQ's
+/// paper), or x itself (PACT).
 enum class PassBand { kCode, kRatio, kReal };
 
 /// a, b, c of one channel.
@@ -30,8 +30,8 @@ struct StepParameter {
   std::vector<StepWeights> weights;  ///< as many
 };
 
-/// How gradients pass. Inside means low <= u <= high, with u of `band`; one pair per channel, less zero point where u is a
-/// code or a ratio.
+/// How gradients pass. Inside means low <= u <= high, with u of `band`; one pair per channel, less zero point
+/// where u is a code or a ratio.
 struct LearnedStep {
   PassBand band = PassBand::kCode;
   std::vector<std::pair<float, float>> inside;
@@ -50,12 +50,14 @@ struct StepSums {
 /// dx and the three sums of one run.
 template <bool kHalfEven, PassBand kBand>
 StepSums learned_step_loop(const float* MIDTREAD_RESTRICT x, const float* MIDTREAD_RESTRICT dy,
-                           float* MIDTREAD_RESTRICT dx, std::int64_t n, const FakeQuantizeRow& row, float low, float high) {
+                           float* MIDTREAD_RESTRICT dx, std::int64_t n, const FakeQuantizeRow& row, float low,
+                           float high) {
   MIDTREAD_EXACT
   constexpr std::int64_t kBlock = 256;
   constexpr int kLanes = 4;
   const float scale = row.scale, inverse = row.inverse, lo = row.lo, hi = row.hi;
   const Rounding rounding = row.rounding;
+  const float lowest = (lo - 1.0f) * scale, highest = (hi + 1.0f) * scale;
   float inside[kBlock], below[kBlock], above[kBlock];
   double sums[3][kLanes] = {};
   for (std::int64_t at = 0; at < n; at += kBlock) {
@@ -64,14 +66,15 @@ StepSums learned_step_loop(const float* MIDTREAD_RESTRICT x, const float* MIDTRE
       const float v = x[at + i] * inverse, gradient = dy[at + i];
       const float r = rounded<kHalfEven>(kernels::clamp_float(v, lo - 1.0f, hi + 1.0f), rounding);
       const float u = kBand == PassBand::kCode ? r : kBand == PassBand::kRatio ? v : x[at + i];
-      const float error = gradient * ((r * scale - x[at + i]) * inverse);
+      const float pass = kernels::clamp_float(u, low, high) == u ? gradient : 0.0f;
       below[i] = u < low ? gradient : 0.0f;
       above[i] = u > high ? gradient : 0.0f;
-      const bool outside = u < low || u > high;
-      inside[i] = outside ? 0.0f : error;
-      dx[at + i] = outside ? 0.0f : gradient;
+      // Held, so that 0 times the error of an infinite x is 0.
+      inside[i] = pass * ((r * scale - kernels::clamp_float(x[at + i], lowest, highest)) * inverse);
+      dx[at + i] = pass;
     }
-    for (std::int64_t i = count; i < (count + kLanes - 1) / kLanes * kLanes; ++i) inside[i] = below[i] = above[i] = 0.0f;
+    for (std::int64_t i = count; i < (count + kLanes - 1) / kLanes * kLanes; ++i)
+      inside[i] = below[i] = above[i] = 0.0f;
     for (std::int64_t i = 0; i < count; i += kLanes)
       for (int j = 0; j < kLanes; ++j) {
         sums[0][j] += static_cast<double>(inside[i + j]);
@@ -92,8 +95,10 @@ template <bool kHalfEven>
 StepSums learned_step_row(PassBand band, const float* x, const float* dy, float* dx, std::int64_t n,
                           const FakeQuantizeRow& row, const std::pair<float, float>& inside) {
   switch (band) {
-    case PassBand::kCode: return learned_step_loop<kHalfEven, PassBand::kCode>(x, dy, dx, n, row, inside.first, inside.second);
-    case PassBand::kRatio: return learned_step_loop<kHalfEven, PassBand::kRatio>(x, dy, dx, n, row, inside.first, inside.second);
+    case PassBand::kCode:
+      return learned_step_loop<kHalfEven, PassBand::kCode>(x, dy, dx, n, row, inside.first, inside.second);
+    case PassBand::kRatio:
+      return learned_step_loop<kHalfEven, PassBand::kRatio>(x, dy, dx, n, row, inside.first, inside.second);
     case PassBand::kReal: break;
   }
   return learned_step_loop<kHalfEven, PassBand::kReal>(x, dy, dx, n, row, inside.first, inside.second);
@@ -102,23 +107,30 @@ StepSums learned_step_row(PassBand band, const float* x, const float* dy, float*
 MIDTREAD_EXACT_END
 
 /// dx into `dx`, and the sums per channel. All three tensors have the same memory order.
-inline std::vector<StepSums> learned_step_gradient(const Tensor& x, const Tensor& dy, const Tensor& dx, const ChannelRuns& runs,
-                                                   const std::vector<FakeQuantizeRow>& rows, const LearnedStep& step) {
+inline std::vector<StepSums> learned_step_gradient(const Tensor& x, const Tensor& dy, const Tensor& dx,
+                                                   const ChannelRuns& runs,
+                                                   const std::vector<FakeQuantizeRow>& rows,
+                                                   const LearnedStep& step) {
   std::vector<StepSums> sums(rows.size());
   if (x.numel() == 0) return sums;
-  const std::int64_t piece = std::min(runs.length, kFakeQuantizeGrain), per_run = (runs.length + piece - 1) / piece;
+  const std::int64_t piece = std::min(runs.length, kFakeQuantizeGrain),
+                     per_run = (runs.length + piece - 1) / piece;
   std::vector<StepSums> parts(static_cast<std::size_t>(runs.count() * per_run));
   const float *px = x.data(), *pdy = dy.data();
   float* pdx = dx.mutable_data();
-  parallel_for(0, runs.count() * per_run, kFakeQuantizeGrain / piece, [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t part = first; part < last; ++part) {
-      const std::int64_t run = part / per_run, start = part % per_run * piece, at = run * runs.length + start;
-      const auto c = static_cast<std::size_t>(runs.channel(run));
-      const auto loop = rows[c].rounding == Rounding::kHalfEven ? &learned_step_row<true> : &learned_step_row<false>;
-      parts[static_cast<std::size_t>(part)] =
-          loop(step.band, px + at, pdy + at, pdx + at, std::min(piece, runs.length - start), rows[c], step.inside[c]);
-    }
-  });
+  parallel_for(
+      0, runs.count() * per_run, kFakeQuantizeGrain / piece, [&](std::int64_t first, std::int64_t last) {
+        for (std::int64_t part = first; part < last; ++part) {
+          const std::int64_t run = part / per_run, start = part % per_run * piece,
+                             at = run * runs.length + start;
+          const auto c = static_cast<std::size_t>(runs.channel(run));
+          const auto loop =
+              rows[c].rounding == Rounding::kHalfEven ? &learned_step_row<true> : &learned_step_row<false>;
+          parts[static_cast<std::size_t>(part)] =
+              loop(step.band, px + at, pdy + at, pdx + at, std::min(piece, runs.length - start), rows[c],
+                   step.inside[c]);
+        }
+      });
   for (std::int64_t part = 0; part < runs.count() * per_run; ++part) {
     StepSums& sum = sums[static_cast<std::size_t>(runs.channel(part / per_run))];
     const StepSums& add = parts[static_cast<std::size_t>(part)];
@@ -130,18 +142,22 @@ inline std::vector<StepSums> learned_step_gradient(const Tensor& x, const Tensor
 }
 
 /// Throws NumericError where a gradient is not finite: one step with it and the scale is gone.
-inline Tensor step_parameter_gradient(const StepParameter& p, const std::vector<StepSums>& sums, const std::string& where) {
+inline Tensor step_parameter_gradient(const StepParameter& p, const std::vector<StepSums>& sums,
+                                      const std::string& where) {
   Tensor out(p.value.shape());
   float* to = out.mutable_data();
   for (std::size_t c = 0; c < sums.size(); ++c) {
     const StepWeights& w = p.weights[c];
     // A weight of 0 leaves its sum out, even an infinite one.
-    const double value = (w.inside == 0 ? 0 : w.inside * sums[c].inside) + (w.below == 0 ? 0 : w.below * sums[c].below) +
+    const double value = (w.inside == 0 ? 0 : w.inside * sums[c].inside) +
+                         (w.below == 0 ? 0 : w.below * sums[c].below) +
                          (w.above == 0 ? 0 : w.above * sums[c].above);
     to[c] = static_cast<float>(value);
     if (!std::isfinite(to[c]))
-      throw NumericError(where, concat("the gradient of ", p.name, sums.size() > 1 ? concat(" of channel ", c) : std::string(), " is ",
-                                       value, "; lower the learning rate, clip gradients, or look for the operation that made it"));
+      throw NumericError(
+          where, concat("the gradient of ", p.name,
+                        sums.size() > 1 ? concat(" of channel ", c) : std::string(), " is ", value,
+                        "; lower the learning rate, clip gradients, or look for the operation that made it"));
   }
   return out;
 }
@@ -150,18 +166,24 @@ MIDTREAD_NAMESPACE_END
 
 MIDTREAD_NAMESPACE_BEGIN(ops)
 
-/// (q - z) * s as fake_quantize(input, q), with gradients for input and parameters. Throws as fake_quantize, and
-/// ShapeError where `step` does not have one entry per channel; backward throws NumericError naming `where`.
-inline Tensor learned_step(const Tensor& input, const ChannelQParams& q, LearnedStep step, const std::string& where) {
+/// (q - z) * s as fake_quantize(input, q), with gradients for input and parameters. Throws as fake_quantize,
+/// and ShapeError where `step` does not have one entry per channel; backward throws NumericError naming
+/// `where`.
+inline Tensor learned_step(const Tensor& input, const ChannelQParams& q, LearnedStep step,
+                           const std::string& where) {
   static constexpr const char* kName = "learned_step";
   const std::size_t channels = q.scales.size();
   bool fits = step.inside.size() == channels;
   for (const StepParameter& p : step.parameters)
-    fits = fits && p.weights.size() == channels && p.value.numel() == static_cast<std::int64_t>(channels) && p.value.is_contiguous();
-  if (!fits) throw ShapeError(where, concat("a learned parameter has not one value for each of ", channels, " scales"));
+    fits = fits && p.weights.size() == channels && p.value.numel() == static_cast<std::int64_t>(channels) &&
+           p.value.is_contiguous();
+  if (!fits)
+    throw ShapeError(where,
+                     concat("a learned parameter has not one value for each of ", channels, " scales"));
   const Tensor value = input.detach();
-  const Tensor y = q.axis < 0 ? FakeQuantizePerTensor{{q.scale(0), q.zero_point(0), q.range, q.dtype, q.rounding}}(value)
-                              : FakeQuantizePerChannel{q}(value);
+  const Tensor y =
+      q.axis < 0 ? FakeQuantizePerTensor{{q.scale(0), q.zero_point(0), q.range, q.dtype, q.rounding}}(value)
+                 : FakeQuantizePerChannel{q}(value);
   Tensors inputs{input};
   for (const StepParameter& p : step.parameters) inputs.push_back(p.value);
   if (!autograd::needs_grad(inputs)) return y;
@@ -169,12 +191,15 @@ inline Tensor learned_step(const Tensor& input, const ChannelQParams& q, Learned
   const Tensor x = detail::in_order(value, y.strides());
   const ChannelRuns runs = detail::channel_runs(x.shape(), q, kName);
   const std::vector<detail::FakeQuantizeRow> rows = detail::channel_rows(q, kName);
-  return autograd::attach(kName, y, inputs, [x, runs, rows, step = std::move(step), where](const Tensor& gradient) {
-    Tensors out{Tensor(x.shape(), x.strides())};
-    const auto sums = detail::learned_step_gradient(x, detail::in_order(gradient, x.strides()), out[0], runs, rows, step);
-    for (const StepParameter& p : step.parameters) out.push_back(detail::step_parameter_gradient(p, sums, where));
-    return out;
-  });
+  return autograd::attach(kName, y, inputs,
+                          [x, runs, rows, step = std::move(step), where](const Tensor& gradient) {
+                            Tensors out{Tensor(x.shape(), x.strides())};
+                            const auto sums = detail::learned_step_gradient(
+                                x, detail::in_order(gradient, x.strides()), out[0], runs, rows, step);
+                            for (const StepParameter& p : step.parameters)
+                              out.push_back(detail::step_parameter_gradient(p, sums, where));
+                            return out;
+                          });
 }
 
 MIDTREAD_NAMESPACE_END

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 // DoReFa (1606.06160): weights through tanh to odd codes, activations clipped to 0..1.
 //
-//   weights      t = tanh(w) / max|tanh w|,  q = rne(n (t/2 + 1/2)),  code = 2 q - n,  y = code * s,  s = max|t| / n,
-//                n = 2^k - 1: per tensor the paper's formula with s = 1/n; per channel max|t| is the channel's
+//   weights      t = tanh(w) / max|tanh w|,  q = rne(n (t/2 + 1/2)),  code = 2 q - n,  y = code * s,  s =
+//   max|t| / n,
+//                n = 2^k - 1: per tensor the paper's formula with s = 1/n; per channel max|t| is the
+//                channel's
 //   activations  y = rne(n clamp(x, 0, 1)) / n,  dx = dy where 0 <= x <= 1
 //
-// A batch norm is folded between tanh and rounding. That needs a scale per channel: no code is zero, so with one scale the
-// weights of a channel that batch norm made small would grow, its variance with them, and make it smaller still.
+// A batch norm is folded between tanh and rounding. That needs a scale per channel: no code is zero, so with
+// one scale the weights of a channel that batch norm made small would grow, its variance with them, and make
+// it smaller still.
 #pragma once
 
 #include <midtread/ops/learned_step.hpp>
@@ -62,33 +65,37 @@ class DoReFaWeightBase : public FakeQuantizeBase {
     std::int64_t largest = 0;
     for (std::int64_t i = 0; i < w.numel(); ++i)
       if (std::abs(from[i]) > std::abs(from[largest])) largest = i;
-    const double top = w.numel() > 0 ? std::abs(std::tanh(static_cast<double>(from[largest]))) : 0, divisor = top > 0 ? top : 1;
+    const double top = w.numel() > 0 ? std::abs(std::tanh(static_cast<double>(from[largest]))) : 0,
+                 divisor = top > 0 ? top : 1;
     Tensor t(w.shape());
     float* to = t.mutable_data();
     parallel_for(0, w.numel(), kGrain, [=](std::int64_t first, std::int64_t last) {
-      for (std::int64_t i = first; i < last; ++i) to[i] = static_cast<float>(std::tanh(static_cast<double>(from[i])) / divisor);
+      for (std::int64_t i = first; i < last; ++i)
+        to[i] = static_cast<float>(std::tanh(static_cast<double>(from[i])) / divisor);
     });
-    return autograd::attach("dorefa_tanh", t, Tensors{weight}, [w, top, divisor, largest](const Tensor& gradient) {
-      const Tensor dt = gradient.contiguous();
-      Tensor dw(w.shape());
-      const float *x = w.data(), *g = dt.data();
-      float* out = dw.mutable_data();
-      std::vector<double> parts(static_cast<std::size_t>((w.numel() + kGrain - 1) / kGrain));
-      parallel_for(0, w.numel(), kGrain, [&](std::int64_t first, std::int64_t last) {
-        double sum = 0;
-        for (std::int64_t i = first; i < last; ++i) {
-          const double tanh = std::tanh(static_cast<double>(x[i])), each = static_cast<double>(g[i]);
-          out[i] = static_cast<float>(each * (1 - tanh * tanh) / divisor);
-          sum += each * tanh;
-        }
-        parts[static_cast<std::size_t>(first / kGrain)] = sum;
-      });
-      double sum = 0;
-      for (const double part : parts) sum += part;
-      if (w.numel() > 0)
-        out[largest] -= static_cast<float>(sum * (1 - top * top) / (divisor * divisor) * (x[largest] < 0 ? -1 : 1));
-      return Tensors{dw};
-    });
+    return autograd::attach(
+        "dorefa_tanh", t, Tensors{weight}, [w, top, divisor, largest](const Tensor& gradient) {
+          const Tensor dt = gradient.contiguous();
+          Tensor dw(w.shape());
+          const float *x = w.data(), *g = dt.data();
+          float* out = dw.mutable_data();
+          std::vector<double> parts(static_cast<std::size_t>((w.numel() + kGrain - 1) / kGrain));
+          parallel_for(0, w.numel(), kGrain, [&](std::int64_t first, std::int64_t last) {
+            double sum = 0;
+            for (std::int64_t i = first; i < last; ++i) {
+              const double tanh = std::tanh(static_cast<double>(x[i])), each = static_cast<double>(g[i]);
+              out[i] = static_cast<float>(each * (1 - tanh * tanh) / divisor);
+              sum += each * tanh;
+            }
+            parts[static_cast<std::size_t>(first / kGrain)] = sum;
+          });
+          double sum = 0;
+          for (const double part : parts) sum += part;
+          if (w.numel() > 0)
+            out[largest] -=
+                static_cast<float>(sum * (1 - top * top) / (divisor * divisor) * (x[largest] < 0 ? -1 : 1));
+          return Tensors{dw};
+        });
   }
 
   /// code * s, straight-through. `t` is what bent() gave, folded or not.
@@ -105,7 +112,8 @@ class DoReFaWeightBase : public FakeQuantizeBase {
       for (std::int64_t run = first; run < last; ++run) {
         const float scale = q.scale(runs.channel(run));
         for (std::int64_t i = run * runs.length; i < (run + 1) * runs.length; ++i) {
-          const double up = std::nearbyint((static_cast<double>(from[i]) / static_cast<double>(scale) + n) / 2);
+          const double up =
+              std::nearbyint((static_cast<double>(from[i]) / static_cast<double>(scale) + n) / 2);
           to[i] = static_cast<float>(2 * (up < 0 ? 0 : up > n ? n : up) - n) * scale;  // NaN stays
         }
       }
@@ -119,8 +127,10 @@ class DoReFaWeightBase : public FakeQuantizeBase {
   /// Throws ConfigError unless bits is 2..7.
   static ObserverSettings observed(const DoReFaSettings& settings) {
     if (settings.bits == 8)
-      throw ConfigError("bits", "got 8, allowed 2..7: DoReFa's weights are the odd codes -255..255 of 8 bits, int8 holds -127..127; "
-                                "use 7, or Lsq for 8 bits");
+      throw ConfigError("bits",
+                        "got 8, allowed 2..7: DoReFa's weights are the odd codes -255..255 of 8 bits, int8 "
+                        "holds -127..127; "
+                        "use 7, or Lsq for 8 bits");
     if (settings.bits < 2 || settings.bits > 7)
       throw ConfigError("bits", concat("got ", settings.bits, ", allowed 2..7 for DoReFa's weights"));
     ObserverSettings out;
@@ -139,8 +149,9 @@ class DoReFaWeightBase : public FakeQuantizeBase {
 /// Int8Symmetric: the paper's, for layers without batch norm. Int8PerChannel: for all.
 template <class SpecType>
 class DoReFaWeight : public DoReFaWeightBase {
-  static_assert(SpecType::kSymmetric && SpecType::kDType == DType::kInt8,
-                "DoReFaWeight: its codes are as many below zero as above; use Int8PerChannel or Int8Symmetric");
+  static_assert(
+      SpecType::kSymmetric && SpecType::kDType == DType::kInt8,
+      "DoReFaWeight: its codes are as many below zero as above; use Int8PerChannel or Int8Symmetric");
 
  public:
   using Spec = SpecType;
@@ -163,7 +174,8 @@ class DoReFaActivation : public FakeQuantizeBase {
   static constexpr const char* kName = "dorefa";
 
   /// Throws ConfigError unless bits is 2..8.
-  explicit DoReFaActivation(const DoReFaSettings& settings = {}) : FakeQuantizeBase(make_observer(settings)) {}
+  explicit DoReFaActivation(const DoReFaSettings& settings = {})
+      : FakeQuantizeBase(make_observer(settings)) {}
   std::string type_name() const override { return "DoReFaActivation"; }
   Tensor fake_quantize(const Tensor& x) const override {
     ops::LearnedStep step;

@@ -8,9 +8,9 @@
 
 MIDTREAD_NAMESPACE_BEGIN(quant)
 
-/// Unless told otherwise the first batch in train mode gives the scale, or calibration before it, and from there it is
-/// learned. PyTorch's two phases by hand: enable_static_estimate, then enable_param_learning. Buffers besides the base's
-/// switches: static_enabled and learning_enabled (uint8 [1]).
+/// Unless told otherwise the first batch in train mode gives the scale, or calibration before it, and from
+/// there it is learned. PyTorch's two phases by hand: enable_static_estimate, then enable_param_learning.
+/// Buffers besides the base's switches: static_enabled and learning_enabled (uint8 [1]).
 class LearnedFakeQuantize : public FakeQuantizeBase {
  public:
   void observe(const Tensor& x) override {
@@ -56,7 +56,8 @@ class LearnedFakeQuantize : public FakeQuantizeBase {
   bool is_memoryless() const override { return false; }
   bool is_observing() const override {
     if (!is_observer_enabled() || !is_static()) return false;
-    return is_calibrating() || (training() && (!is_learning() || observer().state() != ObserverState::kReady));
+    return is_calibrating() ||
+           (training() && (!is_learning() || observer().state() != ObserverState::kReady));
   }
   /// The observer's phase: learning has not begun.
   bool is_static() const { return flag(static_enabled_, "static_enabled"); }
@@ -79,7 +80,9 @@ class LearnedFakeQuantize : public FakeQuantizeBase {
     if (observer().state() == ObserverState::kReady) observer().restore(held());
   }
   std::string extra_repr() const override {
-    return FakeQuantizeBase::extra_repr() + (!is_learning() ? ", static estimate" : is_static() ? "" : ", learned");
+    return FakeQuantizeBase::extra_repr() + (!is_learning() ? ", static estimate"
+                                             : is_static()  ? ""
+                                                            : ", learned");
   }
 
  protected:
@@ -93,8 +96,8 @@ class LearnedFakeQuantize : public FakeQuantizeBase {
   }
   LearnedFakeQuantize(const LearnedFakeQuantize&) = default;
 
-  // What a method defines: its parameters -> scales (held), scales -> its parameters (write_qparams), how gradients pass,
-  // and the floor of its parameters.
+  // What a method defines: its parameters -> scales (held), scales -> its parameters (write_qparams), how
+  // gradients pass, and the floor of its parameters.
   ChannelQParams held() const override = 0;
   void write_qparams(const ChannelQParams& q) override = 0;
   virtual ops::LearnedStep learned_step(const Tensor& x, const ChannelQParams& q) const = 0;
@@ -106,8 +109,9 @@ class LearnedFakeQuantize : public FakeQuantizeBase {
     for (const auto& p : own_parameters()) {
       if (count < 0) count = p.second.numel();
       if (p.second.rank() != 1 || p.second.numel() != count || (!is_per_channel() && count != 1))
-        throw ShapeError(where(), concat(p.first, " has shape ", p.second.shape(),
-                                         is_per_channel() ? ", needs one value per channel" : ", needs one value"));
+        throw ShapeError(where(),
+                         concat(p.first, " has shape ", p.second.shape(),
+                                is_per_channel() ? ", needs one value per channel" : ", needs one value"));
     }
   }
   void rebind() override {
@@ -138,7 +142,8 @@ class LearnedFakeQuantize : public FakeQuantizeBase {
   float kept(const Tensor& parameter, std::size_t channel, float low, const char* name) const {
     const float value = parameter.data()[channel];
     if (!std::isfinite(value))
-      throw NumericError(where(), concat("its learned ", name, " is ", value, "; lower the learning rate, or go back to an earlier checkpoint"));
+      throw NumericError(where(), concat("its learned ", name, " is ", value,
+                                         "; lower the learning rate, or go back to an earlier checkpoint"));
     return std::max(value, low);
   }
   /// Raises values below `low`, in place.
@@ -153,8 +158,9 @@ class LearnedFakeQuantize : public FakeQuantizeBase {
     if (observer().state() != ObserverState::kReady) return;
     if (settings_.init == ScaleInit::kObserver || x.numel() == 0) return take_over_qparams();
     const Tensor dense = !is_per_channel() && x.is_dense() ? x : x.contiguous();
-    const ops::ChannelRuns runs = is_per_channel() ? ops::ChannelRuns(x.shape(), observer().axis(), settings_.groups, where())
-                                                   : ops::ChannelRuns(Shape{1, x.numel()}, 0, 1, where());
+    const ops::ChannelRuns runs =
+        is_per_channel() ? ops::ChannelRuns(x.shape(), observer().axis(), settings_.groups, where())
+                         : ops::ChannelRuns(Shape{1, x.numel()}, 0, 1, where());
     ChannelQParams q = observer().qparams();
     q.scales = moment_scales(dense, runs, *settings_.init, range(), floor());
     observer().restore(q);

@@ -16,9 +16,11 @@ struct LearnedSettings : ObserverSettings {
 /// Throws ConfigError.
 inline void check(const LearnedSettings& settings, const SpecInfo& spec) {
   check(static_cast<const ObserverSettings&>(settings), spec);
-  if (settings.channels < 1) throw ConfigError("channels", concat("got ", settings.channels, ", allowed 1 or more"));
+  if (settings.channels < 1)
+    throw ConfigError("channels", concat("got ", settings.channels, ", allowed 1 or more"));
   if (settings.channels > 1 && !spec.per_channel)
-    throw ConfigError("channels", concat("got ", settings.channels, ", but ", spec.name(), " has one scale; leave it unset"));
+    throw ConfigError("channels", concat("got ", settings.channels, ", but ", spec.name(),
+                                         " has one scale; leave it unset"));
 }
 
 /// Throws ConfigError unless `value` is positive and a normal, finite float32, or not set.
@@ -30,7 +32,8 @@ inline void check_positive(const std::optional<double>& value, const char* name)
 /// Throws ConfigError for power-of-two scales, which `method` does not learn.
 inline void refuse_power_of_two(const ObserverSettings& settings, const char* method) {
   if (settings.is_power_of_two())
-    throw ConfigError("scale_type", concat("got power_of_two, ", method, " learns any scale; use Tqt for powers of two"));
+    throw ConfigError("scale_type",
+                      concat("got power_of_two, ", method, " learns any scale; use Tqt for powers of two"));
 }
 
 /// The setters, for option classes `Derived` whose `Settings` derive from LearnedSettings.
@@ -41,8 +44,8 @@ class LearnedSetters : public ObserverSetters<Derived, Settings> {
  public:
   /// Where the first scale comes from; default kObserver.
   Derived& init(ScaleInit value) { return this->settings_.init = value, this->self(); }
-  /// How many channels the tensors have. Needed only for a per-channel quantizer that stands alone and is loaded from a
-  /// checkpoint before it saw data.
+  /// How many channels the tensors have. Needed only for a per-channel quantizer that stands alone and is
+  /// loaded from a checkpoint before it saw data.
   Derived& channels(std::int64_t value) { return this->settings_.channels = value, this->self(); }
   Derived& channel_len(std::int64_t value) { return channels(value); }
 

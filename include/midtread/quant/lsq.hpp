@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT
-// LSQ, a learned step size (1902.08153), and PyTorch's form with a learned zero point (_LearnableFakeQuantize).
+// LSQ, a learned step size (1902.08153), and PyTorch's form with a learned zero point
+// (_LearnableFakeQuantize).
 //
-//   ds = g sum dy * { (y - x) / s inside; lo - z below; hi - z above }      dz = g sum dy * { 0 inside; -s outside }
-//   g = 1 / sqrt(N Qp),  N elements,  Qp positive levels
+//   ds = g sum dy * { (y - x) / s inside; lo - z below; hi - z above }      dz = g sum dy * { 0 inside; -s
+//   outside } g = 1 / sqrt(N Qp),  N elements,  Qp positive levels
 #pragma once
 
 #include <midtread/quant/learned_fake_quantize.hpp>
 
 MIDTREAD_NAMESPACE_BEGIN(quant)
 
-/// Which elements are inside. kRounded: lo <= rne(x / s) + z <= hi, as PyTorch. kExact: lo < x / s + z < hi, as the paper.
+/// Which elements are inside. kRounded: lo <= rne(x / s) + z <= hi, as PyTorch. kExact: lo < x / s + z < hi,
+/// as the paper.
 enum class Boundary { kRounded, kExact };
 
 struct LsqSettings : LearnedSettings {
@@ -30,8 +32,8 @@ class LsqOptions : public LearnedSetters<LsqOptions<OwnerType>, LsqSettings> {
       ", init, channels, boundary, use_grad_scaling, batch_in_grad_scale, scale, zero_point (LSQ+: offset)";
 
   LsqOptions& boundary(Boundary value) { return this->settings_.boundary = value, *this; }
-  /// g as above, else 1. Default true, as in the paper; false in PyTorch and HAT, where scales want a learning rate
-  /// some 1 / sqrt(N Qp) of the weights'.
+  /// g as above, else 1. Default true, as in the paper; false in PyTorch and HAT, where scales want a
+  /// learning rate some 1 / sqrt(N Qp) of the weights'.
   LsqOptions& use_grad_scaling(bool value) { return this->settings_.use_grad_scaling = value, *this; }
   /// Whether N counts the whole tensor (default, as PyTorch), or one image of an activation's batch.
   LsqOptions& batch_in_grad_scale(bool value) { return this->settings_.batch_in_grad_scale = value, *this; }
@@ -58,8 +60,8 @@ class LsqOptions : public LearnedSetters<LsqOptions<OwnerType>, LsqSettings> {
   }
 };
 
-/// Parameters, PyTorch's names: scale and zero_point, float32 [1] or [C]; the zero point does not learn where the spec is
-/// symmetric. LSQ+ has offset in its place.
+/// Parameters, PyTorch's names: scale and zero_point, float32 [1] or [C]; the zero point does not learn where
+/// the spec is symmetric. LSQ+ has offset in its place.
 class LsqBase : public LearnedFakeQuantize {
  public:
   nn::ParameterTag parameter_tag(const std::string& name) const override {
@@ -76,14 +78,17 @@ class LsqBase : public LearnedFakeQuantize {
     refuse_power_of_two(settings, plus ? "LsqPlus" : "Lsq");
     if (settings.offset && !settings.scale)
       throw ConfigError(offset_name(), "set without a scale; give both, or neither for an estimate");
-    if (settings.offset && !plus && (*settings.offset < range().quant_min || *settings.offset > range().quant_max))
-      throw ConfigError("zero_point", concat("got ", *settings.offset, ", allowed ", range().quant_min, "..", range().quant_max));
+    if (settings.offset && !plus &&
+        (*settings.offset < range().quant_min || *settings.offset > range().quant_max))
+      throw ConfigError("zero_point", concat("got ", *settings.offset, ", allowed ", range().quant_min, "..",
+                                             range().quant_max));
     const std::int32_t middle = symmetric_zero_point(spec(), settings.range);
     if (is_symmetric() && settings.offset.value_or(0) != 0 && *settings.offset != middle)
       throw ConfigError(offset_name(), concat("got ", *settings.offset, ", a symmetric spec has ", middle));
     scale_ = register_parameter("scale", full<float>(Shape{settings.channels}, 1.0f));
     const auto zero = static_cast<float>(is_symmetric() ? middle : 0);
-    offset_ = register_parameter(offset_name(), full<float>(Shape{settings.channels}, plus ? 0.0f : zero), !is_symmetric());
+    offset_ = register_parameter(offset_name(), full<float>(Shape{settings.channels}, plus ? 0.0f : zero),
+                                 !is_symmetric());
     if (!settings.scale) return;
     scale_.fill_(static_cast<float>(*settings.scale));
     if (!is_symmetric()) offset_.fill_(static_cast<float>(settings.offset.value_or(0)));
@@ -127,7 +132,8 @@ class LsqBase : public LearnedFakeQuantize {
         high = std::nextafter(high, -HUGE_VALF);
       }
       step.inside.emplace_back(low, high);
-      // With LSQ+'s offset fixed, dy/ds of a clipped element is the code; with the zero point fixed, the code less it.
+      // With LSQ+'s offset fixed, dy/ds of a clipped element is the code; with the zero point fixed, the code
+      // less it.
       const double from = plus_ && !is_symmetric() ? 0 : z;
       step.parameters[0].weights.push_back({factor, factor * (lo - from), factor * (hi - from)});
       const double outside = plus_ ? factor : -factor * s;
@@ -182,7 +188,8 @@ class Lsq : public LsqBase {
   static constexpr const char* kName = "lsq";
 
   /// Throws ConfigError on options that do not fit.
-  explicit Lsq(const LsqSettings& settings = {}) : LsqBase(make_observer<Observer>(settings), settings, false) {}
+  explicit Lsq(const LsqSettings& settings = {})
+      : LsqBase(make_observer<Observer>(settings), settings, false) {}
   std::string type_name() const override { return "Lsq"; }
 
  protected:

@@ -5,8 +5,8 @@
 //   signed (symmetric specs)   y = Q(clamp(x, -a, a)),  s = a / ((hi - lo)/2),  dx = dy where -a <= x <= a
 //   da = sum dy above a - sum dy below -a
 //
-// The gradient is that of the clamp on the real x: a itself is half a step above the highest code where lo = -hi - 1,
-// and a mask on codes would stop it.
+// The gradient is that of the clamp on the real x: a itself is half a step above the highest code where lo =
+// -hi - 1, and a mask on codes would stop it.
 #pragma once
 
 #include <midtread/quant/learned_fake_quantize.hpp>
@@ -25,8 +25,8 @@ class PactOptions : public LearnedSetters<PactOptions<OwnerType>, PactSettings> 
   using Owner = OwnerType;
   static constexpr const char* kMoreNames = ", init, channels, alpha";
 
-  /// The first clipping value. Not set: 6, but for weights, or where `init` is set, an estimate (max|w| with a min-max
-  /// observer).
+  /// The first clipping value. Not set: 6, but for weights, or where `init` is set, an estimate (max|w| with
+  /// a min-max observer).
   PactOptions& alpha(double value) { return this->settings_.alpha = value, *this; }
   /// By name. Throws ConfigError listing the names.
   PactOptions& set(const std::string& name, const OptionValue& value) {
@@ -45,10 +45,12 @@ class PactBase : public LearnedFakeQuantize {
 
  protected:
   PactBase(std::shared_ptr<ObserverBase> observer, const PactSettings& settings)
-      : LearnedFakeQuantize(std::move(observer), settings), middle_(symmetric_zero_point(spec(), settings.range)) {
+      : LearnedFakeQuantize(std::move(observer), settings),
+        middle_(symmetric_zero_point(spec(), settings.range)) {
     check_positive(settings.alpha, "alpha");
     refuse_power_of_two(settings, "Pact");
-    alpha_ = register_parameter("alpha", full<float>(Shape{settings.channels}, static_cast<float>(settings.alpha.value_or(6.0))));
+    alpha_ = register_parameter(
+        "alpha", full<float>(Shape{settings.channels}, static_cast<float>(settings.alpha.value_or(6.0))));
     if (!settings.alpha && (settings.is_weight || settings.init)) return;
     PactBase::hold_parameters();
     keep_given(PactBase::held());
@@ -68,7 +70,10 @@ class PactBase : public LearnedFakeQuantize {
     resize_parameters(static_cast<std::int64_t>(q.scales.size()));
     float* to = alpha_.mutable_data();
     for (std::size_t c = 0; c < q.scales.size(); ++c)
-      to[c] = std::max(kSmallestAlpha, q.scales[c] * (is_symmetric() ? steps() : static_cast<float>(q.range.quant_max - q.zero_points[c])));
+      to[c] =
+          std::max(kSmallestAlpha,
+                   q.scales[c] *
+                       (is_symmetric() ? steps() : static_cast<float>(q.range.quant_max - q.zero_points[c])));
   }
   ops::LearnedStep learned_step(const Tensor&, const ChannelQParams& q) const override {
     ops::LearnedStep step;
@@ -115,10 +120,12 @@ class Pact : public PactBase {
   Pointer shallow_copy() const override { return Pointer(new Pact(*this)); }
 };
 
-/// The paper's regularisation, lambda * sum of alpha^2, to be added to the loss: shape [], differentiable. Undefined where
-/// the model has no PACT. (Weight decay on the alpha group of an optimizer is the same with lambda = decay / 2.)
+/// The paper's regularisation, lambda * sum of alpha^2, to be added to the loss: shape [], differentiable.
+/// Undefined where the model has no PACT. (Weight decay on the alpha group of an optimizer is the same with
+/// lambda = decay / 2.)
 inline Tensor alpha_penalty(nn::Module& model, double lambda) {
-  if (!(lambda >= 0) || !std::isfinite(lambda)) throw ConfigError("alpha_penalty", concat("lambda is ", lambda, ", allowed 0 and up"));
+  if (!(lambda >= 0) || !std::isfinite(lambda))
+    throw ConfigError("alpha_penalty", concat("lambda is ", lambda, ", allowed 0 and up"));
   Tensors alphas;
   for_each_fake_quantizer(model, [&](FakeQuantizeBase& f) {
     auto* pact = dynamic_cast<PactBase*>(&f);
@@ -129,19 +136,23 @@ inline Tensor alpha_penalty(nn::Module& model, double lambda) {
   if (alphas.empty()) return {};
   double sum = 0;
   for (const Tensor& a : alphas)
-    for (std::int64_t c = 0; c < a.numel(); ++c) sum += static_cast<double>(a.data()[c]) * static_cast<double>(a.data()[c]);
+    for (std::int64_t c = 0; c < a.numel(); ++c)
+      sum += static_cast<double>(a.data()[c]) * static_cast<double>(a.data()[c]);
   Tensors saved;
   for (const Tensor& a : alphas) saved.push_back(a.clone());
-  return autograd::attach("alpha_penalty", scalar<float>(static_cast<float>(lambda * sum)), alphas, [saved, lambda](const Tensor& dy) {
-    Tensors out;
-    for (const Tensor& a : saved) {
-      Tensor gradient(a.shape());
-      for (std::int64_t c = 0; c < a.numel(); ++c)
-        gradient.mutable_data()[c] = static_cast<float>(2 * lambda * static_cast<double>(a.data()[c])) * dy.item();
-      out.push_back(gradient);
-    }
-    return out;
-  });
+  return autograd::attach("alpha_penalty", scalar<float>(static_cast<float>(lambda * sum)), alphas,
+                          [saved, lambda](const Tensor& dy) {
+                            Tensors out;
+                            for (const Tensor& a : saved) {
+                              Tensor gradient(a.shape());
+                              for (std::int64_t c = 0; c < a.numel(); ++c)
+                                gradient.mutable_data()[c] =
+                                    static_cast<float>(2 * lambda * static_cast<double>(a.data()[c])) *
+                                    dy.item();
+                              out.push_back(gradient);
+                            }
+                            return out;
+                          });
 }
 
 MIDTREAD_NAMESPACE_END

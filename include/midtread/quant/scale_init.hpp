@@ -2,7 +2,8 @@
 // The first value of a learned scale: an observer's, or from moments of the first tensor.
 //
 //   mean_abs     s = 2 mean|v| / sqrt(Qp)                      (LSQ 1902.08153)
-//   three_sigma  s = max(|m - 3 sd|, |m + 3 sd|) / 2^(b-1)     (weights of LSQ+ 2004.09576 and TQT 1903.08066)
+//   three_sigma  s = max(|m - 3 sd|, |m + 3 sd|) / 2^(b-1)     (weights of LSQ+ 2004.09576 and TQT
+//   1903.08066)
 #pragma once
 
 #include <midtread/core/fp_env.hpp>
@@ -35,9 +36,10 @@ inline double half_levels(CodeRange range) {
   return levels;
 }
 
-/// One scale per channel of `runs` from the moments of `x`, not below `floor`. `x` is dense; row-major where there are
-/// several runs.
-inline std::vector<float> moment_scales(const Tensor& x, const ops::ChannelRuns& runs, ScaleInit init, CodeRange range, float floor) {
+/// One scale per channel of `runs` from the moments of `x`, not below `floor`. `x` is dense; row-major where
+/// there are several runs.
+inline std::vector<float> moment_scales(const Tensor& x, const ops::ChannelRuns& runs, ScaleInit init,
+                                        CodeRange range, float floor) {
   const FpEnvGuard fp_env;
   const auto channels = static_cast<std::size_t>(runs.channels());
   std::vector<double> sum(channels), absolute(channels), square(channels);
@@ -59,7 +61,8 @@ inline std::vector<float> moment_scales(const Tensor& x, const ops::ChannelRuns&
     const double n = static_cast<double>(count[c]), mean = sum[c] / n;
     const double scale = init == ScaleInit::kMeanAbs
                              ? 2 * (absolute[c] / n) / std::sqrt(positive_levels(range))
-                             : (std::abs(mean) + 3 * std::sqrt(std::max(0.0, square[c] / n - mean * mean))) / half_levels(range);
+                             : (std::abs(mean) + 3 * std::sqrt(std::max(0.0, square[c] / n - mean * mean))) /
+                                   half_levels(range);
     scales[c] = std::max(floor, static_cast<float>(scale));
   }
   return scales;

@@ -43,7 +43,8 @@ class TqtBase : public LearnedFakeQuantize {
         lowest_(static_cast<float>(std::ceil(std::log2(settings.eps * half_levels(range()))))) {
     check_positive(settings.threshold, "threshold");
     if (settings.scale_type == ScaleType::kFloat)
-      throw ConfigError("scale_type", "got float, Tqt's scales are powers of two; use Lsq, or leave it unset");
+      throw ConfigError("scale_type",
+                        "got float, Tqt's scales are powers of two; use Lsq, or leave it unset");
     if (settings.is_weight && !settings.init) set_init(ScaleInit::kThreeSigma);
     log_threshold_ = register_parameter("log_threshold", full<float>(Shape{settings.channels}, 0.0f));
     if (!settings.threshold) return;
@@ -57,7 +58,8 @@ class TqtBase : public LearnedFakeQuantize {
     ChannelQParams q = without_scales();
     for (std::size_t c = 0; c < static_cast<std::size_t>(log_threshold_.numel()); ++c) {
       const float exponent = std::min(std::ceil(kept(log_threshold_, c, lowest_, "log_threshold")), kHighest);
-      q.scales.push_back(static_cast<float>(std::ldexp(1 / half_levels(range()), static_cast<int>(exponent))));
+      q.scales.push_back(
+          static_cast<float>(std::ldexp(1 / half_levels(range()), static_cast<int>(exponent))));
       q.zero_points.push_back(middle_);
     }
     return q;
@@ -69,7 +71,8 @@ class TqtBase : public LearnedFakeQuantize {
                  half = static_cast<double>(q.range.quant_max - q.range.quant_min) / 2;
     float* to = log_threshold_.mutable_data();
     for (std::size_t c = 0; c < q.scales.size(); ++c)
-      to[c] = std::max(lowest_, static_cast<float>(std::log2(static_cast<double>(q.scales[c]) * (half / reach * half_levels(range())))));
+      to[c] = std::max(lowest_, static_cast<float>(std::log2(static_cast<double>(q.scales[c]) *
+                                                             (half / reach * half_levels(range())))));
   }
   ops::LearnedStep learned_step(const Tensor&, const ChannelQParams& q) const override {
     ops::LearnedStep step;
@@ -99,9 +102,10 @@ class TqtBase : public LearnedFakeQuantize {
 
 template <class ObserverType>
 class Tqt : public TqtBase {
-  static_assert(ObserverType::Spec::kSymmetric,
-                "Tqt: a power-of-two scale is a shift and has no zero point; give its observer a symmetric spec "
-                "(Int8Symmetric, Int8PerChannel)");
+  static_assert(
+      ObserverType::Spec::kSymmetric,
+      "Tqt: a power-of-two scale is a shift and has no zero point; give its observer a symmetric spec "
+      "(Int8Symmetric, Int8PerChannel)");
 
  public:
   using Observer = ObserverType;

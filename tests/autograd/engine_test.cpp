@@ -9,7 +9,7 @@
 #include <memory>
 
 namespace midtread {
-namespace {
+namespace engine_test {
 
 using namespace test;
 
@@ -202,5 +202,5 @@ TEST(DeepGraph, AWideDiamondIsWalkedOnce) {
   EXPECT_EQ(x.grad().item(), 1.0f);
 }
 
-}  // namespace
+}  // namespace engine_test
 }  // namespace midtread

@@ -8,7 +8,7 @@
 #include <cstdio>
 
 namespace midtread {
-namespace {
+namespace function_test {
 
 using namespace test;
 
@@ -98,5 +98,5 @@ TEST(Function, NamesASavedTensorThatIsNotThere) {
   expect_error<StateError>([&] { Forgetful::apply(x).backward(); }, {"saved(0)", "0 tensors"});
 }
 
-}  // namespace
+}  // namespace function_test
 }  // namespace midtread

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <vector>
 
-namespace {
+namespace storage_test {
 
 using midtread::BlockCache;
 using midtread::Storage;
@@ -74,4 +74,4 @@ TEST(Buffer, Grows) {
   EXPECT_EQ(buffer.data()[999], 1.0f);
 }
 
-}  // namespace
+}  // namespace storage_test

@@ -13,7 +13,7 @@ using midtread::IoError;
 using midtread::Shape;
 using midtread::data::load_cifar10;
 
-namespace {
+namespace cifar10_test {
 
 std::string record(int label, int salt) {
   std::string out(1, static_cast<char>(label));
@@ -53,4 +53,4 @@ TEST(Cifar10, SaysWhatIsWrong) {
   expect_error<IoError>([&] { load_cifar10(directory.path(), true); }, {"data_batch_2.bin", "No such file"});
 }
 
-}  // namespace
+}  // namespace cifar10_test

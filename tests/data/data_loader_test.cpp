@@ -30,7 +30,7 @@ using midtread::data::random_horizontal_flip;
 using midtread::data::TensorDataset;
 using midtread::data::Transform;
 
-namespace {
+namespace data_loader_test {
 
 using Labels = std::vector<std::int64_t>;
 
@@ -309,4 +309,4 @@ TEST(DataLoader, RefusesBadOptions) {
   EXPECT_EQ(labels(all(huge)), upto(3));
 }
 
-}  // namespace
+}  // namespace data_loader_test

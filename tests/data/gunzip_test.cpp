@@ -7,7 +7,7 @@
 
 #include "data/expect_error.hpp"
 
-namespace {
+namespace gunzip_test {
 
 #if MIDTREAD_HAVE_ZLIB
 
@@ -87,4 +87,4 @@ TEST(Gunzip, SaysWhatToDoWithoutZlib) {
 
 #endif
 
-}  // namespace
+}  // namespace gunzip_test

@@ -16,7 +16,7 @@ using midtread::Shape;
 using midtread::data::load_idx;
 using midtread::data::parse_idx;
 
-namespace {
+namespace idx_test {
 
 /// Header of these dimensions, then the bytes given.
 std::string idx(int type, const std::vector<std::uint32_t>& dims, const std::string& body) {
@@ -119,4 +119,4 @@ TEST(Idx, SaysWhyAFileCannotBeRead) {
   expect_error<IoError>([&] { load_idx(directory / "pipe"); }, {"a pipe"});
 }
 
-}  // namespace
+}  // namespace idx_test

@@ -13,7 +13,7 @@ using midtread::IoError;
 using midtread::Shape;
 using midtread::data::load_mnist;
 
-namespace {
+namespace mnist_test {
 
 std::string big_endian(std::uint32_t value) {
   return {static_cast<char>(value >> 24), static_cast<char>(value >> 16), static_cast<char>(value >> 8),
@@ -78,4 +78,4 @@ TEST(Mnist, ReadsPackedFiles) {
 }
 #endif
 
-}  // namespace
+}  // namespace mnist_test

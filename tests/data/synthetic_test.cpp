@@ -13,7 +13,7 @@ using midtread::data::synthetic_images;
 using midtread::data::SyntheticOptions;
 using midtread::data::TensorDataset;
 
-namespace {
+namespace synthetic_test {
 
 /// The share of `test` that is nearest to its own class's mean image of `train`.
 double nearest_mean_accuracy(const TensorDataset& train, const TensorDataset& test) {
@@ -84,4 +84,4 @@ TEST(Synthetic, AllowsExtremes) {
   expect_error<midtread::ConfigError>([] { synthetic_images(-1, 0); }, {"got -1 images"});
 }
 
-}  // namespace
+}  // namespace synthetic_test

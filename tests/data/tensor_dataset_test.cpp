@@ -18,7 +18,7 @@ using midtread::data::Normalize;
 using midtread::data::normalize;
 using midtread::data::TensorDataset;
 
-namespace {
+namespace tensor_dataset_test {
 
 BasicTensor<std::uint8_t> bytes(const Shape& shape) {
   BasicTensor<std::uint8_t> out(shape);
@@ -151,4 +151,4 @@ TEST(Normalize, RefusesBadNumbers) {
       {"2 channels, the image 3"});
 }
 
-}  // namespace
+}  // namespace tensor_dataset_test

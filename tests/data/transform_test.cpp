@@ -18,7 +18,7 @@ using midtread::data::random_crop;
 using midtread::data::random_horizontal_flip;
 using midtread::data::Transform;
 
-namespace {
+namespace transform_test {
 
 /// `image` moved by (dy, dx), zeros from outside.
 Tensor moved(const Tensor& image, std::int64_t dy, std::int64_t dx) {
@@ -97,4 +97,4 @@ TEST(Transforms, RefuseBadOptionsAndShapes) {
                                      {"[4]"});
 }
 
-}  // namespace
+}  // namespace transform_test

@@ -9,7 +9,7 @@
 #include "fuzz/idx_fuzz.hpp"
 #include "fuzz/safetensors_fuzz.hpp"
 
-namespace {
+namespace mutation_test {
 
 using Target = int (*)(const std::uint8_t*, std::size_t);
 
@@ -50,4 +50,4 @@ TEST(Fuzz, Safetensors) {
   run_mutations(fuzz_safetensors, safetensors_seeds(), 50000);
 }
 
-}  // namespace
+}  // namespace mutation_test

@@ -22,7 +22,7 @@ namespace nn = midtread::nn;
 namespace F = midtread::nn::functional;
 namespace quant = midtread::quant;
 
-namespace {
+namespace e2e_test {
 
 class NetImpl : public nn::Module {
  public:
@@ -132,4 +132,4 @@ TEST(GoldenEndToEnd, PyTorchsFlow) {
   std::printf("cases=%d values=%lld\n", cases, static_cast<long long>(values));
 }
 
-}  // namespace
+}  // namespace e2e_test

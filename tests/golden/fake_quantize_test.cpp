@@ -10,7 +10,7 @@
 
 namespace mt = midtread;
 
-namespace {
+namespace fake_quantize_test {
 
 mt::QParams qparams_of(const golden::Json& attrs) {
   mt::QParams q;
@@ -125,4 +125,4 @@ TEST(GoldenFakeQuantize, CodesPerChannel) {
   EXPECT_EQ(cases, 2);
 }
 
-}  // namespace
+}  // namespace fake_quantize_test

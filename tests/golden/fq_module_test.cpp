@@ -15,7 +15,7 @@
 namespace mt = midtread;
 namespace quant = midtread::quant;
 
-namespace {
+namespace fq_module_test {
 
 std::shared_ptr<quant::FakeQuantizeBase> make(const golden::Case& c) {
   using namespace quant;
@@ -123,4 +123,4 @@ TEST(GoldenFakeQuantizeModule, FixedQParams) {
   EXPECT_EQ(cases, 2);
 }
 
-}  // namespace
+}  // namespace fq_module_test

@@ -14,7 +14,7 @@ namespace mt = midtread;
 namespace nn = midtread::nn;
 namespace quant = midtread::quant;
 
-namespace {
+namespace qat_modules_test {
 
 bool has(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
 
@@ -134,4 +134,4 @@ TEST(GoldenQatModules, FoldConvBn) {
   std::printf("cases=%d\n", cases);
 }
 
-}  // namespace
+}  // namespace qat_modules_test

@@ -14,7 +14,7 @@
 namespace mt = midtread;
 namespace q8 = midtread::quantized;
 
-namespace {
+namespace qlinear_qconv_test {
 
 std::vector<const mt::kernels::KernelSet*> all_kernel_sets() {
   std::vector<const mt::kernels::KernelSet*> sets;
@@ -88,4 +88,4 @@ TEST(GoldenQuantizedLayers, EqualsQnnpack) {
   std::printf("cases=%d runs=%d\n", cases, runs);
 }
 
-}  // namespace
+}  // namespace qlinear_qconv_test

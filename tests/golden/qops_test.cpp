@@ -16,7 +16,7 @@ namespace mt = midtread;
 namespace q8 = midtread::quantized;
 using Operator = std::shared_ptr<const q8::Operator>;
 
-namespace {
+namespace qops_test {
 
 mt::QParams qparams(const golden::Json& tensor) {
   mt::QParams q;
@@ -107,4 +107,4 @@ TEST(GoldenQuantizedOperations, EqualPyTorch) {
   std::printf("cases=%d runs=%d runs with one code next to PyTorch's=%d\n", cases, runs, one_off);
 }
 
-}  // namespace
+}  // namespace qops_test

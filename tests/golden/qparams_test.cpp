@@ -12,7 +12,7 @@
 namespace mt = midtread;
 namespace quant = midtread::quant;
 
-namespace {
+namespace qparams_test {
 
 quant::SpecInfo spec_of(const golden::Case& c) {
   const std::string dtype = c.attrs.at("dtype"), scheme = c.attrs.value("qscheme", "per_tensor_affine");
@@ -124,4 +124,4 @@ TEST(GoldenQParams, InvalidRanges) {
   EXPECT_EQ(cases, 3);
 }
 
-}  // namespace
+}  // namespace qparams_test

@@ -13,7 +13,7 @@ using mt::graph::Node;
 using mt::graph::NodeKind;
 using mt::test::expect_error;
 
-namespace {
+namespace graph_module_test {
 
 mt::Tensors clones(const mt::Tensors& tensors) {
   mt::Tensors out;
@@ -170,4 +170,4 @@ TEST(Print, TextAndDotNameNodesQuantizersAndFloatOperations) {
   EXPECT_EQ(plain.find("stays float"), std::string::npos);
 }
 
-}  // namespace
+}  // namespace graph_module_test

@@ -14,7 +14,7 @@ using mt::graph::NodeKind;
 using mt::test::expect_error;
 using mt::test::Net;
 
-namespace {
+namespace tracer_test {
 
 std::vector<std::string> names(const mt::graph::GraphModule& graph) {
   std::vector<std::string> out;
@@ -244,4 +244,4 @@ TEST(Tracer, SeveralInputsAndOutputs) {
   expect_error<mt::ShapeError>([&] { graph(mt::Tensors{kExample, kExample, kExample}); }, {"takes 2 inputs", "3"});
 }
 
-}  // namespace
+}  // namespace tracer_test

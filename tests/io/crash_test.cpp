@@ -20,7 +20,7 @@ using midtread::io::load_tensors;
 using midtread::io::save_tensors;
 using midtread::io::TensorFile;
 
-namespace {
+namespace crash_test {
 
 /// A checkpoint whose every byte tells its step.
 TensorFile checkpoint(std::int64_t step, std::int64_t size) {
@@ -115,4 +115,4 @@ TEST(Crash, WritersThatMeetLeaveOneWholeFile) {
   std::printf("cases=%d writes, %d reads\n", kWriters * kSaves, reads);
 }
 
-}  // namespace
+}  // namespace crash_test

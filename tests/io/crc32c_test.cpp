@@ -8,7 +8,7 @@
 
 using midtread::io::crc32c;
 
-namespace {
+namespace crc32c_test {
 
 /// Bit by bit, as RFC 3720 states it.
 std::uint32_t slow(std::string_view bytes) {
@@ -44,4 +44,4 @@ TEST(Crc32c, AgreesWithTheDefinitionAtEveryLengthAndOffset) {
   std::printf("cases=%d\n", cases);
 }
 
-}  // namespace
+}  // namespace crc32c_test

@@ -19,7 +19,7 @@ using midtread::io::read_file;
 using midtread::io::write_file;
 namespace fs = std::filesystem;
 
-namespace {
+namespace file_test {
 
 using Names = std::vector<std::string>;
 
@@ -252,4 +252,4 @@ TEST(ReadFile, NoticesAFileThatChangesMeanwhile) {
   std::printf("cases=%d\n", cases);
 }
 
-}  // namespace
+}  // namespace file_test

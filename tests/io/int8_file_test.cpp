@@ -24,7 +24,7 @@ namespace io = midtread::io;
 namespace quantized = midtread::quantized;
 using nlohmann::json;
 
-namespace {
+namespace int8_file_test {
 
 Tensors random_inputs(const quantized::Model& model, std::int64_t batch, std::uint64_t seed) {
   Generator g(seed);
@@ -248,7 +248,7 @@ TEST(Int8File, WhatARunMayCostIsLimited) {
   expect_error<FormatError>([&] { io::parse_int8_model(bytes, "f"); }, {"step pool", "operations"});
 }
 
-TEST(Int8Model, AModelThatDoesNotFitIsNotMade) {
+TEST(Int8File, AModelThatDoesNotFitIsNotMade) {
   ProgramBuilder p({Shape{1, 4}});
   const int v = p.add("q", std::make_shared<quantized::Quantize>("q", uint8_qparams(1, 0)), {0});
   expect_error<StateError>([&] { p.build({v}); }, {"not dequantized"});
@@ -257,4 +257,4 @@ TEST(Int8Model, AModelThatDoesNotFitIsNotMade) {
   expect_error<StateError>([&] { quantized::Model({}, {}, {0}); }, {"needs an input"});
 }
 
-}  // namespace
+}  // namespace int8_file_test

@@ -18,7 +18,7 @@ namespace io = midtread::io;
 namespace quantized = midtread::quantized;
 using nlohmann::json;
 
-namespace {
+namespace int8_fuzz_test {
 
 std::size_t below(Generator& random, std::size_t bound) { return static_cast<std::size_t>(random.below(static_cast<std::int64_t>(bound))); }
 
@@ -166,4 +166,4 @@ TEST(Int8Fuzz, OnlyErrorsComeOut) {
   EXPECT_GT(read, kRounds / 20) << "the damage is too great to say anything";
 }
 
-}  // namespace
+}  // namespace int8_fuzz_test

@@ -16,7 +16,7 @@
 namespace mt = midtread;
 using namespace midtread::test;
 
-namespace {
+namespace int8_model_test {
 
 class Int8Model : public testing::TestWithParam<Network> {};
 
@@ -100,4 +100,4 @@ TEST(Int8ModelFloat, AnOpaqueModuleIsNamed) {
   EXPECT_EQ(directory.get("model"), "old");
 }
 
-}  // namespace
+}  // namespace int8_model_test

@@ -19,7 +19,7 @@
 namespace io = midtread::io;
 namespace nn = midtread::nn;
 
-namespace {
+namespace out_of_memory_test {
 
 /// Runs `body` with its 1st, 2nd, ... allocation failing, until it needs no more; `check` after each failure.
 void sweep(
@@ -146,4 +146,4 @@ TEST(OutOfMemory, AFileTooLargeForMemory) {
   allocations.largest = SIZE_MAX;
 }
 
-}  // namespace
+}  // namespace out_of_memory_test

@@ -22,7 +22,7 @@ using midtread::io::parse_tensors;
 using midtread::io::serialize_tensors;
 using midtread::io::TensorFile;
 
-namespace {
+namespace safetensors_test {
 
 /// A file of this header, its length before it, and this body.
 std::string file(const std::string& header, const std::string& body = "") {
@@ -427,4 +427,4 @@ TEST(Safetensors, SaysWhyAFileCannotBeReadOrWritten) {
                             {directory / "f:0", "is it a safetensors file"});
 }
 
-}  // namespace
+}  // namespace safetensors_test

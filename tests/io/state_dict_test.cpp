@@ -17,12 +17,12 @@ using midtread::Shape;
 namespace io = midtread::io;
 namespace nn = midtread::nn;
 
-namespace {
+namespace state_dict_test {
 
 template <class Scalar>
-class BlockImpl : public nn::BasicModule<Scalar> {
+class MemberImpl : public nn::BasicModule<Scalar> {
  public:
-  explicit BlockImpl(Scalar value, std::int64_t size = 3) {
+  explicit MemberImpl(Scalar value, std::int64_t size = 3) {
     this->register_parameter("weight", midtread::full<Scalar>({size, 2}, value));
     this->register_buffer("num_batches_tracked",
                           midtread::scalar<std::int64_t>(static_cast<std::int64_t>(value)));
@@ -30,15 +30,15 @@ class BlockImpl : public nn::BasicModule<Scalar> {
   }
 };
 template <class Scalar>
-class NetImpl : public nn::BasicModule<Scalar> {
+class PairImpl : public nn::BasicModule<Scalar> {
  public:
-  explicit NetImpl(Scalar value, std::int64_t size = 3) {
-    this->register_module("first", std::make_shared<BlockImpl<Scalar>>(value));
-    this->register_module("last", std::make_shared<BlockImpl<Scalar>>(value + 1, size));
+  explicit PairImpl(Scalar value, std::int64_t size = 3) {
+    this->register_module("first", std::make_shared<MemberImpl<Scalar>>(value));
+    this->register_module("last", std::make_shared<MemberImpl<Scalar>>(value + 1, size));
     this->register_parameter("scale", midtread::full<Scalar>({1, 2, 2, 2}, value).channels_last());
   }
 };
-using Net = nn::ModuleHolder<NetImpl<float>>;
+using Pair = nn::ModuleHolder<PairImpl<float>>;
 
 bool equal(const nn::StateDict& a, const nn::StateDict& b) {
   if (a.size() != b.size()) return false;
@@ -57,8 +57,8 @@ nn::StateDict copy(const nn::StateDict& from) {
 
 TEST(StateDict, GivesBackAModel) {
   const ScratchDirectory directory;
-  const Net saved(1.0f);
-  Net loaded(5.0f);
+  const Pair saved(1.0f);
+  Pair loaded(5.0f);
   io::Metadata metadata;
   metadata.insert("epoch", "12");
   io::save(saved, directory / "a", metadata);
@@ -72,7 +72,7 @@ TEST(StateDict, GivesBackAModel) {
   EXPECT_EQ(directory.get("a"), directory.get("b"));
   EXPECT_EQ(directory.get("a"), directory.get("c"));
 
-  NetImpl<double> exact(0.1), other(0.2);
+  PairImpl<double> exact(0.1), other(0.2);
   io::save(exact, directory / "double");
   io::load(other, directory / "double");
   EXPECT_TRUE(equal(exact.state_dict(), other.state_dict()));
@@ -80,8 +80,8 @@ TEST(StateDict, GivesBackAModel) {
 
 TEST(StateDict, KeepsTheModulesTensors) {
   const ScratchDirectory directory;
-  io::save(Net(1.0f), directory / "f");
-  Net net(2.0f);
+  io::save(Pair(1.0f), directory / "f");
+  Pair net(2.0f);
   const midtread::Tensor weight = net->parameters().at(0);
   io::load(net, directory / "f");
   EXPECT_TRUE(weight.is(net->parameters().at(0))) << "an optimizer holds it";
@@ -90,17 +90,17 @@ TEST(StateDict, KeepsTheModulesTensors) {
 
 TEST(StateDict, LoadsAllOrNothing) {
   const ScratchDirectory directory;
-  Net net(7.0f);
+  Pair net(7.0f);
   const nn::StateDict before = copy(net->state_dict());
   const auto refuse = [&](const std::string& path, std::initializer_list<std::string> words,
                           bool strict = true) {
     expect_error<FormatError>([&] { io::load(net, path, strict); }, words);
     EXPECT_TRUE(equal(net->state_dict(), before));
   };
-  io::save(Net(1.0f, 4), directory / "shape");
+  io::save(Pair(1.0f, 4), directory / "shape");
   refuse(directory / "shape", {directory / "shape", "last.weight", "[4, 2] in the file", "[3, 2] here"});
   refuse(directory / "shape", {"last.weight"}, false);
-  io::save(NetImpl<double>(1.0), directory / "type");
+  io::save(PairImpl<double>(1.0), directory / "type");
   refuse(directory / "type", {"first.weight", "float64 in the file", "float32 here"});
   nn::StateDict state = copy(before);
   state.erase("first.weight");
@@ -109,7 +109,7 @@ TEST(StateDict, LoadsAllOrNothing) {
   refuse(directory / "names", {"missing first.weight", "unexpected extra?"});
   EXPECT_NO_THROW(io::load(net, directory / "names", false));
 
-  io::save(Net(1.0f), directory / "whole");
+  io::save(Pair(1.0f), directory / "whole");
   std::string bytes = directory.get("whole");
   bytes.back() = static_cast<char>(bytes.back() ^ 64);
   refuse(directory.put("flipped", bytes), {"flipped", "checksum"});
@@ -119,7 +119,7 @@ TEST(StateDict, LoadsAllOrNothing) {
 
 TEST(StateDict, ABufferMayComeInAnotherShape) {
   const ScratchDirectory directory;
-  Net saved(1.0f), loaded(2.0f);
+  Pair saved(1.0f), loaded(2.0f);
   for (auto& buffer : saved->children().at("first")->own_buffers())
     if (buffer.first == "min_val") buffer.second.get<float>().set_data(midtread::arange(4));
   io::save(saved, directory / "f");
@@ -127,4 +127,4 @@ TEST(StateDict, ABufferMayComeInAnotherShape) {
   EXPECT_TRUE(equal(saved->state_dict(), loaded->state_dict()));
 }
 
-}  // namespace
+}  // namespace state_dict_test

@@ -9,7 +9,7 @@
 
 #include <midtread/kernels/affine.hpp>
 
-namespace {
+namespace affine_test {
 
 using namespace midtread;
 using namespace midtread::kernels;
@@ -130,4 +130,4 @@ TEST(Affine, SignedCodesMoveUpBy128) {
   EXPECT_EQ(engine_params(q).zero_point, -3);
 }
 
-}  // namespace
+}  // namespace affine_test

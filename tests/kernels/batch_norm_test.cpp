@@ -7,7 +7,7 @@
 
 #include <midtread/kernels/batch_norm.hpp>
 
-namespace {
+namespace batch_norm_test {
 
 using namespace midtread::kernels;
 
@@ -78,4 +78,4 @@ TEST(FoldBatchNorm, WeightsAlongBothAxes) {
   for (int i = 0; i < 8; ++i) EXPECT_EQ(out[i], columns[i]);
 }
 
-}  // namespace
+}  // namespace batch_norm_test

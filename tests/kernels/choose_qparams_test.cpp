@@ -9,7 +9,7 @@
 
 #include <midtread/kernels/choose_qparams.hpp>
 
-namespace {
+namespace choose_qparams_test {
 
 using namespace midtread;
 using namespace midtread::kernels;
@@ -95,4 +95,4 @@ TEST(BiasCode, WeightScaleIsRaisedForALargeBias) {
   EXPECT_EQ(raised_weight_scale(0.5f, 3e38f, 3e38f), 0.5f);  // nothing overflows into a smaller scale
 }
 
-}  // namespace
+}  // namespace choose_qparams_test

@@ -2,7 +2,7 @@
 // Convolutions, depthwise and transposed ones against an int64 oracle, on every instruction set.
 #include "kernel_tester.hpp"
 
-namespace {
+namespace conv_test {
 
 using namespace kernel_tester;
 using midtread::Rounding;
@@ -245,4 +245,4 @@ TEST(Conv, RefusesWhatDoesNotFit) {
   EXPECT_THROW(k::run_conv(packed, other, x.data(), 0, e, y.data(), scratch), midtread::ShapeError);
 }
 
-}  // namespace
+}  // namespace conv_test

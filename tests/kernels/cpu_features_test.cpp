@@ -4,7 +4,7 @@
 
 #include <midtread/kernels/dispatch.hpp>
 
-namespace {
+namespace cpu_features_test {
 
 using namespace midtread::kernels;
 
@@ -98,4 +98,4 @@ TEST(CpuFeatures, ABareMachineRunsThePortableKernels) {
   }
 }
 
-}  // namespace
+}  // namespace cpu_features_test

@@ -5,7 +5,7 @@
 
 #include <limits>
 
-namespace {
+namespace elementwise_test {
 
 using namespace kernel_tester;
 using midtread::Rounding;
@@ -230,4 +230,4 @@ TEST(Dequantize, EveryLengthAndEveryCode) {
   std::printf("cases=%lld\n", static_cast<long long>(cases));
 }
 
-}  // namespace
+}  // namespace elementwise_test

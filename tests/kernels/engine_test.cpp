@@ -8,7 +8,7 @@
 
 #include <midtread/kernels/dispatch.hpp>
 
-namespace {
+namespace engine_test {
 
 using namespace midtread;
 using namespace midtread::kernels;
@@ -117,4 +117,4 @@ TEST_F(EngineFlags, ADemandIsMetAndACapIsSilent) {
   EXPECT_EQ(select_kernels().isa(), kernel_sets(kAutoEngine).front().isa());
 }
 
-}  // namespace
+}  // namespace engine_test

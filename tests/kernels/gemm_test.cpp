@@ -3,7 +3,7 @@
 // set.
 #include "kernel_tester.hpp"
 
-namespace {
+namespace gemm_test {
 
 using namespace kernel_tester;
 using midtread::Rounding;
@@ -207,4 +207,4 @@ TEST(Gemm, TheNumberOfThreadsDoesNotChangeTheCodes) {
   midtread::set_num_threads(threads);
 }
 
-}  // namespace
+}  // namespace gemm_test

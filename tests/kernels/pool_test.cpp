@@ -2,7 +2,7 @@
 // Average, adaptive average and max pooling against window-by-window oracles, on every instruction set.
 #include "kernel_tester.hpp"
 
-namespace {
+namespace pool_test {
 
 using namespace kernel_tester;
 using midtread::kernels::Pool2dShape;
@@ -220,4 +220,4 @@ TEST(Pool, OutputSizesAndRefusals) {
   EXPECT_THROW(k::check(s, "pool"), midtread::ShapeError);
 }
 
-}  // namespace
+}  // namespace pool_test

@@ -4,7 +4,7 @@
 #include <support/expect_operation.hpp>
 
 namespace midtread {
-namespace {
+namespace activation_test {
 
 using namespace test;
 
@@ -40,5 +40,5 @@ TEST(ActivationModules, WorkInDouble) {
             (std::vector<double>{0, 0}));
 }
 
-}  // namespace
+}  // namespace activation_test
 }  // namespace midtread

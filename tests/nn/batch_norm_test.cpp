@@ -8,7 +8,7 @@
 #include <cstdio>
 
 namespace midtread {
-namespace {
+namespace batch_norm_test {
 
 using namespace test;
 
@@ -229,5 +229,5 @@ TEST(BatchNorm, RejectsWhatDoesNotFit) {
   EXPECT_EQ(bn->num_batches_tracked.item(), 0);
 }
 
-}  // namespace
+}  // namespace batch_norm_test
 }  // namespace midtread

@@ -12,7 +12,7 @@
 #include <cstdio>
 
 namespace midtread {
-namespace {
+namespace conv2d_test {
 
 using namespace test;
 
@@ -208,5 +208,5 @@ TEST(WeightLayers, InputsThatDoNotFitAreNamed) {
   expect_error<StateError>([] { return nn::Conv2d(nullptr)(ones({1, 2, 4, 4})); }, {"holder is empty"});
 }
 
-}  // namespace
+}  // namespace conv2d_test
 }  // namespace midtread

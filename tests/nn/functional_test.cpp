@@ -6,7 +6,7 @@
 #include <support/random_tensor.hpp>
 
 namespace midtread {
-namespace {
+namespace functional_test {
 
 using namespace test;
 namespace F = midtread::nn::functional;
@@ -50,5 +50,5 @@ TEST(Functional, LossesAreNotRecorded) {
   EXPECT_TRUE(log.calls.empty());
 }
 
-}  // namespace
+}  // namespace functional_test
 }  // namespace midtread

@@ -7,7 +7,7 @@
 #include <cstdio>
 
 namespace midtread {
-namespace {
+namespace init_test {
 
 using namespace test;
 namespace init = nn::init;
@@ -87,5 +87,5 @@ TEST(Init, NeedsTwoDimensionsForAFan) {
   expect_error<ShapeError>([] { init::kaiming_uniform_(Tensor(Shape{3})); }, {"init", "rank 2", "[3]"});
 }
 
-}  // namespace
+}  // namespace init_test
 }  // namespace midtread

@@ -10,7 +10,7 @@
 #include <support/expect_operation.hpp>
 
 namespace midtread {
-namespace {
+namespace pool2d_test {
 
 using namespace test;
 
@@ -89,5 +89,5 @@ TEST(StatelessModules, OptionsAreCheckedAtConstruction) {
   expect_error<ConfigError>([] { nn::Dropout drop(-0.5); }, {"Dropout", "p is -0.5"});
 }
 
-}  // namespace
+}  // namespace pool2d_test
 }  // namespace midtread

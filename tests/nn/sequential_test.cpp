@@ -14,7 +14,7 @@
 #include <sstream>
 
 namespace midtread {
-namespace {
+namespace sequential_test {
 
 using namespace test;
 
@@ -129,5 +129,5 @@ TEST(Print, ShowsTheTreeAsPyTorch) {
   EXPECT_EQ(text(*Block()), text(Block()));
 }
 
-}  // namespace
+}  // namespace sequential_test
 }  // namespace midtread

@@ -15,24 +15,24 @@
 #include <support/random_tensor.hpp>
 
 namespace midtread {
-namespace {
+namespace summary_test {
 
 using namespace test;
 
-struct BlockImpl : nn::Module {
-  explicit BlockImpl(std::int64_t channels)
+struct StageImpl : nn::Module {
+  explicit StageImpl(std::int64_t channels)
       : conv(register_module("conv",
                              nn::Conv2d(nn::Conv2dOptions(channels, channels, 3).padding(1).groups(2)))),
         bn(register_module("bn", nn::BatchNorm2d(channels))) {}
   Tensor forward(const Tensor& x) override { return bn->forward(conv(conv(x))) + x; }
-  std::string type_name() const override { return "Block"; }
+  std::string type_name() const override { return "Stage"; }
   nn::Conv2d conv;
   nn::BatchNorm2d bn;
 };
-MIDTREAD_MODULE(Block);
+MIDTREAD_MODULE(Stage);
 
 nn::Sequential network() {
-  return nn::Sequential(nn::Conv2d(3, 8, 3), nn::ReLU(), Block(8), nn::MaxPool2d(2),
+  return nn::Sequential(nn::Conv2d(3, 8, 3), nn::ReLU(), Stage(8), nn::MaxPool2d(2),
                         nn::ConvTranspose2d(8, 4, 2), nn::Dropout(), nn::Flatten(), nn::Linear(144, 10));
 }
 
@@ -47,7 +47,7 @@ TEST(Summary, TabulatesCallsShapesParametersAndMultiplyAdds) {
             "Sequential             [1, 10]                  -              -\n"
             "  0 (Conv2d)           [1, 8, 10, 10]         224         21,600\n"
             "  1 (ReLU)             [1, 8, 10, 10]           -              -\n"
-            "  2 (Block)            [1, 8, 10, 10]           -              -\n"
+            "  2 (Stage)            [1, 8, 10, 10]           -              -\n"
             "    conv (Conv2d)      [1, 8, 10, 10]         296         28,800\n"
             "    conv (Conv2d)      [1, 8, 10, 10]     (again)         28,800\n"
             "    bn (BatchNorm2d)   [1, 8, 10, 10]          16              -\n"
@@ -70,12 +70,12 @@ TEST(Summary, LeavesTheModelAsItWas) {
   EXPECT_FALSE(net->training());
   EXPECT_TRUE((*net)[2]->training());
   EXPECT_FALSE((*net)[5]->training());
-  EXPECT_EQ(net->at<BlockImpl>(2).bn->num_batches_tracked.item(), 0);
+  EXPECT_EQ(net->at<StageImpl>(2).bn->num_batches_tracked.item(), 0);
   EXPECT_EQ(ops::recorder(), nullptr);
   expect_error<ShapeError>([&] { nn::summary(*net, {2, 4, 12, 12}); }, {"conv2d"});
   EXPECT_TRUE((*net)[2]->training());
   EXPECT_EQ(ops::recorder(), nullptr);
 }
 
-}  // namespace
+}  // namespace summary_test
 }  // namespace midtread

@@ -10,7 +10,7 @@
 #include <limits>
 
 namespace midtread {
-namespace {
+namespace activation_test {
 
 using namespace test;
 
@@ -219,5 +219,5 @@ TEST(Activation, RejectsAnEmptyInterval) {
   expect_error<ConfigError>([] { return clamp(ones({1}), 0, std::nan("")); }, {"clamp"});
 }
 
-}  // namespace
+}  // namespace activation_test
 }  // namespace midtread

@@ -8,7 +8,7 @@
 #include <gtest/gtest.h>
 
 namespace midtread {
-namespace {
+namespace batch_norm_test {
 
 /// [N, C, pixels] of any input, in double.
 struct Plain {
@@ -174,5 +174,5 @@ TEST(BatchNorm, RejectsWhatDoesNotFit) {
   EXPECT_NO_THROW(batch_norm(zeros({1, 3}), c3, c3, c3, c3));
 }
 
-}  // namespace
+}  // namespace batch_norm_test
 }  // namespace midtread

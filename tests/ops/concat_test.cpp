@@ -6,7 +6,7 @@
 #include <cstdio>
 
 namespace midtread {
-namespace {
+namespace concat_test {
 
 using namespace test;
 
@@ -79,5 +79,5 @@ TEST(Cat, NamesTheInputThatDoesNotFit) {
   EXPECT_EQ(ops::Cat{1}.attributes(), "dim 1");
 }
 
-}  // namespace
+}  // namespace concat_test
 }  // namespace midtread

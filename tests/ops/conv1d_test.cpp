@@ -8,7 +8,7 @@
 #include <gtest/gtest.h>
 
 namespace midtread {
-namespace {
+namespace conv1d_test {
 
 TEST(Conv1d, EqualsPlainLoops) {
   Generator g(1);
@@ -66,5 +66,5 @@ TEST(Conv1d, RejectsOtherRanks) {
   EXPECT_THROW(conv1d(zeros({2, 3, 5}), zeros({4, 3, 6})), ShapeError);
 }
 
-}  // namespace
+}  // namespace conv1d_test
 }  // namespace midtread

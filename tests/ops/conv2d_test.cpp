@@ -9,7 +9,7 @@
 #include <string>
 
 namespace midtread {
-namespace {
+namespace conv2d_test {
 
 template <class S>
 BasicTensor<S> plain_conv2d(const BasicTensor<S>& x, const BasicTensor<S>& w, const BasicTensor<S>& b, const ops::Conv2d& p) {
@@ -179,5 +179,5 @@ TEST(Conv2d, RejectsWhatDoesNotFit) {
   expect("dilation is 1x0", [&] { conv2d(x, w, {}, op); });
 }
 
-}  // namespace
+}  // namespace conv2d_test
 }  // namespace midtread

@@ -8,7 +8,7 @@
 #include <gtest/gtest.h>
 
 namespace midtread {
-namespace {
+namespace conv_transpose2d_test {
 
 /// Adds every product where it belongs, in double.
 template <class S>
@@ -39,15 +39,15 @@ BasicTensor<double> scattered(const BasicTensor<S>& x, const BasicTensor<S>& w, 
   return y;
 }
 
-struct Case {
+struct Transposed {
   Shape x, w;
   ops::ConvTranspose2d op;
   bool bias = true;
 };
 
-Case random_case(Generator& g) {
+Transposed random_transposed(Generator& g) {
   for (;;) {
-    Case c;
+    Transposed c;
     c.op.groups = g.below(3) == 0 ? 1 + g.below(4) : 1;
     c.op.stride = {1 + g.below(3), 1 + g.below(3)};
     c.op.padding = {g.below(3), g.below(3)};
@@ -70,7 +70,7 @@ TEST(ConvTranspose2d, EqualsScatteredProducts) {
   Generator g(1);
   int cases = 0;
   for (; cases < 300; ++cases) {
-    const Case c = random_case(g);
+    const Transposed c = random_transposed(g);
     const Tensor x = randn(c.x, g), w = randn(c.w, g), b = c.bias ? randn({c.w[1] * c.op.groups}, g) : Tensor();
     const Tensor y = conv_transpose2d(x, w, b, c.op);
     EXPECT_TRUE(y.is_channels_last());
@@ -83,7 +83,7 @@ TEST(ConvTranspose2d, GradientsAgreeWithDifferences) {
   Generator g(2);
   int cases = 0;
   while (cases < 50) {
-    const Case c = random_case(g);
+    const Transposed c = random_transposed(g);
     if (element_count(c.x) > 150 || element_count(c.w) > 250) continue;
     std::vector<BasicTensor<double>> inputs{randn<double>(c.x, g), randn<double>(c.w, g)};
     if (c.bias) inputs.push_back(randn<double>({c.w[1] * c.op.groups}, g));
@@ -118,5 +118,5 @@ TEST(ConvTranspose2d, RejectsWhatDoesNotFit) {
   EXPECT_THROW(conv_transpose2d(x, zeros({4, 2, 2, 2}), {}, op), ShapeError);
 }
 
-}  // namespace
+}  // namespace conv_transpose2d_test
 }  // namespace midtread

@@ -8,7 +8,7 @@
 #include <cstdio>
 
 namespace midtread {
-namespace {
+namespace dropout_test {
 
 using namespace test;
 
@@ -88,5 +88,5 @@ TEST(Dropout, RejectsAProbabilityOutsideItsRange) {
   EXPECT_EQ(ops::Dropout{0.5}.attributes(), "p 0.5");
 }
 
-}  // namespace
+}  // namespace dropout_test
 }  // namespace midtread

@@ -6,7 +6,7 @@
 #include <cstdio>
 
 namespace midtread {
-namespace {
+namespace elementwise_test {
 
 using namespace test;
 
@@ -161,5 +161,5 @@ TEST(Elementwise, NamesShapesThatDoNotBroadcast) {
   expect_error<StateError>([] { return ones({2}) * Tensor(); }, {"undefined"});
 }
 
-}  // namespace
+}  // namespace elementwise_test
 }  // namespace midtread

@@ -15,7 +15,7 @@
 
 namespace mt = midtread;
 
-namespace {
+namespace fake_quantize_test {
 
 constexpr mt::Rounding kRoundings[] = {mt::Rounding::kHalfEven, mt::Rounding::kHalfUp,
                                        mt::Rounding::kHalfDown, mt::Rounding::kStdRound};
@@ -286,4 +286,4 @@ TEST(FakeQuantize, IsRecordedAsAnOperation) {
             "int8 -127..127, 2 scales, axis 0");
 }
 
-}  // namespace
+}  // namespace fake_quantize_test

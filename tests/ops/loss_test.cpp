@@ -10,7 +10,7 @@
 #include <cstdio>
 
 namespace midtread {
-namespace {
+namespace loss_test {
 
 using namespace test;
 using Labels = BasicTensor<std::int64_t>;
@@ -139,5 +139,5 @@ TEST(Loss, ShapesMustFit) {
       {"label_smoothing is 1.5"});
 }
 
-}  // namespace
+}  // namespace loss_test
 }  // namespace midtread

@@ -8,7 +8,7 @@
 #include <gtest/gtest.h>
 
 namespace midtread {
-namespace {
+namespace matmul_test {
 
 TEST(Matmul, EqualsPlainLoops) {
   Generator g(1);
@@ -107,5 +107,5 @@ TEST(Linear, RejectsWhatDoesNotFit) {
   EXPECT_THROW(linear(zeros({}), zeros({4, 3})), ShapeError);
 }
 
-}  // namespace
+}  // namespace matmul_test
 }  // namespace midtread

@@ -7,7 +7,7 @@
 #include <gtest/gtest.h>
 
 namespace midtread {
-namespace {
+namespace pad_test {
 
 TEST(Pad2d, PutsTheInputInsideAFrame) {
   Generator g(1);
@@ -61,5 +61,5 @@ TEST(Pad2d, RejectsWhatDoesNotFit) {
   EXPECT_THROW(pad2d(zeros({1, 2, 3, 3}), {-1, 1, 1, 1, 0}), ShapeError);
 }
 
-}  // namespace
+}  // namespace pad_test
 }  // namespace midtread

@@ -7,12 +7,12 @@
 #include <cstdio>
 
 namespace midtread {
-namespace {
+namespace pointwise_test {
 
 using namespace test;
 
 template <class Op, class F>
-int check(const Op& op, const F& f, std::uint64_t seed) {
+int check_pointwise(const Op& op, const F& f, std::uint64_t seed) {
   Generator g(seed);
   int cases = 0;
   for (; cases < 40; ++cases) {
@@ -32,16 +32,16 @@ int check(const Op& op, const F& f, std::uint64_t seed) {
 }
 
 TEST(Pointwise, ValuesAndGradients) {
-  int cases = check(
+  int cases = check_pointwise(
       ops::Exp{}, [](double x) { return std::exp(x); }, 1);
-  cases += check(
+  cases += check_pointwise(
       ops::Log{}, [](double x) { return std::log(x); }, 2);
-  cases += check(
+  cases += check_pointwise(
       ops::Sqrt{}, [](double x) { return std::sqrt(x); }, 3);
-  cases += check(
+  cases += check_pointwise(
       ops::Abs{}, [](double x) { return std::abs(x); }, 4);
   for (const double e : {-1.0, 0.0, 0.5, 1.0, 2.0, 3.0})
-    cases += check(
+    cases += check_pointwise(
         ops::Pow{e}, [e](double x) { return std::pow(x, e); }, 5);
   Generator g(6);
   for (int i = 0; i < 5; ++i) {
@@ -71,5 +71,5 @@ TEST(Pointwise, TheGradientOfAbsIsZeroAtZero) {
   EXPECT_EQ(x.grad().to_vector(), (std::vector<float>{0, -1, 1}));
 }
 
-}  // namespace
+}  // namespace pointwise_test
 }  // namespace midtread

@@ -9,7 +9,7 @@
 #include <limits>
 
 namespace midtread {
-namespace {
+namespace pool2d_test {
 
 template <class Op>
 Shape random_input(Generator& g, Op& op) {
@@ -268,5 +268,5 @@ TEST(Pools, TheGradientOfCodesIsThatOfTheRealPool) {
   EXPECT_TRUE(identical(x.grad(), plain.grad()));
 }
 
-}  // namespace
+}  // namespace pool2d_test
 }  // namespace midtread

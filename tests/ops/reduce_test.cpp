@@ -9,7 +9,7 @@
 #include <map>
 
 namespace midtread {
-namespace {
+namespace reduce_test {
 
 using namespace test;
 
@@ -184,5 +184,5 @@ TEST(Reduce, RejectsWrongDimensions) {
   EXPECT_EQ((ops::Mean{{2, 3}, true}.attributes()), "dims 2, 3, keepdim");
 }
 
-}  // namespace
+}  // namespace reduce_test
 }  // namespace midtread

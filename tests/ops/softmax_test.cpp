@@ -8,7 +8,7 @@
 #include <limits>
 
 namespace midtread {
-namespace {
+namespace softmax_test {
 
 using namespace test;
 
@@ -74,5 +74,5 @@ TEST(Softmax, RejectsADimensionThatIsNotThere) {
   EXPECT_EQ(ops::Softmax{1}.attributes(), "dim 1");
 }
 
-}  // namespace
+}  // namespace softmax_test
 }  // namespace midtread

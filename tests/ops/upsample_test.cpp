@@ -7,7 +7,7 @@
 #include <gtest/gtest.h>
 
 namespace midtread {
-namespace {
+namespace upsample_test {
 
 TEST(UpsampleNearest2d, RepeatsElements) {
   Generator g(1);
@@ -48,5 +48,5 @@ TEST(UpsampleNearest2d, RejectsWhatDoesNotFit) {
   EXPECT_THROW(upsample_nearest2d(zeros({1, 2, 3, 3}), {0, 2}), ShapeError);
 }
 
-}  // namespace
+}  // namespace upsample_test
 }  // namespace midtread

@@ -8,7 +8,7 @@
 #include <cstdio>
 
 namespace midtread {
-namespace {
+namespace view_test {
 
 using namespace test;
 
@@ -226,5 +226,5 @@ TEST(View, SqueezeAndUnsqueeze) {
   std::printf("cases=%d\n", cases);
 }
 
-}  // namespace
+}  // namespace view_test
 }  // namespace midtread

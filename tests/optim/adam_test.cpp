@@ -7,7 +7,7 @@
 #include <cstdio>
 
 namespace midtread {
-namespace {
+namespace adam_test {
 
 using namespace test;
 using optim::Adam;
@@ -126,5 +126,5 @@ TEST(Adam, ChecksItsOptions) {
   rejects(AdamOptions().weight_decay(-1), {"weight_decay"});
 }
 
-}  // namespace
+}  // namespace adam_test
 }  // namespace midtread

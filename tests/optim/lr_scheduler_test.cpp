@@ -10,7 +10,7 @@
 #include <limits>
 
 namespace midtread {
-namespace {
+namespace lr_scheduler_test {
 
 using namespace test;
 using optim::LRScheduler;
@@ -174,5 +174,5 @@ TEST(ClipGrad, HoldsValues) {
   expect_error<ConfigError>([] { optim::clip_grad_value_(Tensors{}, -1.0); }, {"limit is -1"});
 }
 
-}  // namespace
+}  // namespace lr_scheduler_test
 }  // namespace midtread

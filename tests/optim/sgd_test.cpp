@@ -7,7 +7,7 @@
 #include <cstdio>
 
 namespace midtread {
-namespace {
+namespace sgd_test {
 
 using namespace test;
 using optim::SGD;
@@ -228,5 +228,5 @@ TEST(SGD, ChecksItsOptions) {
   rejects(SGDOptions(0.1).nesterov(true).momentum(0.9).dampening(0.1), {"nesterov needs momentum"});
 }
 
-}  // namespace
+}  // namespace sgd_test
 }  // namespace midtread

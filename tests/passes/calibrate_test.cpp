@@ -11,7 +11,7 @@ namespace mt = midtread;
 namespace quant = midtread::quant;
 using namespace midtread::test;
 
-namespace {
+namespace calibrate_test {
 
 mt::graph::GraphModule prepared(const Network& network) {
   mt::manual_seed(4);
@@ -100,4 +100,4 @@ TEST(Calibrate, RestoresAfterAnError) {
   EXPECT_TRUE(mt::grad_enabled());
 }
 
-}  // namespace
+}  // namespace calibrate_test

@@ -5,7 +5,7 @@
 namespace mt = midtread;
 using namespace midtread::test;
 
-namespace {
+namespace convert_networks_test {
 
 class Networks : public testing::TestWithParam<Network> {};
 
@@ -21,4 +21,4 @@ TEST_P(Networks, PreparedAndConvertedAndSimulatedAgree) {
 INSTANTIATE_TEST_SUITE_P(All, Networks, testing::ValuesIn(all_networks()),
                          [](const auto& which) { return which.param.name; });
 
-}  // namespace
+}  // namespace convert_networks_test

@@ -12,7 +12,7 @@ namespace F = midtread::nn::functional;
 namespace quant = midtread::quant;
 using namespace midtread::test;
 
-namespace {
+namespace convert_test {
 
 quant::FakeQuantizeBase& post(const mt::graph::GraphModule& p, const std::string& name) {
   return dynamic_cast<mt::qat::Unit&>(*p.find(name)->module).activation_post_process();
@@ -222,4 +222,4 @@ TEST(VerifyConvert, KeepsModesAndRunsOverLoaders) {
   EXPECT_EQ(mt::passes::verify_convert_on(t.prepared, int8, std::vector<mt::Tensor>{batches[0].input}).images, 2);
 }
 
-}  // namespace
+}  // namespace convert_test

@@ -15,7 +15,7 @@ using mt::test::expect_error;
 using mt::test::Net;
 using mt::test::Network;
 
-namespace {
+namespace fuse_modules_test {
 
 std::vector<std::string> types(const mt::graph::GraphModule& graph) {
   std::vector<std::string> out;
@@ -227,4 +227,4 @@ TEST(FuseModules, AgainFromTheSameModel) {
   EXPECT_EQ(types(mt::passes::fuse_modules(first)), types(first));
 }
 
-}  // namespace
+}  // namespace fuse_modules_test

@@ -14,7 +14,7 @@ using mt::test::conv;
 using mt::test::expect_error;
 using mt::test::Net;
 
-namespace {
+namespace prepare_qat_test {
 
 using Activation = quant::DefaultActivation;
 using Weight = quant::DefaultWeight;
@@ -255,4 +255,4 @@ TEST(PrepareQat, KeepsModesAndSwitchesGradients) {
   EXPECT_FALSE(m.first->weight.requires_grad());
 }
 
-}  // namespace
+}  // namespace prepare_qat_test

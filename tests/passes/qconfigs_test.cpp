@@ -8,7 +8,7 @@ namespace mt = midtread;
 namespace quant = midtread::quant;
 using namespace midtread::test;
 
-namespace {
+namespace qconfigs_test {
 
 using Int8Activation = quant::FakeQuantize<quant::MovingAverageMinMaxObserver<quant::Int8Affine>>;
 using MinMaxActivation = quant::FakeQuantize<quant::MinMaxObserver<quant::UInt8Affine>>;
@@ -152,4 +152,4 @@ TEST(TrainForward, FrozenEqualsInt8) {
   std::printf("cases=%lld codes=%lld mismatches=%lld\n", static_cast<long long>(cases), static_cast<long long>(codes), static_cast<long long>(mismatches));
 }
 
-}  // namespace
+}  // namespace qconfigs_test

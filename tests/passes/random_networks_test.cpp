@@ -9,7 +9,7 @@ namespace F = midtread::nn::functional;
 namespace quant = midtread::quant;
 using namespace midtread::test;
 
-namespace {
+namespace random_networks_test {
 
 using Step = std::function<void(mt::Tensors&)>;
 
@@ -245,4 +245,4 @@ TEST(RandomNetworks, AllNodesAgree) {
   tally.print();
 }
 
-}  // namespace
+}  // namespace random_networks_test

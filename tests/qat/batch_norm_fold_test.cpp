@@ -15,7 +15,7 @@ namespace qat = midtread::qat;
 using mt::test::expect_error;
 using Values = std::vector<double>;
 
-namespace {
+namespace batch_norm_fold_test {
 
 Values values(const mt::Tensor& t) {
   Values out;
@@ -242,4 +242,4 @@ TEST(UnscaledBatchNorm, NeedsTwoValuesAndKeepsMemoryOrder) {
   });
 }
 
-}  // namespace
+}  // namespace batch_norm_fold_test

@@ -12,7 +12,7 @@ namespace qat = midtread::qat;
 namespace quant = midtread::quant;
 using namespace midtread::test;
 
-namespace {
+namespace conv_unit_test {
 
 std::shared_ptr<quant::FakeQuantizeBase> output() { return std::make_shared<quant::DefaultActivation>(); }
 std::shared_ptr<quant::FakeQuantizeBase> weights() {
@@ -183,4 +183,4 @@ TEST(QuantizeUnit, RefusesNonFiniteInput) {
   EXPECT_NO_THROW(unit.lower({}));
 }
 
-}  // namespace
+}  // namespace conv_unit_test

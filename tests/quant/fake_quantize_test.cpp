@@ -16,7 +16,7 @@
 namespace mt = midtread;
 namespace quant = midtread::quant;
 
-namespace {
+namespace fake_quantize_test {
 
 using Activation = quant::FakeQuantize<quant::MovingAverageMinMaxObserver<quant::UInt8Affine>>;
 using Weight = quant::FakeQuantize<quant::MinMaxObserver<quant::Int8PerChannel>>;
@@ -311,4 +311,4 @@ TEST(FakeQuantize, Prints) {
   EXPECT_EQ(w.extra_repr(), "int8_symmetric_per_channel, -127..127, 4 scales");
 }
 
-}  // namespace
+}  // namespace fake_quantize_test

@@ -9,7 +9,7 @@
 
 namespace quant = midtread::quant;
 
-namespace {
+namespace min_max_test {
 
 TEST(MinMax, EveryLengthAndPosition) {
   midtread::Generator generator(5);
@@ -71,4 +71,4 @@ TEST(MinMax, InParallel) {
   std::printf("cases=%d\n", cases);
 }
 
-}  // namespace
+}  // namespace min_max_test

@@ -17,7 +17,7 @@ using mt::ConfigError;
 using quant::MinMaxObserver;
 using quant::MovingAverageMinMaxObserver;
 
-namespace {
+namespace observer_options_test {
 
 using Observer = MinMaxObserver<quant::UInt8Affine>;
 
@@ -143,4 +143,4 @@ TEST(FixedQParams, Options) {
   expect_error<ConfigError>([&] { options.set("eps", 1.0); }, {"eps", "no such option"});
 }
 
-}  // namespace
+}  // namespace observer_options_test

@@ -17,7 +17,7 @@ using quant::MinMaxObserver;
 using quant::MovingAverageMinMaxObserver;
 using quant::ObserverState;
 
-namespace {
+namespace observer_test {
 
 const float kNan = std::nanf("");
 
@@ -220,4 +220,4 @@ TEST(Observer, CopiesAreIndependentAndStatesTravel) {
   EXPECT_EQ(loaded.state(), ObserverState::kPoisoned);
 }
 
-}  // namespace
+}  // namespace observer_test

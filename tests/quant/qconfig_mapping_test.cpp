@@ -10,7 +10,7 @@
 namespace mt = midtread;
 namespace quant = midtread::quant;
 
-namespace {
+namespace qconfig_mapping_test {
 
 TEST(QConfigMapping, Precedence) {
   using Activation = quant::DefaultActivation;
@@ -68,4 +68,4 @@ TEST(QConfigMapping, Refuses) {
   EXPECT_TRUE(mapping.empty());
 }
 
-}  // namespace
+}  // namespace qconfig_mapping_test

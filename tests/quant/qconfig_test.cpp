@@ -13,7 +13,7 @@
 namespace mt = midtread;
 namespace quant = midtread::quant;
 
-namespace {
+namespace qconfig_test {
 
 using Activation = quant::DefaultActivation;
 using Weight = quant::DefaultWeight;
@@ -167,4 +167,4 @@ TEST(DefaultQConfig, PyTorchs) {
   std::printf("cases=%d\n", cases);
 }
 
-}  // namespace
+}  // namespace qconfig_test

@@ -14,7 +14,7 @@
 
 namespace {
 std::atomic<long> allocations{0};
-}
+}  // namespace
 
 // Not inlined: GCC would warn of memory from malloc given to delete.
 MIDTREAD_NOINLINE void* operator new(std::size_t size) {
@@ -45,7 +45,7 @@ namespace mt = midtread;
 namespace q8 = midtread::quantized;
 using namespace midtread::test;
 
-namespace {
+namespace model_test {
 
 q8::Model converted(const Network& network) { return mt::passes::convert(trained(network, default_mapping(), 1).prepared); }
 
@@ -196,4 +196,4 @@ TEST(Model, SummaryNamesStepsShapesAndKernels) {
       << fc.summary(mt::Shape{1, 12});
 }
 
-}  // namespace
+}  // namespace model_test

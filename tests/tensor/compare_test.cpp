@@ -11,7 +11,7 @@
 #include <sstream>
 
 namespace midtread {
-namespace {
+namespace compare_test {
 
 using namespace test;
 
@@ -76,5 +76,5 @@ TEST(EigenView, SeesTheSameMemory) {
   expect_error<ShapeError>([] { mutable_matrix_view(scalar(1.0f)); }, {"rank 1 or 2"});
 }
 
-}  // namespace
+}  // namespace compare_test
 }  // namespace midtread

@@ -9,7 +9,7 @@
 #include <cstdio>
 
 namespace midtread {
-namespace {
+namespace tensor_test {
 
 using namespace test;
 
@@ -156,5 +156,5 @@ TEST(AnyTensor, KnowsItsType) {
   expect_error<DTypeError>([&] { any.get<float>("scale"); }, {"scale", "float64", "float32"});
 }
 
-}  // namespace
+}  // namespace tensor_test
 }  // namespace midtread

@@ -23,7 +23,7 @@ namespace quant = midtread::quant;
 using namespace midtread::test;
 using Tag = mt::nn::ParameterTag;
 
-namespace {
+namespace learned_training_test {
 
 template <class Spec>
 using Average = quant::MovingAverageMinMaxObserver<Spec>;
@@ -185,4 +185,4 @@ TEST(LearnedTraining, WeightsOfFixedSizeAndBatchNorm) {
   EXPECT_EQ(mismatches(t.prepared, network), 0);
 }
 
-}  // namespace
+}  // namespace learned_training_test

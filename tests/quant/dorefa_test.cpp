@@ -13,7 +13,7 @@
 namespace mt = midtread;
 namespace quant = midtread::quant;
 
-namespace {
+namespace dorefa_test {
 
 using Weight = quant::DoReFaWeight<quant::Int8Symmetric>;
 using ChannelWeight = quant::DoReFaWeight<quant::Int8PerChannel>;
@@ -209,4 +209,4 @@ TEST(DoReFa, BitsThatDoNotFit) {
             "DoReFaWeight(MinMaxObserver, int8_symmetric, quant_min=-15, quant_max=15, memoryless)");
 }
 
-}  // namespace
+}  // namespace dorefa_test

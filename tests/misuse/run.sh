@@ -51,6 +51,12 @@ EOF
 try affine_diffs 'DiffsObserver finds power-of-two scales, which have no zero point' << EOF
   DiffsObserver<UInt8Affine> observer;
 EOF
+try affine_tqt 'Tqt: a power-of-two scale is a shift and has no zero point' << EOF
+  Tqt<MovingAverageMinMaxObserver<UInt8Affine>> quantizer;
+EOF
+try affine_dorefa 'DoReFaWeight: its codes are as many below zero as above' << EOF
+  DoReFaWeight<Int8Affine> quantizer;
+EOF
 for method in Histogram Percentile Mse Entropy; do
   try "per_channel_$method" "${method}Observer keeps one histogram" << EOF
   ${method}Observer<Int8PerChannel> observer;

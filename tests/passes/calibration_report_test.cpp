@@ -8,8 +8,8 @@
 
 #include <gtest/gtest.h>
 
-#include <data/expect_error.hpp>
 #include <support/networks.hpp>
+#include <support/random_tensor.hpp>
 
 #include <cstdio>
 #include <sstream>

@@ -9,6 +9,8 @@
 
 #include <gtest/gtest.h>
 
+#include <data/expect_error.hpp>
+
 #include <functional>
 #include <string>
 #include <vector>
@@ -146,21 +148,6 @@ inline void expect_same_on_threads(const std::function<Tensor()>& make) {
   set_num_threads(before);
 }
 
-/// Runs `body`, which must throw `Expected` with every one of the words in its message.
-template <class Expected, class Body>
-void expect_error(const Body& body, std::initializer_list<std::string> words) {
-  try {
-    body();
-  } catch (const Expected& error) {
-    for (const std::string& word : words)
-      EXPECT_NE(std::string(error.what()).find(word), std::string::npos)
-          << "no '" << word << "' in: " << error.what();
-    return;
-  } catch (const std::exception& error) {
-    ADD_FAILURE() << "another error: " << error.what();
-    return;
-  }
-  ADD_FAILURE() << "no error";
-}
+using ::expect_error;
 
 }  // namespace midtread::test

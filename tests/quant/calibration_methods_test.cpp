@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include <data/expect_error.hpp>
+#include <quant/calibration_data.hpp>
 
 #include <cstdio>
 #include <map>
@@ -21,37 +22,8 @@ namespace quant = midtread::quant;
 
 namespace calibration_methods_test {
 
+using namespace calibration_data;
 using quant::Statistic;
-
-using Values = std::vector<double>;
-
-Values values_of(const mt::Tensor& t) {
-  Values out;
-  for (float v : t.to_vector()) out.push_back(static_cast<double>(v));
-  return out;
-}
-double largest(const Values& x) {
-  double out = 0;
-  for (double v : x) out = std::max(out, std::fabs(v));
-  return out;
-}
-
-/// Several shapes of distribution; those from `kSigned` on have negative values.
-enum Kind { kRelu, kUniform, kSparse, kSpike, kNormal, kLaplace, kTail, kKinds };
-constexpr Kind kSigned = kNormal;
-
-mt::Tensor data(int kind, unsigned seed, std::int64_t n = 4000) {
-  mt::Generator random(seed);
-  mt::Tensor x{mt::Shape{n}};
-  for (std::int64_t i = 0; i < n; ++i) {
-    const double z = random.normal(), u = random.uniform();
-    const double laplace = (z > 0 ? 1 : -1) * -std::log(1 - u);
-    const double v[] = {std::max(z, 0.0), u,        u < 0.95 ? 0 : std::fabs(z), std::round(4 * u), z,
-                        laplace,          z * z * z};
-    x.mutable_data()[i] = static_cast<float>(v[kind]);
-  }
-  return x;
-}
 
 // ---------------------------------------------------------------- restatements
 
@@ -153,13 +125,6 @@ double diffs_scale(const Values& x, int lo, int hi, mt::Rounding rounding) {
 }
 
 // ---------------------------------------------------------------- one batch
-
-template <class Observer>
-mt::ChannelQParams found(const mt::Tensor& x, const typename Observer::Options& options = {}) {
-  Observer observer(options);
-  observer.observe(x);
-  return observer.qparams();
-}
 
 void expect_scale(const mt::ChannelQParams& got, double want) {
   EXPECT_NEAR(static_cast<double>(got.scales.at(0)), want, 1e-6 * want);
@@ -340,14 +305,6 @@ TEST(CalibrationMethods, MemorylessKnowsTheLastBatchOnly) {
   }
 }
 
-/// All batches in one tensor.
-mt::Tensor joined(const std::vector<mt::Tensor>& batches) {
-  std::vector<float> all;
-  for (const mt::Tensor& b : batches)
-    for (float v : b.to_vector()) all.push_back(v);
-  return mt::from_vector(all, mt::Shape{static_cast<std::int64_t>(all.size())});
-}
-
 // Where the first batch holds the largest value its bins hold for all: the same as one tensor of everything.
 template <class Observer>
 void expect_together(typename Observer::Options options) {
@@ -375,135 +332,6 @@ TEST(CalibrationMethods, AllBatchesTogether) {
   together.observe(data(kTail, 1) * 3.0), together.observe(data(kUniform, 2));
   EXPECT_EQ(together.qparams().scales,
             found<Entropy>(joined({data(kTail, 1) * 3.0, data(kUniform, 2)})).scales);
-}
-
-TEST(AbsHistogram, GrowsByWholeBinsAndThenByPairs) {
-  quant::AbsHistogram h(16);
-  const float first[] = {0, 0.5f, -1.0f, 16.0f};
-  h.add(first, 4, 16.0, 16);
-  EXPECT_EQ(h.width, 1);
-  EXPECT_EQ(h.bins(), 16);
-  EXPECT_EQ(h.counts[0], 2);
-  EXPECT_EQ(h.counts[1], 1);
-  EXPECT_EQ(h.counts[15], 1);
-  const float second[] = {17.5f};
-  h.add(second, 1, 17.5, 16);
-  EXPECT_EQ(h.bins(), 18);
-  EXPECT_EQ(h.counts[17], 1);
-  const float third[] = {1000.0f};
-  h.add(third, 1, 1000.0, 16);
-  EXPECT_EQ(h.width, 16);
-  EXPECT_LE(h.bins(), 64);
-  EXPECT_GE(h.edge(h.bins()), 1000);
-  EXPECT_EQ(h.counts[0], 4);
-  EXPECT_EQ(h.counts[1], 1);
-  EXPECT_EQ(h.counts[62], 1);
-  EXPECT_EQ(h.total(), 6);
-  quant::AbsHistogram zeros_first(16);
-  const float none[] = {0, 0};
-  zeros_first.add(none, 2, 0, 16);
-  zeros_first.add(first, 4, 16.0, 16);
-  EXPECT_EQ(zeros_first.counts[0], 4);
-}
-
-// ---------------------------------------------------------------- edges
-
-template <class Observer>
-void expect_edges() {
-  SCOPED_TRACE(Observer::kName);
-  Observer zeros;
-  zeros.observe(mt::zeros({5}));
-  EXPECT_EQ(zeros.qparams().scales[0],
-            zeros.settings().is_power_of_two() ? std::ldexp(1.0f, -12) : std::ldexp(1.0f, -18));
-  Observer constant;
-  constant.observe(mt::full<float>({7}, 5));
-  const mt::ChannelQParams q = constant.qparams();
-  const float back = mt::kernels::dequantize(
-      mt::kernels::quantize_code(5, mt::kernels::reciprocal(q.scales[0]), q.zero_points[0], q.range),
-      q.zero_points[0], q.scales[0]);
-  EXPECT_NEAR(back, 5, 0.05);
-  Observer observer;
-  EXPECT_THROW(observer.qparams(), mt::StateError);
-  observer.observe(mt::Tensor(mt::Shape{0}));
-  EXPECT_EQ(observer.state(), quant::ObserverState::kEmpty);
-  observer.observe(data(kNormal, 1));
-  EXPECT_THROW(observer.observe(mt::tensor({1.0f, std::nanf("")})), mt::NumericError);
-  EXPECT_EQ(observer.state(), quant::ObserverState::kPoisoned);
-  EXPECT_THROW(observer.qparams(), mt::StateError);
-  observer.reset();
-  observer.observe(data(kNormal, 2));
-  EXPECT_EQ(observer.qparams().scales, found<Observer>(data(kNormal, 2)).scales);
-  Observer skipping(typename Observer::Options().skip_nonfinite(true));
-  skipping.observe(joined({data(kNormal, 2), mt::tensor({HUGE_VALF, std::nanf("")})}));
-  EXPECT_EQ(skipping.qparams().scales, found<Observer>(data(kNormal, 2)).scales);
-  // state: checkpoint, copy, set by hand
-  using FakeQuantize = quant::FakeQuantize<Observer>;
-  FakeQuantize first, second;
-  first.observe(data(kNormal, 3)), first.observe(data(kTail, 4));
-  second.load_state_dict(first.state_dict());
-  first.observe(data(kUniform, 5)), second.observe(data(kUniform, 5));
-  EXPECT_EQ(first.qparams().scales, second.qparams().scales);
-  mt::ChannelQParams by_hand = first.qparams();
-  by_hand.scales[0] = 0.125f;
-  first.set_qparams(by_hand);
-  EXPECT_EQ(first.observer().qparams().scales[0], 0.125f);
-}
-
-TEST(CalibrationMethods, EdgesAndState) {
-  using quant::Int8Symmetric;
-  using quant::UInt8Affine;
-  expect_edges<quant::MaxMinObserver<Int8Symmetric>>();
-  expect_edges<quant::MaxMinObserver<UInt8Affine>>();
-  expect_edges<quant::PercentileObserver<Int8Symmetric>>();
-  expect_edges<quant::PercentileObserver<UInt8Affine>>();
-  expect_edges<quant::MseObserver<Int8Symmetric>>();
-  expect_edges<quant::MseObserver<UInt8Affine>>();
-  expect_edges<quant::EntropyObserver<Int8Symmetric>>();
-  expect_edges<quant::EntropyObserver<UInt8Affine>>();
-  expect_edges<quant::DiffsObserver<Int8Symmetric>>();
-  expect_edges<quant::DiffsObserver<quant::UInt8Symmetric>>();
-}
-
-// The smallest and the largest floats, and their mixture.
-template <class Observer>
-void expect_extremes(int& cases) {
-  SCOPED_TRACE(Observer::kName);
-  for (float size : {1e-45f, 1e-38f, 1e-20f, 1e20f, 3.4028235e38f})
-    for (const mt::Tensor& x : {mt::tensor({size, 0.0f, -size / 2}), mt::tensor({size, 1.0f, 1e-10f}), mt::tensor({-size})}) {
-      Observer observer;
-      observer.observe(x);
-      observer.observe(mt::tensor({1.0f, size}));
-      const mt::ChannelQParams q = observer.qparams();
-      EXPECT_NO_THROW(mt::check(mt::QParams{q.scales[0], q.zero_points[0], q.range, q.dtype, q.rounding}, "")) << size;
-      ++cases;
-    }
-}
-
-TEST(CalibrationMethods, ExtremeValues) {
-  using quant::Int8Symmetric;
-  using quant::UInt8Affine;
-  int cases = 0;
-  expect_extremes<quant::MaxMinObserver<Int8Symmetric>>(cases);
-  expect_extremes<quant::MaxMinObserver<UInt8Affine>>(cases);
-  expect_extremes<quant::PercentileObserver<UInt8Affine>>(cases);
-  expect_extremes<quant::MseObserver<Int8Symmetric>>(cases);
-  expect_extremes<quant::MseObserver<UInt8Affine>>(cases);
-  expect_extremes<quant::EntropyObserver<Int8Symmetric>>(cases);
-  expect_extremes<quant::EntropyObserver<UInt8Affine>>(cases);
-  expect_extremes<quant::DiffsObserver<Int8Symmetric>>(cases);
-  std::printf("cases=%d\n", cases);
-}
-
-TEST(CalibrationMethods, DamagedCheckpoints) {
-  using Observer = quant::EntropyObserver<quant::Int8Symmetric>;
-  Observer observer(Observer::Options().per_batch(false));
-  observer.observe(data(kNormal, 1));
-  mt::get_tensor<double>(observer.own_buffers().at("histogram_width"), "").fill_(-1);
-  expect_error<mt::QuantizationError>([&] { observer.observe(data(kNormal, 1)); }, {"histogram or histogram_width holds"});
-  Observer other;
-  other.observe(data(kNormal, 1));
-  mt::get_tensor<float>(other.own_buffers().at("history_scale"), "").set_data(mt::Tensor(mt::Shape{3}));
-  expect_error<mt::ShapeError>([&] { other.qparams(); }, {"history_scale has shape [3]", "needs a row of 1 for every batch"});
 }
 
 TEST(CalibrationMethods, PercentileEdges) {
@@ -535,14 +363,6 @@ TEST(CalibrationMethods, CandidatesTellTheirCosts) {
     }
     EXPECT_EQ(chosen, 1);
   }
-}
-
-TEST(CalibrationMethods, LongTrainingKeepsTheLastBatches) {
-  using Observer = quant::MaxMinObserver<quant::Int8Symmetric>;
-  Observer observer;
-  observer.observe(mt::full<float>({2}, 100));
-  for (int i = 0; i < Observer::kHistory; ++i) observer.observe(mt::ones({2}));
-  EXPECT_EQ(observer.qparams().scales[0], 1.0f / 127);
 }
 
 }  // namespace calibration_methods_test

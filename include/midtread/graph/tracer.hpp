@@ -267,11 +267,11 @@ inline GraphModule trace(nn::Module& model, const Tensor& example, TraceOptions 
 }
 template <class Impl>
 GraphModule trace(const nn::ModuleHolder<Impl>& model, const Tensor& example, TraceOptions options = {}) {
-  return trace(std::static_pointer_cast<nn::Module>(model.ptr()), Tensors{example}, options);
+  return trace(model.module(), Tensors{example}, options);
 }
 template <class Impl>
 GraphModule trace(const nn::ModuleHolder<Impl>& model, const Tensors& examples, TraceOptions options = {}) {
-  return trace(std::static_pointer_cast<nn::Module>(model.ptr()), examples, options);
+  return trace(model.module(), examples, options);
 }
 
 MIDTREAD_NAMESPACE_END

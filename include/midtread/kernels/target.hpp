@@ -8,10 +8,7 @@
 #pragma once
 
 #include <midtread/core/platform.hpp>
-
-#if MIDTREAD_X86
-#include <immintrin.h>
-#endif
+#include <midtread/kernels/x86_intrinsics.hpp>
 
 #define MIDTREAD_PRAGMA(text) _Pragma(#text)
 

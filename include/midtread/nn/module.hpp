@@ -275,7 +275,7 @@ class BasicModule : public std::enable_shared_from_this<BasicModule<Scalar>> {
     if constexpr (std::is_convertible_v<Child, Pointer>)
       return child;
     else
-      return child.ptr();
+      return child.module();
   }
   void check_new(const std::string& name) const {
     if (parameters_.contains(name) || buffers_.contains(name) || children_.contains(name))

@@ -14,8 +14,8 @@ MIDTREAD_NAMESPACE_BEGIN(nn)
 template <class Child, class Scalar, class = void>
 struct IsModule : std::is_convertible<Child, std::shared_ptr<BasicModule<Scalar>>> {};
 template <class Child, class Scalar>
-struct IsModule<Child, Scalar, std::void_t<decltype(std::declval<const Child&>().ptr())>>
-    : std::is_convertible<decltype(std::declval<const Child&>().ptr()),
+struct IsModule<Child, Scalar, std::void_t<decltype(std::declval<const Child&>().module())>>
+    : std::is_convertible<decltype(std::declval<const Child&>().module()),
                           std::shared_ptr<BasicModule<Scalar>>> {};
 /// A holder of a module over `Scalar`, or a shared_ptr to one.
 template <class Child, class Scalar>
@@ -30,7 +30,7 @@ std::shared_ptr<BasicModule<Scalar>> pointer_to(const Child& child) {
   if constexpr (std::is_convertible_v<Child, std::shared_ptr<BasicModule<Scalar>>>)
     pointer = child;
   else
-    pointer = child.ptr();
+    pointer = child.module();
   if (!pointer)
     throw StateError("module", "an empty holder cannot be put into a container; assign a module first");
   return pointer;

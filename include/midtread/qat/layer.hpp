@@ -8,19 +8,19 @@
 #include <midtread/nn/linear.hpp>
 #include <midtread/quantized/conv.hpp>
 
+#include <memory>
 #include <optional>
-#include <variant>
 
 MIDTREAD_NAMESPACE_BEGIN(qat)
 
 struct Layer {
   quantized::ConvGeometry geometry;
-  std::variant<ops::Linear, ops::Conv1d, ops::Conv2d, ops::ConvTranspose2d> operation;
+  std::shared_ptr<const ops::Operation> operation;
 
   /// The float operation; `weight` output channel first.
   Tensor run(const Tensor& x, const Tensor& weight, const Tensor& bias) const {
     const Tensor native = geometry.transposed ? swap_major(weight) : weight;
-    return std::visit([&](const auto& op) { return op(x, native, bias); }, operation);
+    return operation->run({x, native, bias}, false);
   }
   /// The layer's own weight with the output channel first: [O, ...]. Differentiable.
   Tensor output_major(const Tensor& weight) const { return geometry.transposed ? swap_major(weight) : weight; }
@@ -47,7 +47,7 @@ inline std::optional<Layer> as_layer(const nn::Module& module) {
     g.rank = 2;
     g.in_channels = linear->weight.size(1);
     g.out_channels = linear->weight.size(0);
-    layer.operation = linear->operation();
+    layer.operation = ops::make_operation(linear->operation());
   } else if (const auto* conv1d = dynamic_cast<const nn::Conv1dImpl*>(&module)) {
     const nn::Conv1dOptions& o = conv1d->options;
     g.rank = 3;
@@ -56,7 +56,7 @@ inline std::optional<Layer> as_layer(const nn::Module& module) {
     g.stride = {1, o.stride()};
     g.padding = {0, o.padding()};
     g.dilation = {1, o.dilation()};
-    layer.operation = conv1d->operation();
+    layer.operation = ops::make_operation(conv1d->operation());
   } else if (const auto* conv2d = dynamic_cast<const nn::Conv2dImpl*>(&module)) {
     channels(conv2d->options);
     const ops::Conv2d op = conv2d->operation();
@@ -64,7 +64,7 @@ inline std::optional<Layer> as_layer(const nn::Module& module) {
     g.stride = op.stride;
     g.padding = op.padding;
     g.dilation = op.dilation;
-    layer.operation = op;
+    layer.operation = ops::make_operation(op);
   } else if (const auto* transposed = dynamic_cast<const nn::ConvTranspose2dImpl*>(&module)) {
     channels(transposed->options);
     const ops::ConvTranspose2d op = transposed->operation();
@@ -74,7 +74,7 @@ inline std::optional<Layer> as_layer(const nn::Module& module) {
     g.padding = op.padding;
     g.dilation = op.dilation;
     g.output_padding = op.output_padding;
-    layer.operation = op;
+    layer.operation = ops::make_operation(op);
   } else {
     return std::nullopt;
   }

@@ -8,7 +8,6 @@
 #include <midtread/quant/fake_quantize_base.hpp>
 #include <midtread/quant/observer_options.hpp>
 
-#include <functional>
 #include <ostream>
 
 MIDTREAD_NAMESPACE_BEGIN(quant)
@@ -18,13 +17,47 @@ MIDTREAD_NAMESPACE_BEGIN(quant)
 class AnyQConfig {
  public:
   using Pointer = std::shared_ptr<FakeQuantizeBase>;
-  using ActivationFactory = std::function<Pointer()>;
-  using WeightFactory = std::function<Pointer(const WeightChannels&)>;
 
-  /// Throws ConfigError where the activation is per channel, or the weight not symmetric int8.
-  AnyQConfig(ActivationFactory activation, WeightFactory weight)
-      : activation_(std::move(activation)), weight_(std::move(weight)) {
-    const Pointer a = activation_(), w = weight_({});
+  /// activation() and weight(channels) make a quantizer each. Throws ConfigError where the activation is per channel,
+  /// or the weight not symmetric int8.
+  template <class Activation, class Weight>
+  AnyQConfig(Activation activation, Weight weight)
+      : factory_(static_cast<const Factory*>(
+            new FactoryOf<Activation, Weight>(std::move(activation), std::move(weight)))) {
+    check();
+  }
+
+  /// The fake quantizer of an output; null: the output stays float.
+  Pointer make_activation() const { return factory_->activation(); }
+  /// The fake quantizer of a weight. Throws ConfigError where the options name another channel axis.
+  Pointer make_weight(int axis = 0, std::int64_t groups = 1) const { return factory_->weight({axis, groups}); }
+  const std::string& activation_name() const noexcept { return activation_name_; }
+  const std::string& weight_name() const noexcept { return weight_name_; }
+  std::string str() const {
+    return "QConfig(activation=" + activation_name_ + ", weight=" + weight_name_ + ")";
+  }
+
+ private:
+  class Factory {
+   public:
+    virtual ~Factory() = default;
+    virtual Pointer activation() const = 0;
+    virtual Pointer weight(const WeightChannels& channels) const = 0;
+  };
+  template <class Activation, class Weight>
+  class FactoryOf final : public Factory {
+   public:
+    FactoryOf(Activation activation, Weight weight) : activation_(std::move(activation)), weight_(std::move(weight)) {}
+    Pointer activation() const override { return activation_(); }
+    Pointer weight(const WeightChannels& channels) const override { return weight_(channels); }
+
+   private:
+    Activation activation_;
+    Weight weight_;
+  };
+
+  void check() {
+    const Pointer a = factory_->activation(), w = factory_->weight({});
     if (!w) throw ConfigError("weight", "no fake quantizer; a quantized layer needs int8 weights");
     if (a && a->is_per_channel())
       throw ConfigError("activation", concat("got ", a->spec().name(),
@@ -37,19 +70,7 @@ class AnyQConfig {
     weight_name_ = w->summary();
   }
 
-  /// The fake quantizer of an output; null: the output stays float.
-  Pointer make_activation() const { return activation_(); }
-  /// The fake quantizer of a weight. Throws ConfigError where the options name another channel axis.
-  Pointer make_weight(int axis = 0, std::int64_t groups = 1) const { return weight_({axis, groups}); }
-  const std::string& activation_name() const noexcept { return activation_name_; }
-  const std::string& weight_name() const noexcept { return weight_name_; }
-  std::string str() const {
-    return "QConfig(activation=" + activation_name_ + ", weight=" + weight_name_ + ")";
-  }
-
- private:
-  ActivationFactory activation_;
-  WeightFactory weight_;
+  std::shared_ptr<const Factory> factory_;
   std::string activation_name_;
   std::string weight_name_;
 };
@@ -119,13 +140,13 @@ template <class ActivationOptions, class WeightOptions>
 QConfig(ActivationOptions, WeightOptions)
     -> QConfig<typename ActivationOptions::Owner, typename WeightOptions::Owner>;
 
+inline std::shared_ptr<const AnyQConfig> erase(const AnyQConfig& qconfig) {
+  return std::make_shared<const AnyQConfig>(qconfig);
+}
 /// The erased form, shared. Throws ConfigError on option values that do not fit.
 template <class Activation, class Weight>
 std::shared_ptr<const AnyQConfig> erase(const QConfig<Activation, Weight>& qconfig) {
-  return std::make_shared<const AnyQConfig>(qconfig);
-}
-inline std::shared_ptr<const AnyQConfig> erase(const AnyQConfig& qconfig) {
-  return std::make_shared<const AnyQConfig>(qconfig);
+  return erase(static_cast<AnyQConfig>(qconfig));
 }
 
 MIDTREAD_NAMESPACE_END

@@ -202,23 +202,27 @@ class Model {
     plan.values.resize(count);
     plan.arguments.resize(steps_.size());
     for (std::size_t i = 0; i < first; ++i) plan.values[i] = inputs[i];
-    std::multimap<std::size_t, Storage> unused;  // by bytes
+    std::vector<Storage> unused;
     for (std::size_t i = 0; i < steps_.size(); ++i) {
       if (!steps_[i].op->is_float()) plan.values[first + i] = placed(forms[first + i], unused);  // float steps bring their own
       for (int input : steps_[i].inputs) plan.arguments[i].push_back(&plan.values[static_cast<std::size_t>(input)]);
       for (std::size_t v : dying[i])
         if (const auto* dead = std::get_if<Tensor>(&plan.values[v]))
-          unused.emplace(dead->stored().storage().bytes(), dead->stored().storage());
+          unused.push_back(dead->stored().storage());
     }
     return plan;
   }
   // In the smallest unused bytes that hold it, or in its own.
-  static Value placed(const Form& form, std::multimap<std::size_t, Storage>& unused) {
+  static Value placed(const Form& form, std::vector<Storage>& unused) {
     if (!form.qparams) return make_value(form);
-    const auto found = unused.lower_bound(static_cast<std::size_t>(element_count(form.shape)));
-    if (found == unused.end()) return make_value(form);
-    const Storage storage = found->second;
-    unused.erase(found);
+    const auto bytes = static_cast<std::size_t>(element_count(form.shape));
+    Storage* best = nullptr;
+    for (Storage& storage : unused)
+      if (storage.bytes() >= bytes && (!best || storage.bytes() < best->bytes())) best = &storage;
+    if (!best) return make_value(form);
+    std::swap(*best, unused.back());
+    const Storage storage = unused.back();
+    unused.pop_back();
     return Tensor(BasicTensor<std::uint8_t>(storage, 0, form.shape, channels_last_strides(form.shape)), *form.qparams);
   }
 

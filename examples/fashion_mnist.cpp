@@ -1,32 +1,24 @@
 // SPDX-License-Identifier: MIT
 // The whole way on Fashion-MNIST: train in float, calibrate, train quantization-aware, convert to int8, run, compare.
 
+#include "support/data.hpp"
 #include "support/models.hpp"
-#include "support/progress.hpp"
+#include "support/program.hpp"
+#include "support/training.hpp"
 
-#include <midtread/data/data_loader.hpp>
-#include <midtread/data/mnist.hpp>
-#include <midtread/data/synthetic.hpp>
 #include <midtread/io/int8_model.hpp>
 
-#include <CLI/CLI.hpp>
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
-#include <fstream>
 #include <iostream>
 #include <sys/resource.h>
-#include <sys/stat.h>
 
 namespace mt = midtread;
 using mt::Tensor;
-using Clock = std::chrono::steady_clock;
+using examples::evaluate;
+using examples::train;
 
 namespace {
-
-constexpr const char* kDebianData = "/usr/share/datasets/fashion-mnist";
 
 struct Options {
   std::string model = "cnn", data, engine = "auto", isa = "auto", save, json;
@@ -56,101 +48,6 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--json", o.json, "write the results here");
 }
 
-struct DataSets {
-  std::shared_ptr<const mt::data::TensorDataset> train, test;
-};
-
-DataSets load_data(const Options& o) {
-  struct stat status;
-  const bool debian = ::stat(kDebianData, &status) == 0;
-  const std::string directory = o.data.empty() && debian ? kDebianData : o.data;
-  const auto limited = [](mt::data::TensorDataset set, std::int64_t limit) {
-    return std::make_shared<const mt::data::TensorDataset>(limit > 0 && limit < set.size() ? set.first(limit) : std::move(set));
-  };
-  if (directory.empty() || directory == "synthetic") {
-    if (o.data.empty())
-      std::printf("No data set: apt-get install dataset-fashion-mnist puts it into %s. Using synthetic images.\n", kDebianData);
-    else
-      std::printf("Using synthetic images.\n");
-    return {limited(mt::data::synthetic_images(o.train_limit > 0 ? o.train_limit : 20000, 1), o.train_limit),
-            limited(mt::data::synthetic_images(o.test_limit > 0 ? o.test_limit : 4000, 2), o.test_limit)};
-  }
-  return {limited(mt::data::load_mnist(directory, true), o.train_limit), limited(mt::data::load_mnist(directory, false), o.test_limit)};
-}
-
-mt::data::DataLoader loader(const std::shared_ptr<const mt::data::TensorDataset>& set, const Options& o, bool train) {
-  auto options = mt::data::DataLoaderOptions(train ? o.batch_size : 250).transform(mt::data::normalize({0.2860f}, {0.3530f}));
-  if (train) options.shuffle(true).seed(o.seed).drop_last(true);
-  return {set, options};
-}
-
-double milliseconds(Clock::time_point from) { return std::chrono::duration<double, std::milli>(Clock::now() - from).count(); }
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
-  return values[values.size() / 2];
-}
-
-/// Correct predictions of the first output among `batch`.
-std::int64_t correct(const Tensor& logits, const mt::BasicTensor<std::int64_t>& target) {
-  const mt::BasicTensor<std::int64_t> best = mt::argmax(logits, 1);
-  std::int64_t hits = 0;
-  for (std::int64_t i = 0; i < target.numel(); ++i) hits += best.data()[i] == target.data()[i];
-  return hits;
-}
-
-struct Evaluation {
-  double accuracy = 0;      ///< percent
-  double image_ms = 0;      ///< median over batches of 250
-};
-
-template <class Model>
-Evaluation evaluate(Model&& model, mt::data::DataLoader test) {
-  const mt::NoGradGuard no_grad;
-  std::int64_t hits = 0, images = 0;
-  std::vector<double> times;
-  for (const auto& batch : test) {
-    const auto start = Clock::now();
-    const Tensor logits = model(batch.input);
-    times.push_back(milliseconds(start) / static_cast<double>(batch.input.size(0)));
-    hits += correct(logits, batch.target);
-    images += batch.target.numel();
-  }
-  return {images ? 100.0 * static_cast<double>(hits) / static_cast<double>(images) : 0, median(times)};
-}
-
-/// Trains `model` (a Module) for some epochs of SGD with momentum, warm-up and cosine. Returns the median step in ms.
-double train(mt::nn::Module& model, mt::data::DataLoader data, std::int64_t epochs, double lr, std::int64_t warmup, const char* phase,
-             const std::function<void(std::int64_t epoch)>& on_epoch = {}) {
-  mt::optim::SGD sgd(model.parameters(), mt::optim::SGDOptions(lr).momentum(0.9).weight_decay(1e-4));
-  const std::int64_t steps = data.size();
-  mt::optim::WarmupCosineLR schedule(sgd, std::min(warmup, epochs * steps / 4), std::max<std::int64_t>(1, epochs * steps));
-  std::vector<double> times;
-  for (std::int64_t epoch = 0; epoch < epochs; ++epoch) {
-    model.train();
-    if (on_epoch) on_epoch(epoch);
-    examples::Progress progress(mt::concat(phase, " epoch ", epoch + 1, "/", epochs), steps);
-    double loss_sum = 0;
-    std::int64_t seen = 0;
-    for (const auto& batch : data) {
-      const auto start = Clock::now();
-      sgd.zero_grad();
-      const Tensor loss = mt::cross_entropy(model.forward(batch.input), batch.target);
-      loss.backward();
-      sgd.step();
-      schedule.step();
-      times.push_back(milliseconds(start));
-      loss_sum += static_cast<double>(loss.item());
-      char text[64];
-      std::snprintf(text, sizeof text, "loss %.4f", loss_sum / static_cast<double>(++seen));
-      progress.update(seen, text);
-    }
-    progress.finish();
-  }
-  return median(times);
-}
-
 double peak_rss_mb() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
@@ -171,18 +68,17 @@ nlohmann::ordered_json run(const Options& o) {
   mt::manual_seed(o.seed);
   mt::kernels::select_kernels();  // an engine without this instruction set ends here, not after the training
 
-  const DataSets data = load_data(o);
-  if (data.train->size() < o.batch_size)
-    throw mt::ConfigError("--batch-size", mt::concat("got ", o.batch_size, ", but there are ", data.train->size(), " training images"));
+  const examples::DataSets data = examples::load_data(o.data, o.train_limit, o.test_limit);
+  const auto training = [&] { return examples::training_loader(data.train, o.batch_size, o.seed); };
+  const auto test = [&] { return examples::test_loader(data.test); };
   std::printf("%s: %lld training and %lld test images, %d threads\n", o.model.c_str(), static_cast<long long>(data.train->size()),
               static_cast<long long>(data.test->size()), mt::num_threads());
   const std::shared_ptr<mt::nn::Module> model = examples::make_model(o.model);
-  const auto test = [&] { return loader(data.test, o, false); };
   nlohmann::ordered_json r;
 
-  const double float_step = train(*model, loader(data.train, o, true), o.epochs, o.lr, 100, "float");
+  const double float_step = train(*model, training(), {"float", o.epochs, o.lr, 100});
   model->eval();
-  const Evaluation float_result = evaluate([&](const Tensor& x) { return model->forward(x); }, test());
+  const examples::Evaluation float_result = evaluate([&](const Tensor& x) { return model->forward(x); }, test());
   r["float_accuracy"] = float_result.accuracy;
   r["float_control_accuracy"] = nullptr;
 
@@ -192,14 +88,14 @@ nlohmann::ordered_json run(const Options& o) {
 
   // Calibrated only: what int8 gives without training.
   mt::graph::GraphModule calibrated = mt::passes::prepare_qat(fused, mapping);
-  auto calibration = loader(data.train, o, true);
+  auto calibration = training();
   mt::passes::calibrate(calibrated, calibration, std::max<std::int64_t>(1, 1024 / o.batch_size));
   const mt::quantized::Model calibrated_int8 = mt::passes::convert(calibrated);
   r["ptq_int8_accuracy"] = evaluate(calibrated_int8, test()).accuracy;
 
   if (o.float_control) {
     mt::graph::GraphModule control = fused.clone();
-    train(control, loader(data.train, o, true), o.qat_epochs, o.qat_lr, 0, "float control");
+    train(control, training(), {"float control", o.qat_epochs, o.qat_lr});
     control.eval();
     r["float_control_accuracy"] = evaluate(control, test()).accuracy;
   }
@@ -207,16 +103,18 @@ nlohmann::ordered_json run(const Options& o) {
   // Quantization-aware; in the last epoch ranges and batch norm statistics stand still.
   mt::graph::GraphModule prepared = mt::passes::prepare_qat(fused, mapping);
   if (o.qat_epochs == 0) mt::passes::calibrate(prepared, calibration, std::max<std::int64_t>(1, 1024 / o.batch_size));
-  const double qat_step = train(prepared, loader(data.train, o, true), o.qat_epochs, o.qat_lr, 0, "QAT", [&](std::int64_t epoch) {
+  examples::TrainingOptions qat{"QAT", o.qat_epochs, o.qat_lr};
+  qat.on_epoch = [&](std::int64_t epoch) {
     if (epoch + 1 < o.qat_epochs || o.qat_epochs < 2) return;
     mt::quant::disable_observer(prepared);
     mt::qat::freeze_bn_stats(prepared);
-  });
+  };
+  const double qat_step = train(prepared, training(), qat);
   prepared.eval();
   r["qat_accuracy"] = evaluate(prepared, test()).accuracy;
 
   const mt::quantized::Model int8 = mt::passes::convert(prepared);
-  const Evaluation int8_result = evaluate(int8, test());
+  const examples::Evaluation int8_result = evaluate(int8, test());
   r["int8_accuracy"] = int8_result.accuracy;
   const mt::passes::VerifyReport agreement = mt::passes::verify_convert_on(prepared, int8, test());
   r["mismatched_codes"] = agreement.mismatched_codes;
@@ -281,31 +179,9 @@ int main(int argc, char** argv) {
   Options options;
   CLI::App app("Trains a network on Fashion-MNIST, in float and quantization-aware, and runs it in int8.");
   add_options(app, options);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);
-    std::fprintf(stderr, "error: %s; --help lists the options\n", error.what());
-    return 2;
-  }
-  try {
-    std::ofstream json;
-    if (!options.json.empty()) {
-      json.open(options.json);
-      if (!json) throw mt::IoError(options.json, "cannot be written; check the directory and its permissions");
-    }
+  return examples::run_program(app, argc, argv, options.json, [&] {
     const nlohmann::ordered_json results = run(options);
     print_table(results);
-    if (json.is_open()) {
-      json << results.dump(2) << '\n';
-      if (!json.flush()) throw mt::IoError(options.json, "writing failed; is the disk full?");
-    }
-    return 0;
-  } catch (const mt::Error& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
-    return mt::exit_status(error);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "error: %s\n", error.what());
-    return 1;
-  }
+    return results;
+  });
 }

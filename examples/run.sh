@@ -1,7 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Builds the program fashion_mnist and runs it with the arguments given; --help lists them.
+# run.sh [fashion_mnist | low_bit] ARGUMENT...: builds the program, fashion_mnist if none is named, and runs it; --help
+# lists its arguments.
 set -eu
+program=fashion_mnist
+case "${1:-}" in
+  fashion_mnist | low_bit) program=$1; shift ;;
+esac
 root=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)
 . "$root/cmake/debian.sh"
 
@@ -9,6 +14,6 @@ need g++ make cmake libeigen3-dev nlohmann-json3-dev zlib1g-dev libcli11-dev dat
 build=$(build_root)/examples
 {
   configure "$build" -DCMAKE_CXX_COMPILER=g++ -DMIDTREAD_BUILD_TESTS=no -DMIDTREAD_BUILD_BENCH=no
-  cmake --build "$build" -j "$(jobs)" --target fashion_mnist
+  cmake --build "$build" -j "$(jobs)" --target "$program"
 } >&2
-exec "$build/examples/fashion_mnist" "$@"
+exec "$build/examples/$program" "$@"

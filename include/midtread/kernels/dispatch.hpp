@@ -7,6 +7,9 @@
 #include <midtread/kernels/fbgemm/avx2/table.hpp>
 #endif
 #include <midtread/kernels/packed_weights.hpp>
+#if MIDTREAD_AARCH64 && (MIDTREAD_GCC || MIDTREAD_CLANG)
+#include <midtread/kernels/qnnpack/neon/table.hpp>
+#endif
 #include <midtread/kernels/reference/table.hpp>
 
 #include <string>
@@ -24,6 +27,9 @@ struct IsaTable {
 inline constexpr IsaTable kArchitectureTables[] = {
 #if MIDTREAD_X86
     {Isa::kAvx2, &fbgemm::avx2::kTable},
+#endif
+#if MIDTREAD_AARCH64 && (MIDTREAD_GCC || MIDTREAD_CLANG)
+    {Isa::kNeon, &qnnpack::neon::kTable},
 #endif
     {Isa::kPortable, &reference::kTable},
 };

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+// A band of output rows and the int8 copy of the input it needs: q - 128, with the zero point for padding. Kernels
+// multiply the copy as it is and take (z - 128) * sum(w) off afterwards.
+//
+// In pairs, for smmla, the copy holds 8 codes of a pixel and 8 of the pixel the next output reads, in turn.
+#pragma once
+
+#include <midtread/kernels/padded_band.hpp>
+#include <midtread/kernels/qnnpack/neon/vector.hpp>
+
+#if MIDTREAD_AARCH64
+
+MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack)
+
+/// One output pixel (or two neighbours): where it starts to read in the band, and its index among the outputs.
+struct BandUnit {
+  std::int32_t input;
+  std::int32_t output;
+  std::int32_t pixels;
+};
+
+class CodeBand {
+ public:
+  /// Bands of about `bytes`, of `channels` codes per pixel.
+  CodeBand(const Conv2dShape& s, std::int64_t channels, bool paired, std::int64_t bytes, std::int64_t min_pixels)
+      : paired_(paired),
+        channels_(channels),
+        pitch_(paired ? (channels + 7) / 8 * 8 : channels),
+        plan_(s, copies_twice(s, paired) ? 2 * pitch_ : pitch_, 2 * bytes, min_pixels) {}
+
+  const PaddedBand& plan() const { return plan_; }
+  /// Codes of a pixel, with the fill.
+  std::int64_t pitch() const { return pitch_; }
+  /// Bytes of the band, and of the row it is paired from behind it.
+  std::int64_t bytes() const { return round_up(plan_.elements() + pitch_) + (paired_ ? row_bytes() : 0); }
+  /// From a pixel to the one under tap (ky, kx).
+  std::int64_t tap_offset(std::int64_t ky, std::int64_t kx) const { return plan_.tap_offset(ky, kx); }
+
+  /// Lists what `rows` rows of outputs read; returns how many units that is.
+  std::int64_t list_units(std::int64_t rows, BandUnit* units) const {
+    const std::int64_t width = plan_.shape.out_width, step = paired_ ? 2 : 1, pitch = plan_.pitch;
+    const bool flat = plan_.shape.taps() == 1;
+    const std::int64_t lines = flat ? 1 : rows, length = flat ? rows * width : width;
+    const std::int64_t stride_x = flat ? 1 : plan_.stride_x;
+    BandUnit* unit = units;
+    for (std::int64_t y = 0; y < lines; ++y)
+      for (std::int64_t x = 0; x < length; x += step)
+        *unit++ = {static_cast<std::int32_t>((y * plan_.stride_y * plan_.width + x * stride_x) * pitch),
+                   static_cast<std::int32_t>(y * length + x),
+                   static_cast<std::int32_t>(std::min(step, length - x))};
+    return unit - units;
+  }
+
+  /// Copies what output rows [first, first + rows) of image `n` need of the channels from x on.
+  void fill(const std::uint8_t* x, std::int64_t n, std::int64_t first, std::int64_t rows, std::int32_t zero_point,
+            std::int8_t* band) const {
+    const Conv2dShape& s = plan_.shape;
+    const std::uint8_t* image = x + n * s.in_pixels() * s.in_channels;
+    const bool gather = s.taps() == 1;
+    const auto padding = static_cast<std::int8_t>(zero_point - 128);
+    std::int8_t* row = paired_ ? band + round_up(plan_.elements() + pitch_) : band;
+    if (s.is_pointwise() && !paired_) {
+      flip_pixels(image + first * s.in_channels, rows, channels_, s.in_channels, band, pitch_);
+      band += rows * pitch_;
+    } else if (s.is_pointwise()) {
+      for (std::int64_t r = 0; r < rows; r += kRowPixels) {
+        const std::int64_t pixels = std::min(kRowPixels, rows - r);
+        flip_pixels(image + (first + r) * s.in_channels, pixels, channels_, s.in_channels, row, pitch_);
+        band = pair_even(row, pixels, band);
+      }
+    } else if (gather && paired_) {
+      // Pairs go on from row to row, so an odd pixel waits for the next row.
+      std::int64_t waiting = 0;
+      for (std::int64_t r = 0; r < rows; ++r) {
+        fill_row(image, first + r, padding, row + waiting * pitch_);
+        const std::int64_t pixels = waiting + plan_.width;
+        waiting = r + 1 < rows ? pixels % 2 : 0;
+        band = pair_even(row, pixels - waiting, band);
+        if (waiting != 0)
+          std::memmove(row, row + (pixels - 1) * pitch_, static_cast<std::size_t>(pitch_));
+      }
+    } else {
+      for (std::int64_t r = 0; r < plan_.in_rows(rows); ++r, band += plan_.width * plan_.pitch) {
+        fill_row(image, gather ? first + r : first * s.stride_height + r, padding, paired_ ? row : band);
+        if (paired_) pair_all(row, band);
+      }
+    }
+    std::memset(band, 0, static_cast<std::size_t>(kBandSlack));
+  }
+
+ private:
+  static constexpr std::int64_t kRowPixels = 64;
+
+  static bool copies_twice(const Conv2dShape& s, bool paired) { return paired && s.taps() > 1; }
+  static std::int64_t round_up(std::int64_t bytes) { return (bytes + 63) / 64 * 64; }
+  std::int64_t row_bytes() const {
+    return round_up((std::max(plan_.width, kRowPixels) + 1 + plan_.stride_x) * pitch_);
+  }
+
+  /// Row `r` of the copy; counted from the first row above the image that any output reads.
+  void fill_row(const std::uint8_t* image, std::int64_t r, std::int8_t padding, std::int8_t* out) const {
+    const Conv2dShape& s = plan_.shape;
+    const bool gather = s.taps() == 1;
+    const std::int64_t iy = (gather ? r * s.stride_height : r) - s.pad_height, width = plan_.width;
+    const std::int64_t step = gather ? s.stride_width : 1;
+    // Pixel p of the copy is input column p * step - pad.
+    std::int64_t left = std::min((s.pad_width + step - 1) / step, width);
+    const std::int64_t end = std::max(std::min((s.in_width + s.pad_width + step - 1) / step, width), left);
+    if (iy < 0 || iy >= s.in_height) left = width;
+    std::memset(out, padding, static_cast<std::size_t>(left * pitch_));
+    if (left >= width) return;
+    if (end > left)
+      flip_pixels(image + (iy * s.in_width + left * step - s.pad_width) * s.in_channels, end - left, channels_,
+                  step * s.in_channels, out + left * pitch_, pitch_);
+    std::memset(out + end * pitch_, padding, static_cast<std::size_t>((width - end) * pitch_));
+  }
+
+  /// 8 codes of `a`, 8 of `b`, in turn.
+  std::int8_t* pair(const std::int8_t* a, const std::int8_t* b, std::int8_t* out) const {
+    std::int64_t c = 0;
+    for (; c + 16 <= pitch_; c += 16, out += 32) {
+      const int64x2_t low = vreinterpretq_s64_s8(vld1q_s8(a + c)), high = vreinterpretq_s64_s8(vld1q_s8(b + c));
+      vst1q_s8(out, vreinterpretq_s8_s64(vzip1q_s64(low, high)));
+      vst1q_s8(out + 16, vreinterpretq_s8_s64(vzip2q_s64(low, high)));
+    }
+    if (c < pitch_) {
+      vst1q_s8(out, vcombine_s8(vld1_s8(a + c), vld1_s8(b + c)));
+      out += 16;
+    }
+    return out;
+  }
+  /// Pixels 0 and 1, 2 and 3, ...; an odd last one with what lies behind it.
+  std::int8_t* pair_even(const std::int8_t* row, std::int64_t pixels, std::int8_t* out) const {
+    for (std::int64_t p = 0; p < pixels; p += 2) out = pair(row + p * pitch_, row + (p + 1) * pitch_, out);
+    return out;
+  }
+  /// Every pixel of a row with the one a stride further.
+  void pair_all(const std::int8_t* row, std::int8_t* out) const {
+    for (std::int64_t p = 0; p < plan_.width; ++p)
+      out = pair(row + p * pitch_, row + (p + plan_.stride_x) * pitch_, out);
+  }
+
+  bool paired_;
+  std::int64_t channels_, pitch_;
+  PaddedBand plan_;
+};
+
+MIDTREAD_NAMESPACE_END
+
+#endif

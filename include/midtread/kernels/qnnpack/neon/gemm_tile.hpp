@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+// The register tile of base NEON: 4 pixels x 4 channels, 16 products deep, int8 x int8.
+//
+// smull and smlal2 add two products in int16, sadalp adds neighbours to int32. That holds because |w| <= 127:
+// 2 * 128 * 127 < 2^15. A panel with a weight of -128 takes every product to int32 by itself.
+#pragma once
+
+#include <midtread/kernels/qnnpack/panel.hpp>
+
+#if MIDTREAD_AARCH64
+
+MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::neon)
+
+// clang-format off
+// Column `b` against four pixels (v0-v3); accumulators v16 + 4 * pixel + column.
+#define MIDTREAD_NEON_PAIRED(b, c0, c1, c2, c3)           \
+  "smull v8.8h, v0.8b, " b ".8b\n"                        \
+  "smull v9.8h, v1.8b, " b ".8b\n"                        \
+  "smull v10.8h, v2.8b, " b ".8b\n"                       \
+  "smull v11.8h, v3.8b, " b ".8b\n"                       \
+  "smlal2 v8.8h, v0.16b, " b ".16b\n"                     \
+  "smlal2 v9.8h, v1.16b, " b ".16b\n"                     \
+  "smlal2 v10.8h, v2.16b, " b ".16b\n"                    \
+  "smlal2 v11.8h, v3.16b, " b ".16b\n"                    \
+  "sadalp " c0 ".4s, v8.8h\n"                             \
+  "sadalp " c1 ".4s, v9.8h\n"                             \
+  "sadalp " c2 ".4s, v10.8h\n"                            \
+  "sadalp " c3 ".4s, v11.8h\n"
+#define MIDTREAD_NEON_SINGLE(b, c0, c1, c2, c3)           \
+  "smull v8.8h, v0.8b, " b ".8b\n"                        \
+  "smull v9.8h, v1.8b, " b ".8b\n"                        \
+  "smull v10.8h, v2.8b, " b ".8b\n"                       \
+  "smull v11.8h, v3.8b, " b ".8b\n"                       \
+  "sadalp " c0 ".4s, v8.8h\n"                             \
+  "sadalp " c1 ".4s, v9.8h\n"                             \
+  "sadalp " c2 ".4s, v10.8h\n"                            \
+  "sadalp " c3 ".4s, v11.8h\n"
+#define MIDTREAD_NEON_APART(b, c0, c1, c2, c3)            \
+  MIDTREAD_NEON_SINGLE(b, c0, c1, c2, c3)                 \
+  "smull2 v8.8h, v0.16b, " b ".16b\n"                     \
+  "smull2 v9.8h, v1.16b, " b ".16b\n"                     \
+  "smull2 v10.8h, v2.16b, " b ".16b\n"                    \
+  "smull2 v11.8h, v3.16b, " b ".16b\n"                    \
+  "sadalp " c0 ".4s, v8.8h\n"                             \
+  "sadalp " c1 ".4s, v9.8h\n"                             \
+  "sadalp " c2 ".4s, v10.8h\n"                            \
+  "sadalp " c3 ".4s, v11.8h\n"
+#define MIDTREAD_NEON_COLUMNS(step)                       \
+  step("v4", "v16", "v20", "v24", "v28")                  \
+  step("v5", "v17", "v21", "v25", "v29")                  \
+  step("v6", "v18", "v22", "v26", "v30")                  \
+  step("v7", "v19", "v23", "v27", "v31")
+
+// All segments, 16 products at a time, then 8; then the sums of each accumulator's lanes.
+#define MIDTREAD_NEON_TILE(step)                                                              \
+  asm volatile(                                                                               \
+      "movi v16.4s, #0\n movi v17.4s, #0\n movi v18.4s, #0\n movi v19.4s, #0\n"               \
+      "movi v20.4s, #0\n movi v21.4s, #0\n movi v22.4s, #0\n movi v23.4s, #0\n"               \
+      "movi v24.4s, #0\n movi v25.4s, #0\n movi v26.4s, #0\n movi v27.4s, #0\n"               \
+      "movi v28.4s, #0\n movi v29.4s, #0\n movi v30.4s, #0\n movi v31.4s, #0\n"               \
+      "1: ldrsw %[k], [%[offsets]], #4\n"                                                     \
+      "add %[a0], %[r0], %[k]\n add %[a1], %[r1], %[k]\n"                                     \
+      "add %[a2], %[r2], %[k]\n add %[a3], %[r3], %[k]\n"                                     \
+      "subs %[k], %[length], #16\n b.lo 3f\n"                                                 \
+      "2: ldr q0, [%[a0]], #16\n ldp q4, q5, [%[w]], #32\n"                                   \
+      "ldr q1, [%[a1]], #16\n ldr q2, [%[a2]], #16\n ldr q3, [%[a3]], #16\n"                  \
+      "ldp q6, q7, [%[w]], #32\n"                                                             \
+      MIDTREAD_NEON_COLUMNS(step)                                                             \
+      "subs %[k], %[k], #16\n b.hs 2b\n"                                                      \
+      "3: cmn %[k], #16\n b.eq 4f\n"                                                          \
+      "ldr d0, [%[a0]]\n ldr d1, [%[a1]]\n ldr d2, [%[a2]]\n ldr d3, [%[a3]]\n"               \
+      "ldp d4, d5, [%[w]], #16\n ldp d6, d7, [%[w]], #16\n"                                   \
+      MIDTREAD_NEON_COLUMNS(MIDTREAD_NEON_SINGLE)                                             \
+      "4: subs %[segments], %[segments], #1\n b.ne 1b\n"                                      \
+      "addp v16.4s, v16.4s, v17.4s\n addp v18.4s, v18.4s, v19.4s\n"                           \
+      "addp v20.4s, v20.4s, v21.4s\n addp v22.4s, v22.4s, v23.4s\n"                           \
+      "addp v24.4s, v24.4s, v25.4s\n addp v26.4s, v26.4s, v27.4s\n"                           \
+      "addp v28.4s, v28.4s, v29.4s\n addp v30.4s, v30.4s, v31.4s\n"                           \
+      "addp v16.4s, v16.4s, v18.4s\n addp v20.4s, v20.4s, v22.4s\n"                           \
+      "addp v24.4s, v24.4s, v26.4s\n addp v28.4s, v28.4s, v30.4s\n"                           \
+      "str q16, [%[acc]]\n str q20, [%[acc], #64]\n"                                          \
+      "str q24, [%[acc], #128]\n str q28, [%[acc], #192]\n"                                   \
+      : [w] "+r"(w), [offsets] "+r"(offsets), [segments] "+r"(segments), [k] "=&r"(k),        \
+        [a0] "=&r"(a0), [a1] "=&r"(a1), [a2] "=&r"(a2), [a3] "=&r"(a3)                        \
+      : [r0] "r"(rows[0]), [r1] "r"(rows[1]), [r2] "r"(rows[2]), [r3] "r"(rows[3]),           \
+        [length] "r"(panel.length), [acc] "r"(acc)                                            \
+      : "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v16",      \
+        "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28",   \
+        "v29", "v30", "v31", "cc", "memory")
+// clang-format on
+
+/// 4 pixels x 4 channels; `acc` is [4][16]. Moves `w` on.
+template <bool kPaired>
+MIDTREAD_NOINLINE void gemm_4x4c16(const std::int8_t* const* rows, const Panel& panel, const std::int8_t*& weights,
+                                   std::int32_t* acc) {
+  const std::int8_t *w = weights, *a0, *a1, *a2, *a3;
+  const std::int32_t* offsets = panel.offsets;
+  std::int64_t segments = panel.segments, k;
+  if (kPaired)
+    MIDTREAD_NEON_TILE(MIDTREAD_NEON_PAIRED);
+  else
+    MIDTREAD_NEON_TILE(MIDTREAD_NEON_APART);
+  weights = w;
+}
+
+#undef MIDTREAD_NEON_TILE
+#undef MIDTREAD_NEON_COLUMNS
+#undef MIDTREAD_NEON_APART
+#undef MIDTREAD_NEON_SINGLE
+#undef MIDTREAD_NEON_PAIRED
+
+struct Tile {
+  static constexpr std::int64_t kUnits = 4, kPixels = 1, kColumns = 4, kStep = 8;
+
+  /// Where weight `k` of `column` lies in a segment.
+  static std::int64_t at(std::int64_t length, std::int64_t k, std::int64_t column) {
+    const std::int64_t block = k / 16 * 16;
+    return block * kColumns + (block + 16 <= length ? column * 16 : column * 8) + k % 16;
+  }
+  static void run(const std::int8_t* const* rows, const Panel& panel, std::int32_t* acc) {
+    const std::int8_t* w = panel.weights();
+    for (std::int64_t c = 0; c < panel.columns; c += kColumns)
+      (panel.header->has_minus_128 ? gemm_4x4c16<false> : gemm_4x4c16<true>)(rows, panel, w, acc + c);
+  }
+  static void run_one(const std::int8_t* row, const Panel& panel, std::int32_t* acc) {
+    const std::int8_t* rows[4] = {row, row, row, row};
+    run(rows, panel, acc);
+  }
+};
+
+MIDTREAD_NAMESPACE_END
+
+#endif

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+// Small steps that the NEON kernels share: codes as int8, and the way back from int32 to codes.
+//
+// Codes lose 128 on the way in (q ^ 0x80), since NEON multiplies int8 by int8. On the way out rounding comes before
+// clamping: fcvtns and the narrowing steps saturate, so the result is that of the contract's other order.
+#pragma once
+
+#include <midtread/kernels/affine.hpp>
+#include <midtread/kernels/conv_params.hpp>
+#include <midtread/kernels/target.hpp>
+
+#include <cstring>
+
+#if MIDTREAD_AARCH64
+
+MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack)
+MIDTREAD_EXACT_BEGIN
+
+/// The requantization of one kernel call.
+struct OutputCodes {
+  std::int16_t zero_point;
+  std::uint8_t lo, hi;
+};
+
+inline OutputCodes output_codes(std::int32_t lo, std::int32_t hi, std::int32_t zero_point) {
+  return {static_cast<std::int16_t>(zero_point), static_cast<std::uint8_t>(lo), static_cast<std::uint8_t>(hi)};
+}
+
+/// 8 reals in units of the output scale, rounded half to even, plus the zero point; saturated to int16.
+inline int16x8_t round_8(float32x4_t low, float32x4_t high, const OutputCodes& out) {
+  const int16x4_t narrow = vqmovn_s32(vcvtnq_s32_f32(low));
+  return vqaddq_s16(vqmovn_high_s32(narrow, vcvtnq_s32_f32(high)), vdupq_n_s16(out.zero_point));
+}
+
+/// 16 codes of two results of round_8.
+inline uint8x16_t clamp_16(int16x8_t low, int16x8_t high, const OutputCodes& out) {
+  const uint8x16_t codes = vqmovun_high_s16(vqmovun_s16(low), high);
+  return vminq_u8(vmaxq_u8(codes, vdupq_n_u8(out.lo)), vdupq_n_u8(out.hi));
+}
+
+/// 16 accumulators, bias included, to codes.
+inline uint8x16_t requantize_16(const int32x4_t* acc, const float* multiplier, const OutputCodes& out) {
+  const float32x4_t a = vmulq_f32(vcvtq_f32_s32(acc[0]), vld1q_f32(multiplier));
+  const float32x4_t b = vmulq_f32(vcvtq_f32_s32(acc[1]), vld1q_f32(multiplier + 4));
+  const float32x4_t c = vmulq_f32(vcvtq_f32_s32(acc[2]), vld1q_f32(multiplier + 8));
+  const float32x4_t d = vmulq_f32(vcvtq_f32_s32(acc[3]), vld1q_f32(multiplier + 12));
+  return clamp_16(round_8(a, b, out), round_8(c, d, out), out);
+}
+
+/// The first `n` of 16 codes, n <= 16.
+inline void store_codes(uint8x16_t codes, std::uint8_t* out, std::int64_t n) {
+  if (n == 16) {
+    vst1q_u8(out, codes);
+    return;
+  }
+  std::uint8_t bytes[16];
+  vst1q_u8(bytes, codes);
+  std::memcpy(out, bytes, static_cast<std::size_t>(n));
+}
+
+inline int8x16_t flip_16(const std::uint8_t* q) {
+  return vreinterpretq_s8_u8(veorq_u8(vld1q_u8(q), vdupq_n_u8(0x80)));
+}
+
+/// q - 128 as int8.
+inline void flip(const std::uint8_t* q, std::int64_t n, std::int8_t* out) {
+  if (n < 16) {
+    for (std::int64_t i = 0; i < n; ++i) out[i] = static_cast<std::int8_t>(q[i] - 128);
+    return;
+  }
+  std::int64_t i = 0;
+  for (; i + 64 <= n; i += 64) {
+    MIDTREAD_UNROLL(4)
+    for (int j = 0; j < 64; j += 16) vst1q_s8(out + i + j, flip_16(q + i + j));
+  }
+  for (; i < n; i += 16) {
+    if (i + 16 > n) i = n - 16;
+    vst1q_s8(out + i, flip_16(q + i));
+  }
+}
+
+/// `pixels` pixels of `channels` codes, starts `q_pitch` apart: q - 128, starts `out_pitch` apart.
+inline void flip_pixels(const std::uint8_t* q, std::int64_t pixels, std::int64_t channels, std::int64_t q_pitch,
+                        std::int8_t* out, std::int64_t out_pitch) {
+  if (channels == q_pitch && channels == out_pitch) {
+    flip(q, pixels * channels, out);
+    return;
+  }
+  for (std::int64_t p = 0; p < pixels; ++p, q += q_pitch, out += out_pitch) {
+    flip(q, channels, out);
+    if (out_pitch > channels) std::memset(out + channels, 0, static_cast<std::size_t>(out_pitch - channels));
+  }
+}
+
+MIDTREAD_EXACT_END
+MIDTREAD_NAMESPACE_END
+
+#endif

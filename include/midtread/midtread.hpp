@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Everything for writing, training, quantizing and running a model. Data sets (data/) and files (io/) are included by
-// those who need them.
+// Everything for writing, training, quantizing and running a model. Data sets (data/) and files (io/) are
+// included by those who need them.
 #pragma once
 
 #include <midtread/autograd/function.hpp>

@@ -20,7 +20,8 @@ class BasicContext {
  public:
   void save(const BasicTensor<Scalar>& tensor) { saved_.push_back(tensor.detach()); }
   const BasicTensor<Scalar>& saved(std::size_t i) const {
-    if (i >= saved_.size()) throw StateError("Function", concat("saved(", i, ") but ", saved_.size(), " tensors were saved"));
+    if (i >= saved_.size())
+      throw StateError("Function", concat("saved(", i, ") but ", saved_.size(), " tensors were saved"));
     return saved_[i];
   }
 
@@ -28,8 +29,9 @@ class BasicContext {
   std::vector<BasicTensor<Scalar>> saved_;
 };
 
-/// Base of a user's operation. backward returns one gradient per tensor argument of forward, in order; an undefined
-/// one where there is none. Arguments of other types pass through. Inside forward nothing is recorded.
+/// Base of a user's operation. backward returns one gradient per tensor argument of forward, in order; an
+/// undefined one where there is none. Arguments of other types pass through. Inside forward nothing is
+/// recorded.
 template <class Derived, class Scalar = float>
 class Function {
  public:
@@ -49,7 +51,8 @@ class Function {
     if (!needs_grad(inputs)) return output;
     for (const T& input : inputs)
       if (output.is(input)) output = output.detach();
-    return attach("Function", output, inputs, [context](const T& dy) { return Derived::backward(*context, dy); });
+    return attach("Function", output, inputs,
+                  [context](const T& dy) { return Derived::backward(*context, dy); });
   }
 
  private:

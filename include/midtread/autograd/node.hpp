@@ -17,8 +17,8 @@ inline std::atomic<std::uint64_t> next_node{0};
 
 MIDTREAD_NAMESPACE_BEGIN(autograd)
 
-/// Gradient of an operation's output to gradients of its inputs, in order; undefined where none is needed. (Not a
-/// std::function: an operation has one of its own, and this costs the compiler a tenth.)
+/// Gradient of an operation's output to gradients of its inputs, in order; undefined where none is needed.
+/// (Not a std::function: an operation has one of its own, and this costs the compiler a tenth.)
 template <class Scalar>
 class Backward {
  public:
@@ -30,7 +30,9 @@ template <class Scalar, class Function>
 class BackwardOf final : public Backward<Scalar> {
  public:
   explicit BackwardOf(Function function) : function_(std::move(function)) {}
-  std::vector<BasicTensor<Scalar>> operator()(const BasicTensor<Scalar>& gradient) override { return function_(gradient); }
+  std::vector<BasicTensor<Scalar>> operator()(const BasicTensor<Scalar>& gradient) override {
+    return function_(gradient);
+  }
 
  private:
   Function function_;
@@ -72,11 +74,14 @@ class Node final : public NodeBase, public std::enable_shared_from_this<Node<Sca
     }
   }
 
-  void run_backward(const std::shared_ptr<TensorImpl>& gradient, bool retain) override;  // autograd/engine.hpp
+  void run_backward(const std::shared_ptr<TensorImpl>& gradient,
+                    bool retain) override;  // autograd/engine.hpp
 
   std::vector<T> apply(const T& gradient, bool retain) {
     if (!backward_)
-      throw StateError(name, "backward ran through this operation already and its saved values are gone; call forward again");
+      throw StateError(
+          name,
+          "backward ran through this operation already and its saved values are gone; call forward again");
     std::vector<T> out = (*backward_)(gradient);
     if (!retain) backward_ = nullptr;
     return out;
@@ -108,16 +113,16 @@ bool needs_grad(const std::vector<BasicTensor<Scalar>>& inputs) {
 }
 
 template <class Scalar>
-void set_history(const char* name, const BasicTensor<Scalar>& output, const std::vector<BasicTensor<Scalar>>& inputs,
-                 std::unique_ptr<Backward<Scalar>> backward) {
+void set_history(const char* name, const BasicTensor<Scalar>& output,
+                 const std::vector<BasicTensor<Scalar>>& inputs, std::unique_ptr<Backward<Scalar>> backward) {
   output.set_grad_fn(std::make_shared<Node<Scalar>>(name, inputs, std::move(backward)));
 }
 
-/// Makes `output` the result of an operation on `inputs`. `backward` must not hold `output` itself (a cycle): let it
-/// hold output.detach().
+/// Makes `output` the result of an operation on `inputs`. `backward` must not hold `output` itself (a cycle):
+/// let it hold output.detach().
 template <class Scalar, class Function>
-BasicTensor<Scalar> attach(const char* name, BasicTensor<Scalar> output, const std::vector<BasicTensor<Scalar>>& inputs,
-                           Function backward) {
+BasicTensor<Scalar> attach(const char* name, BasicTensor<Scalar> output,
+                           const std::vector<BasicTensor<Scalar>>& inputs, Function backward) {
   if (needs_grad(inputs))
     set_history(name, output, inputs,
                 std::unique_ptr<Backward<Scalar>>(new BackwardOf<Scalar, Function>(std::move(backward))));

@@ -27,7 +27,8 @@ enum class ErrorCode {
   kUnsupported
 };
 
-/// Base of all errors. `where()` is a module path, a JSON pointer, a tensor's name or file:offset; `detail()` the rest.
+/// Base of all errors. `where()` is a module path, a JSON pointer, a tensor's name or file:offset; `detail()`
+/// the rest.
 class Error : public std::runtime_error {
  public:
   Error(ErrorCode code, const char* kind, const std::string& where, const std::string& detail)
@@ -45,11 +46,11 @@ class Error : public std::runtime_error {
   std::string detail_;
 };
 
-#define MIDTREAD_DEFINE_ERROR(Name, code)                                    \
-  class Name : public Error {                                                \
-   public:                                                                   \
-    Name(const std::string& where, const std::string& detail)                \
-        : Error(ErrorCode::code, #Name, where, detail) {}                    \
+#define MIDTREAD_DEFINE_ERROR(Name, code)                     \
+  class Name : public Error {                                 \
+   public:                                                    \
+    Name(const std::string& where, const std::string& detail) \
+        : Error(ErrorCode::code, #Name, where, detail) {}     \
   }
 
 MIDTREAD_DEFINE_ERROR(ConfigError, kConfig);
@@ -65,8 +66,8 @@ MIDTREAD_DEFINE_ERROR(StateError, kState);
 MIDTREAD_DEFINE_ERROR(UnsupportedError, kUnsupported);
 #undef MIDTREAD_DEFINE_ERROR
 
-/// The exit status of a program that ends on `error`: 2 usage or configuration, 3 file contents, 4 engine, 5 I/O,
-/// 6 numeric.
+/// The exit status of a program that ends on `error`: 2 usage or configuration, 3 file contents, 4 engine, 5
+/// I/O, 6 numeric.
 inline int exit_status(const Error& error) {
   switch (error.code()) {
     case ErrorCode::kFormat: return 3;
@@ -103,8 +104,8 @@ void append(std::string& out, const T& value) {
 MIDTREAD_NAMESPACE_END
 MIDTREAD_ROOT_NAMESPACE_BEGIN
 
-/// Joins its arguments, as operator<< prints them, into one string. (Not by << itself: its overload sets were a third
-/// of the library's compile time.)
+/// Joins its arguments, as operator<< prints them, into one string. (Not by << itself: its overload sets were
+/// a third of the library's compile time.)
 template <class... Args>
 std::string concat(const Args&... args) {
   std::string out;

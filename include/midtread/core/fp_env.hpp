@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Round half to even, no flush to zero, for the time of a call: the numerics contract holds whatever the caller set.
+// Round half to even, no flush to zero, for the time of a call: the numerics contract holds whatever the
+// caller set.
 #pragma once
 
 #include <midtread/core/platform.hpp>
@@ -33,7 +34,8 @@ class FpEnvGuard {
   static std::uint64_t read() noexcept { return _mm_getcsr(); }
   static void write(std::uint64_t value) noexcept { _mm_setcsr(static_cast<unsigned>(value)); }
 #elif MIDTREAD_AARCH64
-  static constexpr std::uint64_t kModeBits = (std::uint64_t{3} << 22) | (std::uint64_t{1} << 24);  // RMode, FZ
+  static constexpr std::uint64_t kModeBits =
+      (std::uint64_t{3} << 22) | (std::uint64_t{1} << 24);  // RMode, FZ
   static std::uint64_t read() noexcept {
     std::uint64_t value;
     asm volatile("mrs %0, fpcr" : "=r"(value));
@@ -42,7 +44,9 @@ class FpEnvGuard {
   static void write(std::uint64_t value) noexcept { asm volatile("msr fpcr, %0" : : "r"(value)); }
 #else
   static constexpr std::uint64_t kModeBits = ~std::uint64_t{0};
-  static std::uint64_t read() noexcept { return static_cast<std::uint64_t>(std::fegetround() - FE_TONEAREST); }
+  static std::uint64_t read() noexcept {
+    return static_cast<std::uint64_t>(std::fegetround() - FE_TONEAREST);
+  }
   static void write(std::uint64_t value) noexcept { std::fesetround(static_cast<int>(value) + FE_TONEAREST); }
 #endif
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Sets and maps of objects by their address: one hash table type for all of them, since each costs compile time.
+// Sets and maps of objects by their address: one hash table type for all of them, since each costs compile
+// time.
 #pragma once
 
 #include <midtread/core/platform.hpp>

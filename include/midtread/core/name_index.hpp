@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Names and a number for each: the one tree of strings that graphs and programs share, since each type costs compile
-// time.
+// Names and a number for each: the one tree of strings that graphs and programs share, since each type costs
+// compile time.
 #pragma once
 
 #include <midtread/core/platform.hpp>

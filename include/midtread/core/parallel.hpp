@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A small thread pool. Work is cut into the same pieces whatever the number of threads, so results do not depend on it.
+// A small thread pool. Work is cut into the same pieces whatever the number of threads, so results do not
+// depend on it.
 #pragma once
 
 #include <midtread/core/error.hpp>
@@ -39,7 +40,8 @@ inline int num_threads() {
 }
 
 inline void set_num_threads(int count) {
-  if (count < 1 || count > 1024) throw ConfigError("set_num_threads", concat("got ", count, ", allowed 1..1024"));
+  if (count < 1 || count > 1024)
+    throw ConfigError("set_num_threads", concat("got ", count, ", allowed 1..1024"));
   midtread_state::thread_count.store(count, std::memory_order_relaxed);
 }
 
@@ -151,7 +153,8 @@ class ThreadPool {
   bool stop_ = false;
 };
 
-/// Calls body(first, last) over [begin, end) in pieces of `grain`. The pieces do not depend on the thread count.
+/// Calls body(first, last) over [begin, end) in pieces of `grain`. The pieces do not depend on the thread
+/// count.
 template <class Body>
 void parallel_for(std::int64_t begin, std::int64_t end, std::int64_t grain, const Body& body) {
   if (end <= begin) return;

@@ -55,8 +55,8 @@ struct ChannelQParams {
   }
 };
 
-/// Throws QuantizationError unless the scale is normal and finite and the range fits the dtype and holds the zero
-/// point.
+/// Throws QuantizationError unless the scale is normal and finite and the range fits the dtype and holds the
+/// zero point.
 inline void check(const QParams& q, const std::string& where) {
   if (!(q.scale >= 1.17549435e-38f) || !std::isfinite(q.scale))
     throw QuantizationError(where, concat("scale ", q.scale, " must be a normal, positive, finite float32"));
@@ -64,11 +64,12 @@ inline void check(const QParams& q, const std::string& where) {
   if (q.dtype != DType::kUInt8 && q.dtype != DType::kInt8)
     throw QuantizationError(where, concat("dtype ", q.dtype, ", allowed uint8 and int8"));
   if (q.range.quant_min < low || q.range.quant_max > high || q.range.quant_min >= q.range.quant_max)
-    throw QuantizationError(where, concat("code range ", q.range.quant_min, "..", q.range.quant_max,
-                                          " must be increasing and lie in ", low, "..", high, " of ", q.dtype));
+    throw QuantizationError(where,
+                            concat("code range ", q.range.quant_min, "..", q.range.quant_max,
+                                   " must be increasing and lie in ", low, "..", high, " of ", q.dtype));
   if (q.zero_point < q.range.quant_min || q.zero_point > q.range.quant_max)
-    throw QuantizationError(where, concat("zero point ", q.zero_point, " outside the code range ", q.range.quant_min,
-                                          "..", q.range.quant_max));
+    throw QuantizationError(where, concat("zero point ", q.zero_point, " outside the code range ",
+                                          q.range.quant_min, "..", q.range.quant_max));
 }
 
 MIDTREAD_ROOT_NAMESPACE_END

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Counter-based random numbers: Philox 4x32-10 (Salmon et al. 2011). The whole state is a seed and a counter, so a
-// checkpoint restores it exactly, and the n-th number does not depend on the thread that asks for it.
+// Counter-based random numbers: Philox 4x32-10 (Salmon et al. 2011). The whole state is a seed and a counter,
+// so a checkpoint restores it exactly, and the n-th number does not depend on the thread that asks for it.
 #pragma once
 
 #include <midtread/core/platform.hpp>
@@ -49,7 +49,8 @@ class Generator {
  private:
   std::uint32_t bits(std::uint64_t index) const {
     const std::uint64_t block = index / 4;
-    std::array<std::uint32_t, 4> c = {static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32), 0, 0};
+    std::array<std::uint32_t, 4> c = {static_cast<std::uint32_t>(block),
+                                      static_cast<std::uint32_t>(block >> 32), 0, 0};
     auto k0 = static_cast<std::uint32_t>(seed_);
     auto k1 = static_cast<std::uint32_t>(seed_ >> 32);
     for (int round = 0; round < 10; ++round) {

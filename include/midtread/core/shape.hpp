@@ -53,7 +53,8 @@ class Shape {
   std::size_t position(int i) const {
     const int at = i < 0 ? i + rank_ : i;
     if (at < 0 || at >= rank_)
-      throw ShapeError("shape", concat("dimension ", i, " of ", *this, ", allowed ", -rank_, "..", rank_ - 1));
+      throw ShapeError("shape",
+                       concat("dimension ", i, " of ", *this, ", allowed ", -rank_, "..", rank_ - 1));
     return static_cast<std::size_t>(at);
   }
 
@@ -61,7 +62,8 @@ class Shape {
   int rank_ = 0;
 };
 
-/// Product of the dimensions. Throws ShapeError on a negative dimension or where the bytes could not be addressed.
+/// Product of the dimensions. Throws ShapeError on a negative dimension or where the bytes could not be
+/// addressed.
 inline std::int64_t element_count(const Shape& shape) {
   constexpr std::int64_t limit = std::numeric_limits<std::int64_t>::max() / 16;
   std::int64_t count = 1;
@@ -89,7 +91,8 @@ inline Shape contiguous_strides(const Shape& shape) {
   return strides;
 }
 
-/// Strides of [N, C, ...spatial] stored with C last. Rank 2 and below: row-major. Throws as `element_count` does.
+/// Strides of [N, C, ...spatial] stored with C last. Rank 2 and below: row-major. Throws as `element_count`
+/// does.
 inline Shape channels_last_strides(const Shape& shape) {
   if (shape.rank() < 3) return contiguous_strides(shape);
   (void)element_count(shape);
@@ -113,8 +116,8 @@ inline Shape broadcast(const Shape& a, const Shape& b, const std::string& where)
     const std::int64_t da = i < rank - a.rank() ? 1 : a[i - (rank - a.rank())];
     const std::int64_t db = i < rank - b.rank() ? 1 : b[i - (rank - b.rank())];
     if (da != db && da != 1 && db != 1)
-      throw ShapeError(where, concat("shapes ", a, " and ", b, " do not broadcast (dimension ", i, ": ", da, " and ",
-                                     db, ")"));
+      throw ShapeError(where, concat("shapes ", a, " and ", b, " do not broadcast (dimension ", i, ": ", da,
+                                     " and ", db, ")"));
     dims[static_cast<std::size_t>(i)] = da == 1 ? db : da;
   }
   return Shape(dims);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // A shared, 64-byte aligned block of bytes from one allocator of our own.
 //
-// Own, because Eigen's and the system's choice of alignment and of malloc depends on the translation unit's flags.
-// Freed blocks are kept by size and handed out again: a training step asks for the same sizes every time, and a fresh
-// mmap costs a page fault per 4 KiB (measured: a third of a small network's step).
+// Own, because Eigen's and the system's choice of alignment and of malloc depends on the translation unit's
+// flags. Freed blocks are kept by size and handed out again: a training step asks for the same sizes every
+// time, and a fresh mmap costs a page fault per 4 KiB (measured: a third of a small network's step).
 #pragma once
 
 #include <midtread/core/error.hpp>

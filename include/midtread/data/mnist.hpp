@@ -28,13 +28,12 @@ inline TensorDataset load_idx_images(const std::string& images_path, const std::
                                      std::int64_t classes) {
   const AnyTensor images = load_idx(images_path);
   if (!images.holds<std::uint8_t>() || images.shape().rank() != 3)
-    throw FormatError(images_path + ":2",
-                      concat("holds ", images.dtype(), " of shape ", images.shape(),
-                             ", wanted uint8 images [N, H, W] (magic 2051)"));
+    throw FormatError(images_path + ":2", concat("holds ", images.dtype(), " of shape ", images.shape(),
+                                                 ", wanted uint8 images [N, H, W] (magic 2051)"));
   const AnyTensor labels = load_idx(labels_path);
   if (!labels.holds<std::uint8_t>() || labels.shape().rank() != 1)
-    throw FormatError(labels_path + ":2", concat("holds ", labels.dtype(), " of shape ",
-                                                 labels.shape(), ", wanted uint8 labels [N] (magic 2049)"));
+    throw FormatError(labels_path + ":2", concat("holds ", labels.dtype(), " of shape ", labels.shape(),
+                                                 ", wanted uint8 labels [N] (magic 2049)"));
   const auto pixels = images.get<std::uint8_t>(), codes = labels.get<std::uint8_t>();
   if (codes.size(0) != pixels.size(0))
     throw FormatError(labels_path + ":4", concat("holds ", codes.size(0), " labels, but ", images_path,

@@ -79,7 +79,8 @@ class GraphModule : public nn::Module {
       switch (node->kind) {
         case NodeKind::kInput:
           if (next_input >= inputs.size())
-            throw ShapeError(node->name, concat("the model takes more inputs than the ", inputs.size(), " given"));
+            throw ShapeError(node->name,
+                             concat("the model takes more inputs than the ", inputs.size(), " given"));
           out = inputs[next_input++];
           if (out.codes()) out = without_codes(out);
           break;
@@ -126,7 +127,8 @@ class GraphModule : public nn::Module {
   static Tensor without_codes(const Tensor& value) {
     Tensor plain = value.detach();
     plain.set_codes(nullptr);
-    return autograd::attach("without_codes", plain, Tensors{value}, [](const Tensor& dy) { return Tensors{dy}; });
+    return autograd::attach("without_codes", plain, Tensors{value},
+                            [](const Tensor& dy) { return Tensors{dy}; });
   }
 
   void own(const Node& node) {
@@ -141,19 +143,23 @@ class GraphModule : public nn::Module {
     }
     if (node.module) {
       bool owned_elsewhere = false;
-      for (const auto& other : nodes_) owned_elsewhere = owned_elsewhere || (other.get() != &node && other->module == node.module);
+      for (const auto& other : nodes_)
+        owned_elsewhere = owned_elsewhere || (other.get() != &node && other->module == node.module);
       if (owned_elsewhere) return;
       const auto* known = at->children().find(rest);
       if (!known) {
         at->register_module(rest, node.module);
       } else if (*known != node.module) {
-        // A folder stands here, for parameters that were read before the module ran: its contents go into the module.
+        // A folder stands here, for parameters that were read before the module ran: its contents go into the
+        // module.
         const std::shared_ptr<nn::Module> folder = *known;
         at->replace_module(rest, node.module);
         for (const auto& p : folder->own_parameters()) keep(*node.module, p.first, p.second);
         for (const auto& child : folder->children())  // a copied graph's modules have them already
-          if (!node.module->children().contains(child.first)) node.module->register_module(child.first, child.second);
-        for (const auto& b : folder->own_buffers()) keep(*node.module, b.first, get_tensor<float>(b.second, b.first));
+          if (!node.module->children().contains(child.first))
+            node.module->register_module(child.first, child.second);
+        for (const auto& b : folder->own_buffers())
+          keep(*node.module, b.first, get_tensor<float>(b.second, b.first));
       }
     } else {
       keep(*at, rest, get_tensor<float>(node.parameter, node.name));

@@ -31,16 +31,16 @@ struct Scope {
 
 struct Node {
   NodeKind kind = NodeKind::kFunction;
-  std::size_t index = 0;                              ///< its place in the graph
-  std::string name;                                   ///< unique; a module's path, "path.op", "x#2" for a second call
-  std::vector<Node*> inputs;                          ///< null: an input that was not given (a missing bias)
-  std::shared_ptr<nn::Module> module;                 ///< kModule
-  std::shared_ptr<const ops::Operation> operation;    ///< kFunction
-  AnyTensor parameter;                                ///< kParameter: shared with its module
-  std::vector<Scope> scopes;                          ///< root first; the last is the module this node belongs to
-  Shape example_shape;                                ///< of its value when it was traced
-  std::string note;                                   ///< why prepare_qat left it in float; empty otherwise
-  bool stays_float = false;  ///< takes and gives real tensors without codes (set by prepare_qat)
+  std::size_t index = 0;               ///< its place in the graph
+  std::string name;                    ///< unique; a module's path, "path.op", "x#2" for a second call
+  std::vector<Node*> inputs;           ///< null: an input that was not given (a missing bias)
+  std::shared_ptr<nn::Module> module;  ///< kModule
+  std::shared_ptr<const ops::Operation> operation;  ///< kFunction
+  AnyTensor parameter;                              ///< kParameter: shared with its module
+  std::vector<Scope> scopes;  ///< root first; the last is the module this node belongs to
+  Shape example_shape;        ///< of its value when it was traced
+  std::string note;           ///< why prepare_qat left it in float; empty otherwise
+  bool stays_float = false;   ///< takes and gives real tensors without codes (set by prepare_qat)
 
   /// "Conv2d", "relu", "input".
   std::string type() const {

@@ -30,7 +30,8 @@ class NodeMapping {
     for (Node*& input : node.inputs) {
       if (!input) continue;
       Node* copy = to_[input];
-      if (!copy) throw StateError(node.name, "reads '" + input->name + "', which the new graph does not have");
+      if (!copy)
+        throw StateError(node.name, "reads '" + input->name + "', which the new graph does not have");
       input = copy;
     }
   }

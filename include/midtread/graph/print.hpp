@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A graph as a table, and as DOT for Graphviz: nodes, what they are, what they read, quantizers and what stays float.
+// A graph as a table, and as DOT for Graphviz: nodes, what they are, what they read, quantizers and what
+// stays float.
 #pragma once
 
 #include <midtread/graph/graph_module.hpp>
@@ -11,12 +12,15 @@ MIDTREAD_NAMESPACE_BEGIN(graph::detail)
 
 /// "QatConv2dReLU(3, 16, ...)", "max_pool2d(kernel 2x2, ...)".
 inline std::string target_text(const Node& node) {
-  const std::string arguments = node.module ? node.module->extra_repr() : node.operation ? node.operation->attributes() : "";
+  const std::string arguments = node.module      ? node.module->extra_repr()
+                                : node.operation ? node.operation->attributes()
+                                                 : "";
   return arguments.empty() ? node.type() : node.type() + "(" + arguments + ")";
 }
 inline std::string input_text(const Node& node) {
   std::string text;
-  for (const Node* input : node.inputs) text += (text.empty() ? "" : ", ") + (input ? input->name : std::string("none"));
+  for (const Node* input : node.inputs)
+    text += (text.empty() ? "" : ", ") + (input ? input->name : std::string("none"));
   return text;
 }
 /// A QAT unit's quantizers, from its children.
@@ -25,7 +29,8 @@ inline std::vector<std::string> quantizer_texts(const Node& node) {
   if (!node.module) return out;
   for (const auto& child : node.module->children())
     if (child.first == "activation_post_process" || child.first == "weight_fake_quant")
-      out.push_back((child.first == "weight_fake_quant" ? "weight: " : "output: ") + child.second->extra_repr());
+      out.push_back((child.first == "weight_fake_quant" ? "weight: " : "output: ") +
+                    child.second->extra_repr());
   return out;
 }
 inline std::string quoted(const std::string& text) {
@@ -49,11 +54,15 @@ inline std::string to_text(const GraphModule& graph) {
   }
   target_width = std::min<std::size_t>(target_width, 70);
   std::ostringstream out;
-  out << std::left << std::setw(static_cast<int>(width + 2)) << "node" << std::setw(static_cast<int>(target_width + 2)) << "target" << "inputs\n";
+  out << std::left << std::setw(static_cast<int>(width + 2)) << "node"
+      << std::setw(static_cast<int>(target_width + 2)) << "target"
+      << "inputs\n";
   for (const auto& node : graph.nodes()) {
-    out << std::setw(static_cast<int>(width + 2)) << node->name << std::setw(static_cast<int>(target_width + 2)) << detail::target_text(*node)
+    out << std::setw(static_cast<int>(width + 2)) << node->name
+        << std::setw(static_cast<int>(target_width + 2)) << detail::target_text(*node)
         << detail::input_text(*node) << '\n';
-    for (const std::string& text : detail::quantizer_texts(*node)) out << std::string(width + 4, ' ') << text << '\n';
+    for (const std::string& text : detail::quantizer_texts(*node))
+      out << std::string(width + 4, ' ') << text << '\n';
     if (!node->note.empty()) out << std::string(width + 4, ' ') << "stays float: " << node->note << '\n';
   }
   return out.str();
@@ -68,11 +77,13 @@ inline std::string to_dot(const GraphModule& graph) {
     const std::vector<std::string> quantizers = detail::quantizer_texts(*node);
     for (const std::string& text : quantizers) label += "\\n" + detail::quoted(text);
     const char* colour = !quantizers.empty() ? "palegreen" : !node->note.empty() ? "orange" : "white";
-    out << "  \"" << detail::quoted(node->name) << "\" [label=\"" << label << "\", fillcolor=" << colour << "];\n";
+    out << "  \"" << detail::quoted(node->name) << "\" [label=\"" << label << "\", fillcolor=" << colour
+        << "];\n";
   }
   for (const auto& node : graph.nodes())
     for (const Node* input : node->inputs)
-      if (input) out << "  \"" << detail::quoted(input->name) << "\" -> \"" << detail::quoted(node->name) << "\";\n";
+      if (input)
+        out << "  \"" << detail::quoted(input->name) << "\" -> \"" << detail::quoted(node->name) << "\";\n";
   out << "}\n";
   return out.str();
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// From a model to a graph: runs forward once in eval mode and writes down what happens, then checks the result on a
-// batch of another size, bit for bit. The path taken by `if` and `for` is frozen.
+// From a model to a graph: runs forward once in eval mode and writes down what happens, then checks the
+// result on a batch of another size, bit for bit. The path taken by `if` and `for` is frozen.
 #pragma once
 
 #include <midtread/core/name_index.hpp>
@@ -70,7 +70,8 @@ class Tracer final : public ops::Recorder {
   void enter(nn::Module& module) override { scopes_.push_back({path_of(module), shared(module)}); }
   void leave() override { scopes_.pop_back(); }
 
-  void function(std::shared_ptr<const ops::Operation> operation, const Tensors& inputs, const Tensor& output) override {
+  void function(std::shared_ptr<const ops::Operation> operation, const Tensors& inputs,
+                const Tensor& output) override {
     Node node;
     node.kind = NodeKind::kFunction;
     node.operation = std::move(operation);
@@ -78,13 +79,15 @@ class Tracer final : public ops::Recorder {
     const bool belongs_to_a_layer = scope.module != root_ && scope.module->children().empty();
     node.name = unique(belongs_to_a_layer ? scope.path : join(scope.path, node.operation->name()));
     node.scopes = distinct_scopes();
-    for (const Tensor& input : inputs) node.inputs.push_back(input.defined() ? resolve(input, node.name) : nullptr);
+    for (const Tensor& input : inputs)
+      node.inputs.push_back(input.defined() ? resolve(input, node.name) : nullptr);
     remember(graph.add(std::move(node)), output);
   }
 
   void leaf(nn::Module& module, const Tensors& inputs, const Tensors& results) override {
     if (results.size() != 1)
-      throw TraceError(path_of(module), concat("a leaf module must give one tensor, it gave ", results.size()));
+      throw TraceError(path_of(module),
+                       concat("a leaf module must give one tensor, it gave ", results.size()));
     Node node;
     node.kind = NodeKind::kModule;
     node.module = shared(module);
@@ -97,10 +100,13 @@ class Tracer final : public ops::Recorder {
 
   GraphModule graph;
   Tensors outputs;
-  std::vector<Tensor> values;  ///< of each node that has one, in order: nothing may be freed and its address reused
+  std::vector<Tensor>
+      values;  ///< of each node that has one, in order: nothing may be freed and its address reused
 
  private:
-  static std::string join(const std::string& path, const std::string& name) { return path.empty() ? name : path + "." + name; }
+  static std::string join(const std::string& path, const std::string& name) {
+    return path.empty() ? name : path + "." + name;
+  }
 
   void add_parameter(const std::string& path, const Tensor& tensor) {
     if (!parameters_.find(tensor.identity())) parameters_.insert(tensor.identity(), {path, tensor});
@@ -114,7 +120,8 @@ class Tracer final : public ops::Recorder {
   }
   static std::shared_ptr<nn::Module> shared(nn::Module& module) {
     if (auto pointer = module.weak_from_this().lock()) return pointer;
-    throw TraceError(module.type_name(), "the module is not owned by a holder or a shared_ptr; make it with one");
+    throw TraceError(module.type_name(),
+                     "the module is not owned by a holder or a shared_ptr; make it with one");
   }
   std::vector<Scope> distinct_scopes() const {
     std::vector<Scope> out;
@@ -139,9 +146,11 @@ class Tracer final : public ops::Recorder {
     if (Node** known = nodes_.find(tensor.identity())) return *known;
     const Parameter* parameter = parameters_.find(tensor.identity());
     if (!parameter)
-      throw TraceError(reader, concat("reads a tensor of shape ", tensor.shape(),
-                                      " that no recorded operation made; register a constant as a buffer, and compute with "
-                                      "midtread's operations"));
+      throw TraceError(
+          reader,
+          concat("reads a tensor of shape ", tensor.shape(),
+                 " that no recorded operation made; register a constant as a buffer, and compute with "
+                 "midtread's operations"));
     Node node;
     node.kind = NodeKind::kParameter;
     node.name = parameter->path;
@@ -153,7 +162,8 @@ class Tracer final : public ops::Recorder {
   void check_versions() const {
     for (std::size_t i = 0; i < values.size(); ++i)
       if (values[i].version() != versions_[i].second)
-        throw TraceError(versions_[i].first->name, "its result is written in place later; an operation in place cannot be traced");
+        throw TraceError(versions_[i].first->name,
+                         "its result is written in place later; an operation in place cannot be traced");
   }
 
   std::shared_ptr<nn::Module> root_;
@@ -177,8 +187,7 @@ class RestoreModel {
     for (const auto& item : model.named_buffers()) buffers_.emplace_back(item.second, item.second.clone());
   }
   ~RestoreModel() {
-    for (auto& buffer : buffers_)
-      buffer.first.set_data(buffer.second);
+    for (auto& buffer : buffers_) buffer.first.set_data(buffer.second);
   }
   RestoreModel(const RestoreModel&) = delete;
   RestoreModel& operator=(const RestoreModel&) = delete;
@@ -205,10 +214,11 @@ inline Tensor one_more_row(const Tensor& x) {
 MIDTREAD_NAMESPACE_END
 MIDTREAD_NAMESPACE_BEGIN(graph)
 
-/// The graph of `model` on `examples`, in the model's mode. Parameters and buffers are shared with the model, modes and
-/// buffer values are left as they were. Throws TraceError naming what cannot be traced, and where the graph and the model disagree on a
-/// batch with one more example.
-inline GraphModule trace(const std::shared_ptr<nn::Module>& model, const Tensors& examples, TraceOptions options = {}) {
+/// The graph of `model` on `examples`, in the model's mode. Parameters and buffers are shared with the model,
+/// modes and buffer values are left as they were. Throws TraceError naming what cannot be traced, and where
+/// the graph and the model disagree on a batch with one more example.
+inline GraphModule trace(const std::shared_ptr<nn::Module>& model, const Tensors& examples,
+                         TraceOptions options = {}) {
   if (!model) throw TraceError("trace", "the model is empty");
   if (examples.empty()) throw TraceError("trace", "needs an example input");
   const detail::RestoreModel restore(*model);
@@ -230,25 +240,31 @@ inline GraphModule trace(const std::shared_ptr<nn::Module>& model, const Tensors
     } catch (const TraceError&) {
       throw;
     } catch (const Error& error) {
-      throw TraceError(error.where(), concat("forward fails on a batch of ", larger[0].size(0), " (traced with ",
-                                             examples[0].size(0), "): ", error.detail(),
-                                             "; keep the batch size out of reshape, or use TraceOptions().check_batch(false)"));
+      throw TraceError(
+          error.where(),
+          concat("forward fails on a batch of ", larger[0].size(0), " (traced with ", examples[0].size(0),
+                 "): ", error.detail(),
+                 "; keep the batch size out of reshape, or use TraceOptions().check_batch(false)"));
     }
     const auto &a = first.graph.nodes(), &b = second.graph.nodes();
     for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
       const std::string text_a = a[i]->operation ? a[i]->operation->attributes() : "";
       const std::string text_b = b[i]->operation ? b[i]->operation->attributes() : "";
       if (a[i]->name != b[i]->name || a[i]->type() != b[i]->type() || text_a != text_b)
-        throw TraceError(a[i]->name, concat("depends on the batch size: ", a[i]->type(), "(", text_a, ") at ", examples[0].size(0),
-                                            " examples, ", b[i]->name, " = ", b[i]->type(), "(", text_b, ") at ", larger[0].size(0),
-                                            "; use reshape with -1 or 0, or flatten"));
+        throw TraceError(
+            a[i]->name, concat("depends on the batch size: ", a[i]->type(), "(", text_a, ") at ",
+                               examples[0].size(0), " examples, ", b[i]->name, " = ", b[i]->type(), "(",
+                               text_b, ") at ", larger[0].size(0), "; use reshape with -1 or 0, or flatten"));
     }
     if (a.size() != b.size())
-      throw TraceError("trace", concat("forward takes another path at another batch size: ", a.size(), " and ", b.size(), " nodes"));
+      throw TraceError("trace", concat("forward takes another path at another batch size: ", a.size(),
+                                       " and ", b.size(), " nodes"));
     first.graph.run(larger, [&](const Node& node, const Tensor& value) {
       if (node.kind != NodeKind::kOutput && !identical(value, second.values[node.index]))
-        throw TraceError(node.name, "the graph and the model give different values here on a second batch; does forward draw "
-                                    "random numbers or keep state?");
+        throw TraceError(
+            node.name,
+            "the graph and the model give different values here on a second batch; does forward draw "
+            "random numbers or keep state?");
     });
   }
   GraphModule graph = first.graph;
@@ -256,13 +272,16 @@ inline GraphModule trace(const std::shared_ptr<nn::Module>& model, const Tensors
   return graph;
 }
 
-inline GraphModule trace(const std::shared_ptr<nn::Module>& model, const Tensor& example, TraceOptions options = {}) {
+inline GraphModule trace(const std::shared_ptr<nn::Module>& model, const Tensor& example,
+                         TraceOptions options = {}) {
   return trace(model, Tensors{example}, options);
 }
 /// `model` must be owned by a holder or a shared_ptr.
 inline GraphModule trace(nn::Module& model, const Tensor& example, TraceOptions options = {}) {
   const auto owned = model.weak_from_this().lock();
-  if (!owned) throw TraceError(model.type_name(), "the model is not owned by a holder or a shared_ptr; make it with one");
+  if (!owned)
+    throw TraceError(model.type_name(),
+                     "the model is not owned by a holder or a shared_ptr; make it with one");
   return trace(owned, Tensors{example}, options);
 }
 template <class Impl>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The steps of an int8 model as JSON text:
-//   {"inputs": [[1, 1, 28, 28]], "outputs": [9], "steps": [{"name", "kind", "inputs", "numbers", "tensors"}, ...]}
+//   {"inputs": [[1, 1, 28, 28]], "outputs": [9], "steps": [{"name", "kind", "inputs", "numbers", "tensors"},
+//   ...]}
 #pragma once
 
 #include <midtread/quantized/record.hpp>
@@ -32,20 +33,26 @@ inline constexpr std::size_t kMaxSteps = 16384, kMaxStepInputs = 1024;
 
 inline std::string program_text(const Int8Program& program) {
   using nlohmann::json;
-  const auto number = [](double value) -> json {  // integers without a fraction, the rest so that it reads back the same
-    const bool whole = value == std::floor(value) && std::abs(value) < 0x1p53 && !(value == 0 && std::signbit(value));
+  const auto number =
+      [](double value) -> json {  // integers without a fraction, the rest so that it reads back the same
+    const bool whole =
+        value == std::floor(value) && std::abs(value) < 0x1p53 && !(value == 0 && std::signbit(value));
     return whole ? json(static_cast<std::int64_t>(value)) : json(value);
   };
   json text{{"inputs", json::array()}, {"outputs", program.outputs}, {"steps", json::array()}};
-  for (const Shape& shape : program.inputs) text["inputs"].push_back(std::vector<std::int64_t>(shape.begin(), shape.end()));
+  for (const Shape& shape : program.inputs)
+    text["inputs"].push_back(std::vector<std::int64_t>(shape.begin(), shape.end()));
   for (const Int8Program::Step& step : program.steps) {
     json numbers = json::object();
     for (const auto& item : step.numbers) {
       numbers[item.first] = json::array();
       for (double value : item.second) numbers[item.first].push_back(number(value));
     }
-    text["steps"].push_back(
-        {{"name", step.name}, {"kind", step.kind}, {"inputs", step.inputs}, {"numbers", numbers}, {"tensors", step.tensors}});
+    text["steps"].push_back({{"name", step.name},
+                             {"kind", step.kind},
+                             {"inputs", step.inputs},
+                             {"numbers", numbers},
+                             {"tensors", step.tensors}});
   }
   try {
     return text.dump();
@@ -65,11 +72,13 @@ class Int8ProgramReader {
     Int8Program program;
     for (const auto& item : list(root["inputs"], "inputs", kMaxStepInputs)) {
       Shape shape;
-      for (const auto& dim : list(item, "inputs", Shape::kMaxRank)) shape.push_back(integer(dim, "inputs", std::int64_t{1} << 40));
+      for (const auto& dim : list(item, "inputs", Shape::kMaxRank))
+        shape.push_back(integer(dim, "inputs", std::int64_t{1} << 40));
       program.inputs.push_back(shape);
     }
     program.outputs = indices(root["outputs"], "outputs");
-    for (const auto& item : list(root["steps"], "steps", kMaxSteps)) program.steps.push_back(step(item, program.steps.size()));
+    for (const auto& item : list(root["steps"], "steps", kMaxSteps))
+      program.steps.push_back(step(item, program.steps.size()));
     return program;
   }
 
@@ -94,15 +103,18 @@ class Int8ProgramReader {
       throw fail("not JSON: " + printable(error.what()));
     }
   }
-  void check_keys(const nlohmann::json& object, const std::set<std::string>& wanted, const std::string& what) const {
+  void check_keys(const nlohmann::json& object, const std::set<std::string>& wanted,
+                  const std::string& what) const {
     if (!object.is_object()) throw fail(what + " is not an object");
     for (const auto& item : object.items())
-      if (!wanted.count(item.key())) throw fail(what + " has the unknown key '" + printable(item.key()) + "'");
+      if (!wanted.count(item.key()))
+        throw fail(what + " has the unknown key '" + printable(item.key()) + "'");
     for (const std::string& key : wanted)
       if (!object.contains(key)) throw fail(what + " misses '" + key + "'");
   }
   const nlohmann::json& list(const nlohmann::json& value, const std::string& what, std::size_t most) const {
-    if (!value.is_array() || value.size() > most) throw fail(concat("'", what, "' is not a list of at most ", most));
+    if (!value.is_array() || value.size() > most)
+      throw fail(concat("'", what, "' is not a list of at most ", most));
     return value;
   }
   std::int64_t integer(const nlohmann::json& value, const std::string& what, std::int64_t most) const {
@@ -117,7 +129,8 @@ class Int8ProgramReader {
     return out;
   }
   std::string string(const nlohmann::json& value, const std::string& what) const {
-    if (!value.is_string() || value.get_ref<const std::string&>().empty()) throw fail("'" + what + "' is not a name");
+    if (!value.is_string() || value.get_ref<const std::string&>().empty())
+      throw fail("'" + what + "' is not a name");
     return value.get<std::string>();
   }
   Int8Program::Step step(const nlohmann::json& item, std::size_t index) const {
@@ -127,16 +140,19 @@ class Int8ProgramReader {
     out.name = string(item["name"], what + ", name");
     out.kind = string(item["kind"], what + ", kind");
     out.inputs = indices(item["inputs"], what + ", inputs");
-    if (!item["numbers"].is_object() || item["numbers"].size() > 64) throw fail(what + ", numbers is not an object of at most 64");
+    if (!item["numbers"].is_object() || item["numbers"].size() > 64)
+      throw fail(what + ", numbers is not an object of at most 64");
     for (const auto& entry : item["numbers"].items()) {
       std::vector<double> values;
       for (const auto& value : list(entry.value(), what + ", numbers", 64)) {
-        if (!value.is_number()) throw fail(what + ", '" + printable(entry.key()) + "' holds something that is not a number");
+        if (!value.is_number())
+          throw fail(what + ", '" + printable(entry.key()) + "' holds something that is not a number");
         values.push_back(value.get<double>());
       }
       out.numbers.insert(entry.key(), std::move(values));
     }
-    for (const auto& name : list(item["tensors"], what + ", tensors", 64)) out.tensors.push_back(string(name, what + ", tensors"));
+    for (const auto& name : list(item["tensors"], what + ", tensors", 64))
+      out.tensors.push_back(string(name, what + ", tensors"));
     return out;
   }
 

@@ -77,8 +77,7 @@ inline std::string serialize_tensors(const TensorFile& file) {
   std::vector<const OrderedDict<AnyTensor>::Item*> items;
   for (const auto& item : file.tensors) items.push_back(&item);
   std::sort(items.begin(), items.end(), [](const auto* a, const auto* b) {
-    const std::size_t width_a = size_of(a->second.dtype()),
-                      width_b = size_of(b->second.dtype());
+    const std::size_t width_a = size_of(a->second.dtype()), width_b = size_of(b->second.dtype());
     return std::tie(width_b, a->first) < std::tie(width_a, b->first);
   });
 

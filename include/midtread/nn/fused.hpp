@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What fuse_modules makes of convolution or linear + batch norm + ReLU: one module, the same float arithmetic.
+// What fuse_modules makes of convolution or linear + batch norm + ReLU: one module, the same float
+// arithmetic.
 #pragma once
 
 #include <midtread/nn/batch_norm.hpp>
@@ -37,8 +38,8 @@ inline std::shared_ptr<const ops::Operation> activation_operation(FusedActivatio
   return nullptr;
 }
 
-/// y = activation(batch_norm(layer(x))). Shares the layer's parameters under their names ("weight", "bias") and holds
-/// the batch norm as "bn".
+/// y = activation(batch_norm(layer(x))). Shares the layer's parameters under their names ("weight", "bias")
+/// and holds the batch norm as "bn".
 class FusedImpl : public Leaf<FusedImpl> {
  public:
   /// `bn` may be null. `layer` is a Linear, Conv1d, Conv2d or ConvTranspose2d.
@@ -56,11 +57,12 @@ class FusedImpl : public Leaf<FusedImpl> {
   }
 
   Tensor forward(const Tensor& x) override {
-    return record_leaf({x}, [&] {
-             Tensor y = layer_->forward(x);
-             if (bn_) y = bn_->forward(y);
-             return Tensors{apply_activation(activation_, y)};
-           })
+    return record_leaf({x},
+                       [&] {
+                         Tensor y = layer_->forward(x);
+                         if (bn_) y = bn_->forward(y);
+                         return Tensors{apply_activation(activation_, y)};
+                       })
         .at(0);
   }
   std::string type_name() const override {

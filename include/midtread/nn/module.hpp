@@ -32,12 +32,14 @@ class BasicModule : public std::enable_shared_from_this<BasicModule<Scalar>> {
   /// One tensor in, one out.
   virtual T forward(const T& input) {
     (void)input;
-    throw UnsupportedError(type_name(), "this module has no forward(const Tensor&); override it, or forward_many");
+    throw UnsupportedError(type_name(),
+                           "this module has no forward(const Tensor&); override it, or forward_many");
   }
   /// Several in or out. The default is forward of the only input.
   virtual Ts forward_many(const Ts& inputs) {
     if (inputs.size() != 1)
-      throw ShapeError(type_name(), concat("takes one input, got ", inputs.size(), "; override forward_many for more"));
+      throw ShapeError(type_name(),
+                       concat("takes one input, got ", inputs.size(), "; override forward_many for more"));
     return {forward(inputs[0])};
   }
   /// What printing, summaries and qconfig mappings call this kind of module ("Conv2d").
@@ -48,7 +50,8 @@ class BasicModule : public std::enable_shared_from_this<BasicModule<Scalar>> {
   virtual ParameterTag parameter_tag(const std::string& name) const {
     return name == "bias" ? ParameterTag::kBias : ParameterTag::kWeight;
   }
-  /// HAT's hook: called by prepare_qat before qconfigs are read; set `qconfig` of this module or of children here.
+  /// HAT's hook: called by prepare_qat before qconfigs are read; set `qconfig` of this module or of children
+  /// here.
   virtual void set_qconfig() {}
   /// HAT's hook: called by fuse_modules; return groups of child names: {{"conv", "bn", "relu"}}.
   virtual std::vector<std::vector<std::string>> fuse_model() { return {}; }
@@ -119,7 +122,8 @@ class BasicModule : public std::enable_shared_from_this<BasicModule<Scalar>> {
     IdentitySet seen;
     visit("", [&](const std::string& prefix, const BasicModule& m) {
       for (const auto& p : m.parameters_)
-        if (p.second.defined() && seen.insert(p.second.identity())) out.emplace_back(prefix + p.first, p.second);
+        if (p.second.defined() && seen.insert(p.second.identity()))
+          out.emplace_back(prefix + p.first, p.second);
     });
     return out;
   }
@@ -162,9 +166,9 @@ class BasicModule : public std::enable_shared_from_this<BasicModule<Scalar>> {
     });
     return out;
   }
-  /// Copies values in by name. All or nothing: throws FormatError listing up to ten differences before a value moves.
-  /// A buffer may change its shape (an observer's statistics are sized by the first batch); a parameter may not.
-  /// Not strict: unknown and missing names are passed over.
+  /// Copies values in by name. All or nothing: throws FormatError listing up to ten differences before a
+  /// value moves. A buffer may change its shape (an observer's statistics are sized by the first batch); a
+  /// parameter may not. Not strict: unknown and missing names are passed over.
   void load_state_dict(const StateDict& state, bool strict = true) {
     std::vector<std::string> problems;
     StateDict own = state_dict();
@@ -175,9 +179,11 @@ class BasicModule : public std::enable_shared_from_this<BasicModule<Scalar>> {
       if (!found) {
         if (strict) problems.push_back("missing " + item.first);
       } else if (found->dtype() != item.second.dtype()) {
-        problems.push_back(concat(item.first, ": ", found->dtype(), " in the file, ", item.second.dtype(), " here"));
+        problems.push_back(
+            concat(item.first, ": ", found->dtype(), " in the file, ", item.second.dtype(), " here"));
       } else if (is_parameter.contains(item.second.identity()) && found->shape() != item.second.shape()) {
-        problems.push_back(concat(item.first, ": shape ", found->shape(), " in the file, ", item.second.shape(), " here"));
+        problems.push_back(
+            concat(item.first, ": shape ", found->shape(), " in the file, ", item.second.shape(), " here"));
       }
     }
     if (strict)
@@ -279,7 +285,8 @@ class BasicModule : public std::enable_shared_from_this<BasicModule<Scalar>> {
   }
   void check_new(const std::string& name) const {
     if (parameters_.contains(name) || buffers_.contains(name) || children_.contains(name))
-      throw ConfigError(printable(name), "this name is registered already in " + type_name() + "; choose another");
+      throw ConfigError(printable(name),
+                        "this name is registered already in " + type_name() + "; choose another");
   }
   template <class Visitor>
   void visit(const std::string& prefix, const Visitor& visitor) const {
@@ -287,8 +294,7 @@ class BasicModule : public std::enable_shared_from_this<BasicModule<Scalar>> {
     for (const auto& child : children_) child.second->visit(prefix + child.first + ".", visitor);
   }
   static void collect_modules(const std::string& path, BasicModule* module,
-                              std::vector<std::pair<std::string, BasicModule*>>& out,
-                              IdentitySet& seen) {
+                              std::vector<std::pair<std::string, BasicModule*>>& out, IdentitySet& seen) {
     if (!seen.insert(module)) return;
     out.emplace_back(path, module);
     for (auto& child : module->children_)
@@ -303,7 +309,8 @@ class BasicModule : public std::enable_shared_from_this<BasicModule<Scalar>> {
 
 using Module = BasicModule<float>;
 
-/// Base of modules that can be cloned: Derived's copy constructor copies handles, rebind() renews typed members.
+/// Base of modules that can be cloned: Derived's copy constructor copies handles, rebind() renews typed
+/// members.
 template <class Derived, class Scalar = float>
 class Leaf : public BasicModule<Scalar> {
  protected:

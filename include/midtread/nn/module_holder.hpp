@@ -16,8 +16,8 @@ struct OwnsA : std::false_type {};
 template <class Impl, class Derived>
 struct OwnsA<Impl, std::shared_ptr<Derived>> : std::is_base_of<Impl, Derived> {};
 
-/// Shared ownership of an `Impl` derived from BasicModule. Arguments of the constructor go to Impl's. (Owned as a
-/// BasicModule: a shared_ptr class of its own for every Impl is slow to compile.)
+/// Shared ownership of an `Impl` derived from BasicModule. Arguments of the constructor go to Impl's. (Owned
+/// as a BasicModule: a shared_ptr class of its own for every Impl is slow to compile.)
 template <class Impl>
 class ModuleHolder {
  public:
@@ -29,9 +29,10 @@ class ModuleHolder {
   ModuleHolder(std::nullptr_t) {}  // NOLINT: empty on purpose, for members that are set later
   /// From a std::shared_ptr<Impl> (or of a class derived from it), or from what Impl's constructor takes.
   template <class First, class... Rest,
-            class = std::enable_if_t<!(sizeof...(Rest) == 0 && (std::is_base_of_v<ModuleHolder, std::decay_t<First>> ||
-                                                                std::is_same_v<std::decay_t<First>, std::nullptr_t> ||
-                                                                OwnsA<Impl, std::decay_t<First>>::value))>>
+            class = std::enable_if_t<!(sizeof...(Rest) == 0 &&
+                                       (std::is_base_of_v<ModuleHolder, std::decay_t<First>> ||
+                                        std::is_same_v<std::decay_t<First>, std::nullptr_t> ||
+                                        OwnsA<Impl, std::decay_t<First>>::value))>>
   explicit ModuleHolder(First&& first, Rest&&... rest)
       : ModuleHolder(new Impl(std::forward<First>(first), std::forward<Rest>(rest)...), Made{}) {}
   template <class Derived, class = std::enable_if_t<std::is_base_of_v<Impl, Derived>>>
@@ -61,8 +62,8 @@ class ModuleHolder {
 MIDTREAD_NAMESPACE_END
 
 /// Defines the holder `Name` of `NameImpl`, as LibTorch's TORCH_MODULE.
-#define MIDTREAD_MODULE(Name)                                                       \
-  class Name : public ::midtread::nn::ModuleHolder<Name##Impl> {                    \
-   public:                                                                          \
-    using ::midtread::nn::ModuleHolder<Name##Impl>::ModuleHolder;                   \
+#define MIDTREAD_MODULE(Name)                                     \
+  class Name : public ::midtread::nn::ModuleHolder<Name##Impl> {  \
+   public:                                                        \
+    using ::midtread::nn::ModuleHolder<Name##Impl>::ModuleHolder; \
   }

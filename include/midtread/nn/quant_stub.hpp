@@ -12,9 +12,11 @@ MIDTREAD_NAMESPACE_BEGIN(nn)
 class QuantStubImpl : public Leaf<QuantStubImpl> {
  public:
   Tensor forward(const Tensor& x) override {
-    return record_leaf({x}, [&] {
-             return Tensors{autograd::attach("quant_stub", x.detach(), Tensors{x}, [](const Tensor& dy) { return Tensors{dy}; })};
-           })
+    return record_leaf({x},
+                       [&] {
+                         return Tensors{autograd::attach("quant_stub", x.detach(), Tensors{x},
+                                                         [](const Tensor& dy) { return Tensors{dy}; })};
+                       })
         .at(0);
   }
   std::string type_name() const override { return "QuantStub"; }
@@ -25,11 +27,13 @@ MIDTREAD_MODULE(QuantStub);
 class DeQuantStubImpl : public Leaf<DeQuantStubImpl> {
  public:
   Tensor forward(const Tensor& x) override {
-    return record_leaf({x}, [&] {
-             Tensor y = x.detach();
-             y.set_codes(nullptr);
-             return Tensors{autograd::attach("dequant_stub", y, Tensors{x}, [](const Tensor& dy) { return Tensors{dy}; })};
-           })
+    return record_leaf({x},
+                       [&] {
+                         Tensor y = x.detach();
+                         y.set_codes(nullptr);
+                         return Tensors{autograd::attach("dequant_stub", y, Tensors{x},
+                                                         [](const Tensor& dy) { return Tensors{dy}; })};
+                       })
         .at(0);
   }
   std::string type_name() const override { return "DeQuantStub"; }
@@ -40,7 +44,8 @@ MIDTREAD_MODULE(DeQuantStub);
 class FloatFunctionalImpl : public Leaf<FloatFunctionalImpl> {
  public:
   Tensor forward(const Tensor&) override {
-    throw UnsupportedError("FloatFunctional", "call add, mul, cat, add_relu, add_scalar or mul_scalar, not forward");
+    throw UnsupportedError("FloatFunctional",
+                           "call add, mul, cat, add_relu, add_scalar or mul_scalar, not forward");
   }
   std::string type_name() const override { return "FloatFunctional"; }
 

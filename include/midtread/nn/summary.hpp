@@ -64,8 +64,7 @@ class SummaryRecorder final : public ops::Recorder {
         row.path.empty() ? 0 : static_cast<int>(std::count(row.path.begin(), row.path.end(), '.')) + 1;
     row.repeated = !seen_.insert(&module);
     for (const auto& p : module.own_parameters())
-      if (p.second.defined() && counted_.insert(p.second.identity()))
-        row.parameters += p.second.numel();
+      if (p.second.defined() && counted_.insert(p.second.identity())) row.parameters += p.second.numel();
     rows.push_back(row);
     return rows.size() - 1;
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Two-dimensional convolution (cross-correlation, as PyTorch):  y[n, o] = b[o] + sum over i of w[o, i] * x[n, i]
+// Two-dimensional convolution (cross-correlation, as PyTorch):  y[n, o] = b[o] + sum over i of w[o, i] * x[n,
+// i]
 #pragma once
 
 #include <midtread/kernels/float/conv2d_weights.hpp>
@@ -24,7 +25,8 @@ struct Conv2d {
   /// The sizes of a call, checked.
   kernels::Conv2dShape shape(const Shape& x, const Shape& weight) const {
     if (x.rank() != 4) throw ShapeError(kName, concat("input has shape ", x, ", needs [N, C, H, W]"));
-    if (weight.rank() != 4) throw ShapeError(kName, concat("weight has shape ", weight, ", needs [O, I/groups, kH, kW]"));
+    if (weight.rank() != 4)
+      throw ShapeError(kName, concat("weight has shape ", weight, ", needs [O, I/groups, kH, kW]"));
     detail::check_at_least(stride, 1, "stride", kName);
     detail::check_at_least(padding, 0, "padding", kName);
     detail::check_at_least(dilation, 1, "dilation", kName);
@@ -33,8 +35,8 @@ struct Conv2d {
     if (weight[0] < 1 || weight[1] < 1 || weight[2] < 1 || weight[3] < 1)
       throw ShapeError(kName, concat("weight has shape ", weight, ", every dimension must be at least 1"));
     if (x[1] != weight[1] * groups)
-      throw ShapeError(kName, concat("weight ", weight, " with groups ", groups, " expects ", weight[1] * groups,
-                                     " input channels, input has ", x[1]));
+      throw ShapeError(kName, concat("weight ", weight, " with groups ", groups, " expects ",
+                                     weight[1] * groups, " input channels, input has ", x[1]));
     kernels::Conv2dShape s;
     s.batch = x[0], s.in_channels = x[1], s.in_height = x[2], s.in_width = x[3];
     s.out_channels = weight[0], s.kernel_height = weight[2], s.kernel_width = weight[3];
@@ -45,25 +47,29 @@ struct Conv2d {
     s.out_height = kernels::conv_output_size(x[2], weight[2], stride[0], padding[0], dilation[0]);
     s.out_width = kernels::conv_output_size(x[3], weight[3], stride[1], padding[1], dilation[1]);
     if (s.out_height < 1 || s.out_width < 1)
-      throw ShapeError(kName, concat("kernel ", weight[2], "x", weight[3], " with dilation ", detail::text(dilation),
-                                     " is larger than the padded input ", x[2] + 2 * padding[0], "x", x[3] + 2 * padding[1]));
+      throw ShapeError(kName, concat("kernel ", weight[2], "x", weight[3], " with dilation ",
+                                     detail::text(dilation), " is larger than the padded input ",
+                                     x[2] + 2 * padding[0], "x", x[3] + 2 * padding[1]));
     return s;
   }
 
   /// The value alone, without history.
   template <class S>
-  BasicTensor<S> forward(const BasicTensor<S>& x, const BasicTensor<S>& weight, const BasicTensor<S>& bias) const {
+  BasicTensor<S> forward(const BasicTensor<S>& x, const BasicTensor<S>& weight,
+                         const BasicTensor<S>& bias) const {
     const kernels::Conv2dShape s = shape(x.shape(), weight.shape());
     detail::check_bias(bias, s.out_channels, kName);
     const BasicTensor<S> input = x.channels_last(), w = weight.contiguous();
     const BasicTensor<S> b = bias.defined() ? bias.contiguous() : bias;
     BasicTensor<S> y = empty_channels_last<S>({s.batch, s.out_channels, s.out_height, s.out_width});
-    kernels::floating::conv2d_forward(s, input.data(), w.data(), b.defined() ? b.data() : nullptr, y.mutable_data());
+    kernels::floating::conv2d_forward(s, input.data(), w.data(), b.defined() ? b.data() : nullptr,
+                                      y.mutable_data());
     return y;
   }
   /// dx [N, I, H, W] of `input_shape` from dy.
   template <class S>
-  BasicTensor<S> input_gradient(const BasicTensor<S>& dy, const BasicTensor<S>& weight, const Shape& input_shape) const {
+  BasicTensor<S> input_gradient(const BasicTensor<S>& dy, const BasicTensor<S>& weight,
+                                const Shape& input_shape) const {
     const kernels::Conv2dShape s = shape(input_shape, weight.shape());
     const BasicTensor<S> g = dy.channels_last(), w = weight.contiguous();
     BasicTensor<S> dx = empty_channels_last<S>(input_shape);
@@ -72,7 +78,8 @@ struct Conv2d {
   }
   /// dw of `weight_shape` from x and dy.
   template <class S>
-  BasicTensor<S> weight_gradient(const BasicTensor<S>& x, const BasicTensor<S>& dy, const Shape& weight_shape) const {
+  BasicTensor<S> weight_gradient(const BasicTensor<S>& x, const BasicTensor<S>& dy,
+                                 const Shape& weight_shape) const {
     const kernels::Conv2dShape s = shape(x.shape(), weight_shape);
     const BasicTensor<S> input = x.channels_last(), g = dy.channels_last();
     BasicTensor<S> dw(weight_shape);
@@ -87,7 +94,8 @@ struct Conv2d {
   }
 
   template <class S>
-  BasicTensor<S> operator()(const BasicTensor<S>& x, const BasicTensor<S>& weight, const BasicTensor<S>& bias) const {
+  BasicTensor<S> operator()(const BasicTensor<S>& x, const BasicTensor<S>& weight,
+                            const BasicTensor<S>& bias) const {
     return with_gradient_of(*this, x, weight, bias, forward(x, weight, bias));
   }
 };

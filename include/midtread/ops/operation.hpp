@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// A free operation as a value: a small struct with its parameters and a call operator, and the type-erased form that
-// a traced graph holds.
+// A free operation as a value: a small struct with its parameters and a call operator, and the type-erased
+// form that a traced graph holds.
 //
-//   struct LeakyRelu { static constexpr const char* kName = "leaky_relu"; double slope; ... operator()(x) const; };
+//   struct LeakyRelu { static constexpr const char* kName = "leaky_relu"; double slope; ... operator()(x)
+//   const; };
 #pragma once
 
 #include <midtread/core/qparams.hpp>
@@ -40,7 +41,8 @@ struct HasValue<Op, std::void_t<decltype(std::declval<const Op&>().value(1.0f))>
 template <class Op, class = void>
 struct HasFixedQParams : std::false_type {};
 template <class Op>
-struct HasFixedQParams<Op, std::void_t<decltype(std::declval<const Op&>().fixed_qparams(DType::kUInt8))>> : std::true_type {};
+struct HasFixedQParams<Op, std::void_t<decltype(std::declval<const Op&>().fixed_qparams(DType::kUInt8))>>
+    : std::true_type {};
 template <class Op, class = void>
 struct HasAttributes : std::false_type {};
 template <class Op>

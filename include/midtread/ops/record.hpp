@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The hook between operations and a tracer: while a Recorder is set, every outermost operation reports itself.
+// The hook between operations and a tracer: while a Recorder is set, every outermost operation reports
+// itself.
 #pragma once
 
 #include <midtread/ops/operation.hpp>
@@ -20,7 +21,8 @@ class Recorder {
   virtual void enter(nn::BasicModule<float>& module) = 0;
   virtual void leave() = 0;
   /// A free operation ran.
-  virtual void function(std::shared_ptr<const Operation> operation, const Tensors& inputs, const Tensor& output) = 0;
+  virtual void function(std::shared_ptr<const Operation> operation, const Tensors& inputs,
+                        const Tensor& output) = 0;
   /// A leaf module ran.
   virtual void leaf(nn::BasicModule<float>& module, const Tensors& inputs, const Tensors& outputs) = 0;
 };
@@ -50,8 +52,8 @@ Op in_eval_mode(Op op) {
   return op;
 }
 
-/// Runs op(inputs...) and reports it. Every public free function is one call of this. An input may be undefined
-/// (a missing bias).
+/// Runs op(inputs...) and reports it. Every public free function is one call of this. An input may be
+/// undefined (a missing bias).
 template <class Op, class Scalar, class... More>
 BasicTensor<Scalar> record(const Op& op, const BasicTensor<Scalar>& first, const More&... more) {
   if constexpr (std::is_same_v<Scalar, float>) {

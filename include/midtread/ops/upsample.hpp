@@ -38,7 +38,8 @@ struct UpsampleNearest2d {
   BasicTensor<T> enlarged(const BasicTensor<T>& x) const {
     const BasicTensor<T> input = x.channels_last();
     const std::int64_t channels = x.size(1), width = x.size(3);
-    BasicTensor<T> y = empty_channels_last<T>({x.size(0), channels, x.size(2) * scale_height, width * scale_width});
+    BasicTensor<T> y =
+        empty_channels_last<T>({x.size(0), channels, x.size(2) * scale_height, width * scale_width});
     const T* from = input.data();
     T* to = y.mutable_data();
     const std::int64_t row_size = width * scale_width * channels;

@@ -4,8 +4,8 @@
 #pragma once
 
 #include <midtread/autograd/grad_mode.hpp>
-#include <midtread/core/option.hpp>
 #include <midtread/core/identity_map.hpp>
+#include <midtread/core/option.hpp>
 #include <midtread/core/ordered_dict.hpp>
 #include <midtread/core/parallel.hpp>
 #include <midtread/tensor/any_tensor.hpp>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Ranges from data without training: observers on, fake quantize off, everything in eval mode; then all as it was.
+// Ranges from data without training: observers on, fake quantize off, everything in eval mode; then all as it
+// was.
 #pragma once
 
 #include <midtread/graph/graph_module.hpp>
@@ -10,13 +11,15 @@
 
 MIDTREAD_NAMESPACE_BEGIN(passes)
 
-/// Sets the switches for the time of a scope: eval mode, nothing rounded, observers on or, for a look only, off.
+/// Sets the switches for the time of a scope: eval mode, nothing rounded, observers on or, for a look only,
+/// off.
 class CalibrationScope {
  public:
   explicit CalibrationScope(nn::Module& model, bool observing = true) : modes_(model) {
     for (const auto& item : model.named_modules())
       if (auto* fake_quantize = dynamic_cast<quant::FakeQuantizeBase*>(item.second))
-        switches_.push_back({fake_quantize, fake_quantize->is_enabled(), fake_quantize->is_observer_enabled()});
+        switches_.push_back(
+            {fake_quantize, fake_quantize->is_enabled(), fake_quantize->is_observer_enabled()});
     model.eval();
     for (const Switch& s : switches_) {
       s.fake_quantize->set_fake_quant_enabled(false);
@@ -50,8 +53,8 @@ inline void calibrate(graph::GraphModule& prepared, const Tensor& batch) {
   prepared.forward_many({batch});
 }
 
-/// The same over a range of batches: anything whose elements have `.input` or are tensors. `batches` < 0: all of them.
-/// Returns how many were seen; StateError if there was none.
+/// The same over a range of batches: anything whose elements have `.input` or are tensors. `batches` < 0: all
+/// of them. Returns how many were seen; StateError if there was none.
 template <class Loader>
 std::int64_t calibrate(graph::GraphModule& prepared, Loader&& loader, std::int64_t batches) {
   const CalibrationScope scope(prepared);

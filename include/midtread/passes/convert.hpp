@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// From a trained, prepared graph to the int8 model: each unit gives its operator, real tensors are quantized where a
-// quantizer stands, and dequantized where a float operation or the output reads them.
+// From a trained, prepared graph to the int8 model: each unit gives its operator, real tensors are quantized
+// where a quantizer stands, and dequantized where a float operation or the output reads them.
 #pragma once
 
 #include <midtread/core/identity_map.hpp>
@@ -17,7 +17,8 @@ MIDTREAD_NAMESPACE_BEGIN(passes::detail)
 /// Builds the list of steps.
 class Converter {
  public:
-  explicit Converter(const graph::GraphModule& prepared) : prepared_(prepared), values_(prepared.nodes().size()) {}
+  explicit Converter(const graph::GraphModule& prepared)
+      : prepared_(prepared), values_(prepared.nodes().size()) {}
 
   quantized::Model build(const kernels::KernelSet& kernels) {
     std::vector<Shape> inputs;
@@ -54,11 +55,13 @@ class Converter {
   }
   int constant(const std::string& name, const Tensor& value) {
     if (const int* known = constants_.find(value.identity())) return *known;
-    return constants_[value.identity()] = push(name, make_operator<quantized::Constant>(quantized::Value(value.clone())), {});
+    return constants_[value.identity()] =
+               push(name, make_operator<quantized::Constant>(quantized::Value(value.clone())), {});
   }
   int real(const graph::Node* node) {
     Location& at = values_[node];
-    if (at.real < 0) at.real = push(node->name + ".dequantize", make_operator<quantized::Dequantize>(), {at.codes});
+    if (at.real < 0)
+      at.real = push(node->name + ".dequantize", make_operator<quantized::Dequantize>(), {at.codes});
     return at.real;
   }
   const Location& codes(const graph::Node* node, const graph::Node& reader) {
@@ -73,7 +76,8 @@ class Converter {
       at.real = constant(node.name, get_tensor<float>(node.parameter, node.name));
     } else if (const auto* unit = dynamic_cast<const qat::Unit*>(node.module.get())) {
       lower_unit(node, *unit, at);
-    } else if (node.kind == graph::NodeKind::kFunction && !node.stays_float && !node.inputs.empty() && values_[node.inputs[0]].codes >= 0) {
+    } else if (node.kind == graph::NodeKind::kFunction && !node.stays_float && !node.inputs.empty() &&
+               values_[node.inputs[0]].codes >= 0) {
       lower_preserving(node, at);
     } else {
       lower_float(node, at);
@@ -100,10 +104,13 @@ class Converter {
     const Location from = codes(node.inputs[0], node);
     at = from;
     at.real = -1;
-    const std::vector<OperatorPointer> steps = preserving_operators(*node.operation, node.inputs[0]->example_shape.rank(), from.qparams);
-    if (steps.empty()) throw StateError(node.name, std::string(node.operation->name()) + " does not keep codes");
+    const std::vector<OperatorPointer> steps =
+        preserving_operators(*node.operation, node.inputs[0]->example_shape.rank(), from.qparams);
+    if (steps.empty())
+      throw StateError(node.name, std::string(node.operation->name()) + " does not keep codes");
     for (std::size_t i = 0; i < steps.size(); ++i)
-      if (steps[i]) at.codes = push(i + 1 == steps.size() ? node.name : node.name + concat(".", i), steps[i], {at.codes});
+      if (steps[i])
+        at.codes = push(i + 1 == steps.size() ? node.name : node.name + concat(".", i), steps[i], {at.codes});
   }
 
   void lower_float(const graph::Node& node, Location& at) {
@@ -113,10 +120,13 @@ class Converter {
       absent.push_back(input == nullptr);
       if (input) inputs.push_back(real(input));
     }
-    if (dynamic_cast<const nn::DeQuantStubImpl*>(node.module.get()) || dynamic_cast<const nn::QuantStubImpl*>(node.module.get()) ||
+    if (dynamic_cast<const nn::DeQuantStubImpl*>(node.module.get()) ||
+        dynamic_cast<const nn::QuantStubImpl*>(node.module.get()) ||
         (node.operation && ops::as<ops::Dropout>(*node.operation))) {
       at.real = inputs.at(0);
-    } else if (const std::vector<FloatStep> steps = node.module && !node.module->is_opaque() ? float_steps(*node.module) : std::vector<FloatStep>();
+    } else if (const std::vector<FloatStep> steps = node.module && !node.module->is_opaque()
+                                                        ? float_steps(*node.module)
+                                                        : std::vector<FloatStep>();
                !steps.empty()) {
       int value = inputs.at(0);
       for (std::size_t i = 0; i < steps.size(); ++i) {
@@ -124,9 +134,11 @@ class Converter {
         absent = {false};
         for (const auto& parameter : steps[i].parameters) {
           absent.push_back(!parameter.second.defined());
-          if (parameter.second.defined()) inputs.push_back(constant(node.name + "." + parameter.first, parameter.second));
+          if (parameter.second.defined())
+            inputs.push_back(constant(node.name + "." + parameter.first, parameter.second));
         }
-        const std::string name = i + 1 == steps.size() ? node.name : concat(node.name, '.', steps[i].operation->name());
+        const std::string name =
+            i + 1 == steps.size() ? node.name : concat(node.name, '.', steps[i].operation->name());
         value = push(name, make_operator<quantized::FloatOperation>(steps[i].operation, absent), inputs);
       }
       at.real = value;
@@ -137,7 +149,8 @@ class Converter {
       if (!module->is_opaque()) module = module->clone(map);
       at.real = push(node.name, make_operator<quantized::FloatModule>(module), std::move(inputs));
     } else {
-      at.real = push(node.name, make_operator<quantized::FloatOperation>(node.operation, absent), std::move(inputs));
+      at.real = push(node.name, make_operator<quantized::FloatOperation>(node.operation, absent),
+                     std::move(inputs));
     }
   }
 
@@ -152,10 +165,11 @@ class Converter {
 MIDTREAD_NAMESPACE_END
 MIDTREAD_NAMESPACE_BEGIN(passes)
 
-/// The int8 model of `prepared`, bound to `kernels`. Never observes and never applies another rule than the eval
-/// forward. Throws StateError naming the quantizer that saw no data or is off, QuantizationError where scales cannot be
-/// used, ConfigError if `prepared` is not a prepared graph.
-inline quantized::Model convert(const graph::GraphModule& prepared, const kernels::KernelSet& kernels = kernels::select_kernels()) {
+/// The int8 model of `prepared`, bound to `kernels`. Never observes and never applies another rule than the
+/// eval forward. Throws StateError naming the quantizer that saw no data or is off, QuantizationError where
+/// scales cannot be used, ConfigError if `prepared` is not a prepared graph.
+inline quantized::Model convert(const graph::GraphModule& prepared,
+                                const kernels::KernelSet& kernels = kernels::select_kernels()) {
   bool any = false;
   for (const auto& node : prepared.nodes()) any = any || dynamic_cast<const qat::Unit*>(node->module.get());
   if (!any) throw StateError("convert", "the graph has no QAT unit; run prepare_qat first");

@@ -24,18 +24,21 @@ bool add_layer(std::vector<FloatStep>& steps, const nn::Module& module) {
   const auto* layer = dynamic_cast<const Layer*>(&module);
   if (!layer) return false;
   const auto operation = layer->operation();
-  steps.push_back({ops::make_operation(operation),
-                   {{"weight", layer->weight}, {"bias", layer->bias}}});
+  steps.push_back({ops::make_operation(operation), {{"weight", layer->weight}, {"bias", layer->bias}}});
   return true;
 }
 template <class Norm>
 bool add_batch_norm(std::vector<FloatStep>& steps, const nn::Module& module) {
   const auto* norm = dynamic_cast<const Norm*>(&module);
-  if (!norm || !norm->options.track_running_stats()) return false;  // the batch's statistics in eval too: not this operation
+  if (!norm || !norm->options.track_running_stats())
+    return false;  // the batch's statistics in eval too: not this operation
   ops::BatchNorm operation;
   operation.eps = norm->options.eps();
   steps.push_back({ops::make_operation(operation),
-                   {{"weight", norm->weight}, {"bias", norm->bias}, {"running_mean", norm->running_mean}, {"running_var", norm->running_var}}});
+                   {{"weight", norm->weight},
+                    {"bias", norm->bias},
+                    {"running_mean", norm->running_mean},
+                    {"running_var", norm->running_var}}});
   return true;
 }
 inline bool add_module(std::vector<FloatStep>& steps, const nn::Module& module) {
@@ -45,11 +48,13 @@ inline bool add_module(std::vector<FloatStep>& steps, const nn::Module& module) 
       if (!add_module(steps, *fused->bn())) return false;
       for (auto& parameter : steps.back().parameters) parameter.first = "bn." + parameter.first;
     }
-    if (auto activation = nn::activation_operation(fused->activation())) steps.push_back({std::move(activation), {}});
+    if (auto activation = nn::activation_operation(fused->activation()))
+      steps.push_back({std::move(activation), {}});
     return true;
   }
-  return add_layer<nn::LinearImpl>(steps, module) || add_layer<nn::Conv1dImpl>(steps, module) || add_layer<nn::Conv2dImpl>(steps, module) ||
-         add_layer<nn::ConvTranspose2dImpl>(steps, module) || add_batch_norm<nn::BatchNorm1dImpl>(steps, module) ||
+  return add_layer<nn::LinearImpl>(steps, module) || add_layer<nn::Conv1dImpl>(steps, module) ||
+         add_layer<nn::Conv2dImpl>(steps, module) || add_layer<nn::ConvTranspose2dImpl>(steps, module) ||
+         add_batch_norm<nn::BatchNorm1dImpl>(steps, module) ||
          add_batch_norm<nn::BatchNorm2dImpl>(steps, module);
 }
 

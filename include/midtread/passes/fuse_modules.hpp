@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Convolution or linear + batch norm + ReLU, and add + ReLU, become one node each: found by data flow, or by names.
+// Convolution or linear + batch norm + ReLU, and add + ReLU, become one node each: found by data flow, or by
+// names.
 #pragma once
 
 #include <midtread/graph/tracer.hpp>
@@ -9,7 +10,6 @@
 #include <midtread/qat/batch_norm_module.hpp>
 #include <midtread/qat/layer.hpp>
 
-
 MIDTREAD_NAMESPACE_BEGIN(passes)
 
 /// Node names in the order they run: {"conv1", "bn1", "relu1"}.
@@ -18,7 +18,9 @@ using FuseGroups = std::vector<std::vector<std::string>>;
 MIDTREAD_NAMESPACE_END
 MIDTREAD_NAMESPACE_BEGIN(passes::detail)
 
-inline bool is_layer(const graph::Node& node) { return node.module && qat::as_layer(*node.module).has_value(); }
+inline bool is_layer(const graph::Node& node) {
+  return node.module && qat::as_layer(*node.module).has_value();
+}
 inline bool is_batch_norm(const graph::Node& node) {
   return node.module && qat::visit_batch_norm(*node.module, [](const auto&) {});
 }
@@ -44,7 +46,8 @@ inline std::string batch_norm_problem(const graph::Node& layer, const graph::Nod
   const std::int64_t out = qat::as_layer(*layer.module)->geometry.out_channels;
   qat::visit_batch_norm(*bn.module, [&](const auto& b) {
     if (b.options.num_features() != out)
-      problem = concat("batch norm has num_features ", b.options.num_features(), ", the layer before it ", out, " output channels");
+      problem = concat("batch norm has num_features ", b.options.num_features(), ", the layer before it ",
+                       out, " output channels");
     else if (!b.options.affine())
       problem = "only batch norm with affine=true can be fused";
     else if (!b.options.track_running_stats())
@@ -66,10 +69,12 @@ inline std::string pattern_problem(const std::vector<const graph::Node*>& nodes)
   const std::size_t n = nodes.size();
   const auto unknown = [&] {
     return "there is no fusion of (" + types_of(nodes) +
-           "); known are Linear or Conv1d, Conv2d, ConvTranspose2d + BatchNorm and/or relu, relu6, and add + relu";
+           "); known are Linear or Conv1d, Conv2d, ConvTranspose2d + BatchNorm and/or relu, relu6, and add + "
+           "relu";
   };
   if (n < 2) return unknown();
-  if (is_add(*nodes[0])) return n == 2 && activation_of(*nodes[1]) == nn::FusedActivation::kRelu ? "" : unknown();
+  if (is_add(*nodes[0]))
+    return n == 2 && activation_of(*nodes[1]) == nn::FusedActivation::kRelu ? "" : unknown();
   if (!is_layer(*nodes[0])) return unknown();
   std::size_t next = 1;
   if (is_batch_norm(*nodes[next])) {
@@ -98,17 +103,21 @@ inline Group named_group(const graph::GraphModule& graph, const std::vector<std:
   Group group;
   for (const std::string& name : names) {
     const graph::Node* node = graph.find(name);
-    if (!node) throw ConfigError("fuse_modules", "no node is called '" + printable(name) + "'; print the graph to see the names");
+    if (!node)
+      throw ConfigError("fuse_modules",
+                        "no node is called '" + printable(name) + "'; print the graph to see the names");
     group.nodes.push_back(node);
   }
-  if (names.size() < 2) throw ConfigError("fuse_modules", "a group needs at least two names, got " + concat(names.size()));
+  if (names.size() < 2)
+    throw ConfigError("fuse_modules", "a group needs at least two names, got " + concat(names.size()));
   for (std::size_t i = 0; i + 1 < group.nodes.size(); ++i) {
     const std::vector<graph::Node*> users = graph.users(group.nodes[i]);
     for (const graph::Node* user : users)
       if (user != group.nodes[i + 1])
-        throw ConfigError("fuse_modules", "'" + names[i] + "' is also read by '" + user->name + "', so it cannot be fused into '" +
-                                              names[i + 1] + "'");
-    if (users.empty()) throw ConfigError("fuse_modules", "'" + names[i + 1] + "' does not read '" + names[i] + "'");
+        throw ConfigError("fuse_modules", "'" + names[i] + "' is also read by '" + user->name +
+                                              "', so it cannot be fused into '" + names[i + 1] + "'");
+    if (users.empty())
+      throw ConfigError("fuse_modules", "'" + names[i + 1] + "' does not read '" + names[i] + "'");
   }
   const std::string problem = pattern_problem(group.nodes);
   if (!problem.empty()) throw ConfigError("fuse_modules", "(" + names[0] + ", ...): " + problem);
@@ -155,7 +164,8 @@ inline graph::GraphModule fuse(const graph::GraphModule& graph, const std::vecto
         const nn::FusedActivation activation = activation_of(*nodes.back());
         std::shared_ptr<nn::FusedImpl> fused;
         for (const auto& known : made)
-          if (known->layer() == copy.module && known->bn() == bn && known->activation() == activation) fused = known;
+          if (known->layer() == copy.module && known->bn() == bn && known->activation() == activation)
+            fused = known;
         if (!fused) {
           fused.reset(new nn::FusedImpl(copy.module, bn, activation));
           made.push_back(fused);
@@ -173,15 +183,16 @@ inline graph::GraphModule fuse(const graph::GraphModule& graph, const std::vecto
 
 inline void take(const Group& group, Taken& taken, std::vector<Group>& groups) {
   for (const graph::Node* node : group.nodes)
-    if (std::exchange(taken[node], true)) throw ConfigError("fuse_modules", "'" + node->name + "' is in two groups");
+    if (std::exchange(taken[node], true))
+      throw ConfigError("fuse_modules", "'" + node->name + "' is in two groups");
   groups.push_back(group);
 }
 
 MIDTREAD_NAMESPACE_END
 MIDTREAD_NAMESPACE_BEGIN(passes)
 
-/// Fuses exactly these groups. Throws ConfigError for a name that is not there, nodes that do not follow each other, and
-/// combinations without a fusion.
+/// Fuses exactly these groups. Throws ConfigError for a name that is not there, nodes that do not follow each
+/// other, and combinations without a fusion.
 inline graph::GraphModule fuse_modules(const graph::GraphModule& graph, const FuseGroups& names) {
   std::vector<detail::Group> groups;
   detail::Taken taken(graph.nodes().size());
@@ -193,7 +204,8 @@ inline graph::GraphModule fuse_modules(const graph::GraphModule& graph, const Fu
 inline graph::GraphModule fuse_modules(const graph::GraphModule& graph) {
   std::vector<detail::Group> groups;
   detail::Taken taken(graph.nodes().size());
-  for (const auto& group : detail::declared_groups(graph)) detail::take(detail::named_group(graph, group), taken, groups);
+  for (const auto& group : detail::declared_groups(graph))
+    detail::take(detail::named_group(graph, group), taken, groups);
   for (const auto& node : graph.nodes()) {
     if (taken[node.get()] || !(detail::is_layer(*node) || detail::is_add(*node))) continue;
     const detail::Group group = detail::grow(graph, node.get(), taken);
@@ -208,7 +220,8 @@ graph::GraphModule fuse_modules(const nn::ModuleHolder<Impl>& model, const Tenso
   return fuse_modules(graph::trace(model, example));
 }
 template <class Impl>
-graph::GraphModule fuse_modules(const nn::ModuleHolder<Impl>& model, const Tensor& example, const FuseGroups& names) {
+graph::GraphModule fuse_modules(const nn::ModuleHolder<Impl>& model, const Tensor& example,
+                                const FuseGroups& names) {
   return fuse_modules(graph::trace(model, example), names);
 }
 

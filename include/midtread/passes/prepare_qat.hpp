@@ -22,12 +22,14 @@ using QConfigPointer = std::shared_ptr<const quant::AnyQConfig>;
 MIDTREAD_NAMESPACE_END
 MIDTREAD_NAMESPACE_BEGIN(passes::detail)
 
-/// The qconfig of a node: from the innermost module outwards its own attribute, the mapping's name, the mapping's type;
-/// last the mapping's global one. No value: nothing says anything.
-inline std::optional<QConfigPointer> resolve_qconfig(const graph::Node& node, const quant::QConfigMapping& mapping) {
+/// The qconfig of a node: from the innermost module outwards its own attribute, the mapping's name, the
+/// mapping's type; last the mapping's global one. No value: nothing says anything.
+inline std::optional<QConfigPointer> resolve_qconfig(const graph::Node& node,
+                                                     const quant::QConfigMapping& mapping) {
   const std::string plain = node.name.substr(0, node.name.find('#'));
   if (const auto* found = mapping.module_names().find(plain)) {
-    const bool own = !node.scopes.empty() && node.scopes.back().path == plain && node.scopes.back().module->qconfig.is_set();
+    const bool own = !node.scopes.empty() && node.scopes.back().path == plain &&
+                     node.scopes.back().module->qconfig.is_set();
     if (!own) return found->value();
   }
   if (node.operation) {
@@ -56,7 +58,8 @@ inline void check_mapping(const graph::GraphModule& graph, const quant::QConfigM
       std::string known;
       for (const auto& name : names)
         if (known.size() < 300) known += (known.empty() ? "" : ", ") + name.first;
-      throw ConfigError(printable(item.first), "the qconfig mapping names a module that the model does not have; it has: " + known);
+      throw ConfigError(printable(item.first),
+                        "the qconfig mapping names a module that the model does not have; it has: " + known);
     }
 }
 
@@ -73,11 +76,13 @@ struct Planned {
 inline Planned plan_node(const graph::Node& node, const quant::QConfigMapping& mapping) {
   using graph::NodeKind;
   Planned p;
-  if (node.kind == NodeKind::kInput || node.kind == NodeKind::kOutput || node.kind == NodeKind::kParameter) return p;
+  if (node.kind == NodeKind::kInput || node.kind == NodeKind::kOutput || node.kind == NodeKind::kParameter)
+    return p;
   const auto resolved = resolve_qconfig(node, mapping);
   p.qconfig = resolved.value_or(nullptr);
   const int rank = node.inputs.empty() || !node.inputs[0] ? 0 : node.inputs[0]->example_shape.rank();
-  const bool is_layer_node = node.module && (detail::is_layer(node) || dynamic_cast<const nn::FusedImpl*>(node.module.get()));
+  const bool is_layer_node =
+      node.module && (detail::is_layer(node) || dynamic_cast<const nn::FusedImpl*>(node.module.get()));
   if (dynamic_cast<const nn::DeQuantStubImpl*>(node.module.get())) return p;
   if (!p.qconfig) {
     p.note = resolved ? "qconfig is none" : "no qconfig";
@@ -94,8 +99,10 @@ inline Planned plan_node(const graph::Node& node, const quant::QConfigMapping& m
       p.note = concat(node.type(), " on a tensor of rank ", rank, " has no int8 kernel");
     }
   } else if (node.module) {
-    p.note = node.module->is_opaque() ? "opaque module" : node.type() + " has no int8 kernel" +
-             (detail::is_batch_norm(node) ? " unless it is fused into the layer before it" : "");
+    p.note = node.module->is_opaque()
+                 ? "opaque module"
+                 : node.type() + " has no int8 kernel" +
+                       (detail::is_batch_norm(node) ? " unless it is fused into the layer before it" : "");
   } else if (preserves_codes(*node.operation, rank)) {
     p.plan = Plan::kPreserving;
   } else if (qat::OperationUnit::supports(*node.operation) && node.example_shape.rank() <= 4) {
@@ -107,13 +114,20 @@ inline Planned plan_node(const graph::Node& node, const quant::QConfigMapping& m
 }
 
 /// The fake quantizer of an output; with constant qparams where the operation's range fixes them.
-inline std::shared_ptr<quant::FakeQuantizeBase> make_output_quantizer(const quant::AnyQConfig& qconfig, const ops::Operation* operation,
+inline std::shared_ptr<quant::FakeQuantizeBase> make_output_quantizer(const quant::AnyQConfig& qconfig,
+                                                                      const ops::Operation* operation,
                                                                       const std::string& where) {
   auto post = qconfig.make_activation();
-  if (!post) throw ConfigError(where, "its qconfig has no activation; a quantized operation needs one, or give it qconfig nullptr");
+  if (!post)
+    throw ConfigError(
+        where, "its qconfig has no activation; a quantized operation needs one, or give it qconfig nullptr");
   const std::optional<QParams> fixed = operation ? operation->fixed_qparams(post->dtype()) : std::nullopt;
   if (!fixed || !(fixed->range == post->range())) return post;
-  const auto options = [&](auto&& o) { return o.scale(static_cast<double>(fixed->scale)).zero_point(fixed->zero_point).rounding(post->observer().rounding()); };
+  const auto options = [&](auto&& o) {
+    return o.scale(static_cast<double>(fixed->scale))
+        .zero_point(fixed->zero_point)
+        .rounding(post->observer().rounding());
+  };
   if (fixed->dtype == DType::kUInt8) {
     using Fixed = quant::FakeQuantize<quant::FixedQParamsObserver<quant::UInt8Affine>>;
     return quant::share(new Fixed(options(Fixed::Options())));
@@ -125,9 +139,11 @@ inline std::shared_ptr<quant::FakeQuantizeBase> make_output_quantizer(const quan
 MIDTREAD_NAMESPACE_END
 MIDTREAD_NAMESPACE_BEGIN(passes)
 
-/// The model to train: shares parameters and batch norm buffers with `graph`. qconfigs come from the modules' `qconfig`
-/// and from `mapping`. Throws ConfigError where nothing is to be quantized, or the mapping names what is not there.
-inline graph::GraphModule prepare_qat(const graph::GraphModule& graph, const quant::QConfigMapping& mapping = {}) {
+/// The model to train: shares parameters and batch norm buffers with `graph`. qconfigs come from the modules'
+/// `qconfig` and from `mapping`. Throws ConfigError where nothing is to be quantized, or the mapping names
+/// what is not there.
+inline graph::GraphModule prepare_qat(const graph::GraphModule& graph,
+                                      const quant::QConfigMapping& mapping = {}) {
   using detail::Plan;
   using graph::Node;
   using graph::NodeKind;
@@ -172,7 +188,8 @@ inline graph::GraphModule prepare_qat(const graph::GraphModule& graph, const qua
           const qat::ConvUnit* first = nullptr;  // of an earlier call of this module
           for (const auto& known : first_units)
             if (known.first == node->module.get()) first = known.second;
-          auto* unit = new qat::ConvUnit(node->name, node->module, first ? first->shared_weight_fake_quant() : p.qconfig->make_weight(),
+          auto* unit = new qat::ConvUnit(node->name, node->module,
+                                         first ? first->shared_weight_fake_quant() : p.qconfig->make_weight(),
                                          std::move(post), !first);
           copy.module.reset(unit);
           if (!first) first_units.emplace_back(node->module.get(), unit);
@@ -182,16 +199,15 @@ inline graph::GraphModule prepare_qat(const graph::GraphModule& graph, const qua
         break;
       }
       case Plan::kQuantize:
-        copy.module.reset(new qat::QuantizeUnit(node->name, detail::make_output_quantizer(*p.qconfig, nullptr, node->name)));
+        copy.module.reset(new qat::QuantizeUnit(
+            node->name, detail::make_output_quantizer(*p.qconfig, nullptr, node->name)));
         p.quantized = any = true;
         break;
       case Plan::kPreserving:
         p.quantized = input_quantized;
         copy.stays_float = !input_quantized;
         break;
-      case Plan::kFloat:
-        copy.stays_float = true;
-        break;
+      case Plan::kFloat: copy.stays_float = true; break;
     }
     Node* added = out.add(std::move(copy));
     mapped[node.get()] = real[node.get()] = added;
@@ -199,19 +215,24 @@ inline graph::GraphModule prepare_qat(const graph::GraphModule& graph, const qua
     QConfigPointer qconfig;  // of its first reader that needs codes
     for (const Node* user : graph.users(node.get())) {
       const detail::Planned& u = plans[user];
-      if (!qconfig && (u.plan == Plan::kUnit || (u.plan == Plan::kPreserving && u.wanted))) qconfig = u.qconfig;
+      if (!qconfig && (u.plan == Plan::kUnit || (u.plan == Plan::kPreserving && u.wanted)))
+        qconfig = u.qconfig;
     }
     Node quantize;
     quantize.kind = NodeKind::kModule;
-    quantize.name = node->kind == NodeKind::kInput ? "input_" + node->name.substr(node->name.find('_') + 1) : node->name + "_quantize";
+    quantize.name = node->kind == NodeKind::kInput ? "input_" + node->name.substr(node->name.find('_') + 1)
+                                                   : node->name + "_quantize";
     quantize.inputs = {added};
     quantize.example_shape = node->example_shape;
-    quantize.module.reset(new qat::QuantizeUnit(quantize.name, detail::make_output_quantizer(*qconfig, nullptr, quantize.name)));
+    quantize.module.reset(new qat::QuantizeUnit(
+        quantize.name, detail::make_output_quantizer(*qconfig, nullptr, quantize.name)));
     mapped[node.get()] = out.add(std::move(quantize));
     p.quantized = true;
   }
   if (!any)
-    throw ConfigError("prepare_qat", "nothing to quantize: set a qconfig on the model (model->qconfig = ...) or pass a mapping with set_global");
+    throw ConfigError("prepare_qat",
+                      "nothing to quantize: set a qconfig on the model (model->qconfig = ...) or pass a "
+                      "mapping with set_global");
   out.train(graph.training());
   graph::lint(out, "prepare_qat");
   return out;
@@ -219,7 +240,8 @@ inline graph::GraphModule prepare_qat(const graph::GraphModule& graph, const qua
 
 /// Traces and fuses first.
 template <class Impl>
-graph::GraphModule prepare_qat(const nn::ModuleHolder<Impl>& model, const Tensor& example, const quant::QConfigMapping& mapping = {}) {
+graph::GraphModule prepare_qat(const nn::ModuleHolder<Impl>& model, const Tensor& example,
+                               const quant::QConfigMapping& mapping = {}) {
   return prepare_qat(fuse_modules(graph::trace(model, example)), mapping);
 }
 

@@ -43,18 +43,22 @@ inline bool is_spatial_mean(const ops::Mean& mean, int rank) {
 MIDTREAD_NAMESPACE_END
 MIDTREAD_NAMESPACE_BEGIN(passes)
 
-/// The int8 operators of a code-preserving operation on an input of this rank, in order; one null pointer: it does
-/// nothing in eval (dropout); none: it does not preserve codes.
-inline std::vector<OperatorPointer> preserving_operators(const ops::Operation& op, int rank, const QParams& q) {
+/// The int8 operators of a code-preserving operation on an input of this rank, in order; one null pointer: it
+/// does nothing in eval (dropout); none: it does not preserve codes.
+inline std::vector<OperatorPointer> preserving_operators(const ops::Operation& op, int rank,
+                                                         const QParams& q) {
   using quantized::MoveKind;
   using Numbers = std::vector<std::int64_t>;
   if (ops::as<ops::Dropout>(op)) return {nullptr};
   if (ops::as<ops::Relu>(op)) return {detail::clamp("relu", q, 0.0, HUGE_VAL)};
   if (ops::as<ops::Relu6>(op)) return {detail::clamp("relu6", q, 0.0, 6.0)};
   if (const auto* o = ops::as<ops::Clamp>(op)) return {detail::clamp("clamp", q, o->min, o->max)};
-  if (const auto* o = ops::as<ops::Reshape>(op)) return {detail::move(MoveKind::kReshape, Numbers(o->dims.begin(), o->dims.end()))};
-  if (const auto* o = ops::as<ops::Flatten>(op)) return {detail::move(MoveKind::kFlatten, {o->start, o->end})};
-  if (const auto* o = ops::as<ops::Transpose>(op)) return {detail::move(MoveKind::kTranspose, {o->dim0, o->dim1})};
+  if (const auto* o = ops::as<ops::Reshape>(op))
+    return {detail::move(MoveKind::kReshape, Numbers(o->dims.begin(), o->dims.end()))};
+  if (const auto* o = ops::as<ops::Flatten>(op))
+    return {detail::move(MoveKind::kFlatten, {o->start, o->end})};
+  if (const auto* o = ops::as<ops::Transpose>(op))
+    return {detail::move(MoveKind::kTranspose, {o->dim0, o->dim1})};
   if (const auto* o = ops::as<ops::Permute>(op)) {
     Numbers order;
     for (int dim : o->dims) order.push_back(dim < 0 ? dim + rank : dim);
@@ -72,7 +76,8 @@ inline std::vector<OperatorPointer> preserving_operators(const ops::Operation& o
     return {detail::move(MoveKind::kPad2d, {o->left, o->right, o->top, o->bottom})};
   }
   if (rank != 4) return {};
-  if (const auto* o = ops::as<ops::UpsampleNearest2d>(op)) return {detail::move(MoveKind::kUpsample, {o->scale_height, o->scale_width})};
+  if (const auto* o = ops::as<ops::UpsampleNearest2d>(op))
+    return {detail::move(MoveKind::kUpsample, {o->scale_height, o->scale_width})};
   quantized::PoolGeometry g;
   if (const auto* o = ops::as<ops::MaxPool2d>(op)) {
     g.maximum = true;
@@ -106,6 +111,8 @@ inline std::vector<OperatorPointer> preserving_operators(const ops::Operation& o
 }
 
 /// Whether an operation on an input of this rank keeps codes and qparams.
-inline bool preserves_codes(const ops::Operation& op, int rank) { return !preserving_operators(op, rank, QParams{}).empty(); }
+inline bool preserves_codes(const ops::Operation& op, int rank) {
+  return !preserving_operators(op, rank, QParams{}).empty();
+}
 
 MIDTREAD_NAMESPACE_END

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The prepared model in eval mode against the int8 model, node by node: codes that differ, the largest difference in
-// steps, and the signal to quantization noise against the real values.
+// The prepared model in eval mode against the int8 model, node by node: codes that differ, the largest
+// difference in steps, and the signal to quantization noise against the real values.
 //
 //   SQNR = 20 log10(|x| / |x - y|) dB
 #pragma once
@@ -17,10 +17,10 @@ MIDTREAD_NAMESPACE_BEGIN(passes)
 /// One node of both models, over all data.
 struct NodeAgreement {
   std::string name;
-  std::int64_t compared = 0;    ///< codes; real values for float islands
+  std::int64_t compared = 0;  ///< codes; real values for float islands
   std::int64_t mismatches = 0;
-  std::int64_t max_lsb = 0;     ///< largest difference of codes
-  double signal = 0, noise = 0; ///< sums of squares of the prepared value and of the difference
+  std::int64_t max_lsb = 0;      ///< largest difference of codes
+  double signal = 0, noise = 0;  ///< sums of squares of the prepared value and of the difference
 
   /// In dB; infinite where nothing differs.
   double sqnr() const { return noise == 0 ? HUGE_VAL : 10.0 * std::log10(signal / noise); }
@@ -31,8 +31,8 @@ struct VerifyReport {
   std::int64_t images = 0;
   std::int64_t compared_codes = 0;
   std::int64_t mismatched_codes = 0;
-  std::int64_t mismatched_argmax = 0;  ///< rows of the first output whose largest entry is elsewhere
-  std::int64_t mismatched_outputs = 0; ///< real output values that are not bit-equal
+  std::int64_t mismatched_argmax = 0;   ///< rows of the first output whose largest entry is elsewhere
+  std::int64_t mismatched_outputs = 0;  ///< real output values that are not bit-equal
 
   bool ok() const { return mismatched_codes == 0 && mismatched_argmax == 0 && mismatched_outputs == 0; }
 };
@@ -40,17 +40,18 @@ struct VerifyReport {
 inline std::ostream& operator<<(std::ostream& out, const VerifyReport& report) {
   for (const NodeAgreement& node : report.nodes)
     if (node.mismatches > 0)
-      out << node.name << ": " << node.mismatches << " of " << node.compared << " differ, by up to " << node.max_lsb << " steps, SQNR "
-          << node.sqnr() << " dB\n";
-  return out << "codes that differ between the prepared model in eval mode and the int8 model: " << report.mismatched_codes << " of "
-             << report.compared_codes << '\n';
+      out << node.name << ": " << node.mismatches << " of " << node.compared << " differ, by up to "
+          << node.max_lsb << " steps, SQNR " << node.sqnr() << " dB\n";
+  return out << "codes that differ between the prepared model in eval mode and the int8 model: "
+             << report.mismatched_codes << " of " << report.compared_codes << '\n';
 }
 
 /// Compares batch after batch.
 class ConvertVerifier {
  public:
   /// `prepared` is run as it is: put it into eval mode, unless another mode is to be compared.
-  ConvertVerifier(graph::GraphModule& prepared, const quantized::Model& int8) : prepared_(prepared), int8_(int8) {}
+  ConvertVerifier(graph::GraphModule& prepared, const quantized::Model& int8)
+      : prepared_(prepared), int8_(int8) {}
 
   void add(const Tensors& inputs) {
     const NoGradGuard no_grad;
@@ -66,9 +67,11 @@ class ConvertVerifier {
           if (found != place.end()) compare(step.name, expected[found->second], value);
         });
     for (std::size_t i = 0; i < outputs.size(); ++i) {
-      const Tensor got = std::get<Tensor>(plan.values[static_cast<std::size_t>(int8_.outputs()[i])]).contiguous();
+      const Tensor got =
+          std::get<Tensor>(plan.values[static_cast<std::size_t>(int8_.outputs()[i])]).contiguous();
       const Tensor want = outputs[i].contiguous();
-      for (std::int64_t k = 0; k < want.numel(); ++k) report_.mismatched_outputs += want.data()[k] != got.data()[k];
+      for (std::int64_t k = 0; k < want.numel(); ++k)
+        report_.mismatched_outputs += want.data()[k] != got.data()[k];
       if (i == 0 && want.rank() == 2) compare_argmax(want, got);
     }
     report_.images += inputs.empty() ? 0 : inputs[0].size(0);
@@ -89,7 +92,8 @@ class ConvertVerifier {
       NodeAgreement& at = entry(name);
       at.compared += codes->numel();
       report_.compared_codes += codes->numel();
-      if (!want.codes() || want.codes()->values.shape() != codes->shape()) {  // no codes to compare: all of them count
+      if (!want.codes() ||
+          want.codes()->values.shape() != codes->shape()) {  // no codes to compare: all of them count
         at.mismatches += codes->numel();
         report_.mismatched_codes += codes->numel();
         return;
@@ -99,29 +103,32 @@ class ConvertVerifier {
       const double scale = static_cast<double>(codes->qparams().scale);
       const std::int32_t zero = codes->stored_zero_point();
       std::int64_t mismatches = 0;
-      BasicTensor<std::uint8_t>::for_each_offset_pair(a.shape(), a.strides(), b.strides(), [&](std::int64_t i, std::int64_t j) {
-        const std::int64_t x = a.data()[i], y = b.data()[j], difference = x > y ? x - y : y - x;
-        const double real = static_cast<double>(x - zero) * scale;
-        at.signal += real * real;
-        if (difference == 0) return;
-        ++mismatches;
-        at.max_lsb = std::max(at.max_lsb, difference);
-        at.noise += static_cast<double>(difference * difference) * scale * scale;
-      });
-      if (!(want.codes()->qparams == codes->qparams())) mismatches = codes->numel();  // equal codes of another meaning
+      BasicTensor<std::uint8_t>::for_each_offset_pair(
+          a.shape(), a.strides(), b.strides(), [&](std::int64_t i, std::int64_t j) {
+            const std::int64_t x = a.data()[i], y = b.data()[j], difference = x > y ? x - y : y - x;
+            const double real = static_cast<double>(x - zero) * scale;
+            at.signal += real * real;
+            if (difference == 0) return;
+            ++mismatches;
+            at.max_lsb = std::max(at.max_lsb, difference);
+            at.noise += static_cast<double>(difference * difference) * scale * scale;
+          });
+      if (!(want.codes()->qparams == codes->qparams()))
+        mismatches = codes->numel();  // equal codes of another meaning
       at.mismatches += mismatches;
       report_.mismatched_codes += mismatches;
     } else {
       const Tensor& real = std::get<Tensor>(got);
       if (real.shape() != want.shape()) return;
       NodeAgreement& at = entry(name);
-      Tensor::for_each_offset_pair(want.shape(), want.strides(), real.strides(), [&](std::int64_t i, std::int64_t j) {
-        const double x = static_cast<double>(want.data()[i]), y = static_cast<double>(real.data()[j]);
-        ++at.compared;
-        at.mismatches += x != y;
-        at.signal += x * x;
-        at.noise += (x - y) * (x - y);
-      });
+      Tensor::for_each_offset_pair(
+          want.shape(), want.strides(), real.strides(), [&](std::int64_t i, std::int64_t j) {
+            const double x = static_cast<double>(want.data()[i]), y = static_cast<double>(real.data()[j]);
+            ++at.compared;
+            at.mismatches += x != y;
+            at.signal += x * x;
+            at.noise += (x - y) * (x - y);
+          });
     }
   }
   void compare_argmax(const Tensor& want, const Tensor& got) {
@@ -129,7 +136,8 @@ class ConvertVerifier {
     const std::int64_t columns = want.size(1);
     if (columns == 0) return;
     for (std::int64_t r = 0; r < want.size(0); ++r)
-      report_.mismatched_argmax += best(want.data() + r * columns, columns) != best(got.data() + r * columns, columns);
+      report_.mismatched_argmax +=
+          best(want.data() + r * columns, columns) != best(got.data() + r * columns, columns);
   }
 
   graph::GraphModule& prepared_;
@@ -140,7 +148,8 @@ class ConvertVerifier {
 };
 
 /// Compares on one batch, with `prepared` in eval mode for the time of the call.
-inline VerifyReport verify_convert(graph::GraphModule& prepared, const quantized::Model& int8, const Tensor& input) {
+inline VerifyReport verify_convert(graph::GraphModule& prepared, const quantized::Model& int8,
+                                   const Tensor& input) {
   const nn::ModeGuard modes(prepared);
   prepared.eval();
   ConvertVerifier verifier(prepared, int8);

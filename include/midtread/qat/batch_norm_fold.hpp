@@ -28,7 +28,8 @@ struct BatchNormView {
   }
 };
 
-/// What a vanishing factor (abs(s) < 1e-12) becomes: 1 while training divides by it, 0 where it is folded for good.
+/// What a vanishing factor (abs(s) < 1e-12) becomes: 1 while training divides by it, 0 where it is folded for
+/// good.
 enum class Vanishing { kOne, kZero };
 
 /// s per channel from the running statistics as they are now.
@@ -42,7 +43,8 @@ inline Tensor batch_norm_factor(const BatchNormView& bn, Vanishing vanishing) {
   return factor;
 }
 
-/// w' = w * s for a row-major weight [C, ...]. Gradients to w and gamma; a vanishing channel gives gamma none.
+/// w' = w * s for a row-major weight [C, ...]. Gradients to w and gamma; a vanishing channel gives gamma
+/// none.
 inline Tensor scale_weight(const Tensor& weight, const BatchNormView& bn, const Tensor& factor) {
   const Tensor w = weight.contiguous().detach();
   const std::int64_t channels = w.size(0), inner = channels ? w.numel() / channels : 0;
@@ -53,7 +55,8 @@ inline Tensor scale_weight(const Tensor& weight, const BatchNormView& bn, const 
   Tensor reciprocal_deviation(Shape{channels});
   float* r = reciprocal_deviation.mutable_data();
   for (std::int64_t c = 0; c < channels; ++c) {
-    const float natural = (gamma.defined() ? gamma.data()[c] : 1.0f) / std::sqrt(bn.variance.data()[c] + bn.eps);
+    const float natural =
+        (gamma.defined() ? gamma.data()[c] : 1.0f) / std::sqrt(bn.variance.data()[c] + bn.eps);
     r[c] = kernels::is_vanishing_factor(natural) ? 0.0f : 1.0f / std::sqrt(bn.variance.data()[c] + bn.eps);
   }
   return autograd::attach("scale_weight", out, Tensors{weight, gamma}, [=](const Tensor& dy) -> Tensors {
@@ -87,9 +90,12 @@ inline Tensor fold_bias(const Tensor& bias, const BatchNormView& bn) {
     for (std::int64_t c = 0; c < channels; ++c) {
       const float g = dy.data()[c], s = factor.data()[c];
       to_bias[c] = g * s;
-      to_gamma[c] = s == 0.0f ? 0.0f : g * ((b.defined() ? b.data()[c] : 0.0f) - mean.data()[c]) / std::sqrt(variance.data()[c] + eps);
+      to_gamma[c] = s == 0.0f ? 0.0f
+                              : g * ((b.defined() ? b.data()[c] : 0.0f) - mean.data()[c]) /
+                                    std::sqrt(variance.data()[c] + eps);
     }
-    return {bias.defined() ? db : Tensor(), gamma.defined() ? dgamma : Tensor(), beta.defined() ? dy : Tensor()};
+    return {bias.defined() ? db : Tensor(), gamma.defined() ? dgamma : Tensor(),
+            beta.defined() ? dy : Tensor()};
   });
 }
 

@@ -2,7 +2,8 @@
 // Convolution or linear + batch norm + ReLU + fake quantize as one unit (1712.05877, 1806.08342).
 //
 // With batch statistics:   y = FQ(relu(BN(conv(x, FQ(w k)) / k + b))),   k = gamma / sqrt(running_var + eps)
-// Otherwise, on codes:     acc = sum (q_x - z_x) q_w;  q_y = clamp(rne(float(acc + bq) m), lo - z_y, hi - z_y) + z_y
+// Otherwise, on codes:     acc = sum (q_x - z_x) q_w;  q_y = clamp(rne(float(acc + bq) m), lo - z_y, hi -
+// z_y) + z_y
 //                          with w' and b' folded; its gradient is that of the float form.
 #pragma once
 
@@ -19,17 +20,19 @@ inline CodeRange fused_range(const QParams& y, nn::FusedActivation activation) {
   CodeRange range = y.range;
   if (activation != nn::FusedActivation::kNone) range.quant_min = y.zero_point;
   if (activation == nn::FusedActivation::kRelu6)
-    range.quant_max = kernels::quantize_code(6.0f, kernels::reciprocal(y.scale), y.zero_point, y.range, y.rounding);
+    range.quant_max =
+        kernels::quantize_code(6.0f, kernels::reciprocal(y.scale), y.zero_point, y.range, y.rounding);
   return range;
 }
 
 class ConvUnit final : public Unit {
  public:
-  /// `module` is a Linear, Conv1d, Conv2d, ConvTranspose2d or a Fused of one: parameters and batch norm are shared with
-  /// it. A second call of the same module passes the first unit's weight quantizer and `first_call` = false, so that
-  /// parameters are registered once.
-  ConvUnit(const std::string& path, const std::shared_ptr<nn::Module>& module, std::shared_ptr<quant::FakeQuantizeBase> weight,
-           std::shared_ptr<quant::FakeQuantizeBase> post, bool first_call = true)
+  /// `module` is a Linear, Conv1d, Conv2d, ConvTranspose2d or a Fused of one: parameters and batch norm are
+  /// shared with it. A second call of the same module passes the first unit's weight quantizer and
+  /// `first_call` = false, so that parameters are registered once.
+  ConvUnit(const std::string& path, const std::shared_ptr<nn::Module>& module,
+           std::shared_ptr<quant::FakeQuantizeBase> weight, std::shared_ptr<quant::FakeQuantizeBase> post,
+           bool first_call = true)
       : Unit(path, std::move(post)), weight_fake_quant_(std::move(weight)) {
     const auto fused = std::dynamic_pointer_cast<nn::FusedImpl>(module);
     layer_module_ = fused ? fused->layer() : module;
@@ -38,11 +41,14 @@ class ConvUnit final : public Unit {
       activation_ = fused->activation();
     }
     const std::optional<Layer> layer = as_layer(*layer_module_);
-    if (!layer) throw UnsupportedError(path, "a " + module->type_name() + " cannot be quantized; give it qconfig nullptr");
+    if (!layer)
+      throw UnsupportedError(path,
+                             "a " + module->type_name() + " cannot be quantized; give it qconfig nullptr");
     layer_ = *layer;
     if (bn_ && !weight_fake_quant_->follows_magnitude())
-      throw ConfigError(path, weight_fake_quant_->type_name() + " with one scale takes no batch norm folded into its weights; use a "
-                              "per-channel spec (Int8PerChannel), or do not fuse the batch norm");
+      throw ConfigError(path, weight_fake_quant_->type_name() +
+                                  " with one scale takes no batch norm folded into its weights; use a "
+                                  "per-channel spec (Int8PerChannel), or do not fuse the batch norm");
     if (first_call) {
       for (const auto& p : layer_module_->own_parameters())
         if (p.second.defined()) register_parameter(p.first, p.second, p.second.requires_grad());
@@ -59,12 +65,15 @@ class ConvUnit final : public Unit {
   std::string extra_repr() const override { return layer_module_->extra_repr(); }
 
   quant::FakeQuantizeBase& weight_fake_quant() const { return *weight_fake_quant_; }
-  const std::shared_ptr<quant::FakeQuantizeBase>& shared_weight_fake_quant() const { return weight_fake_quant_; }
+  const std::shared_ptr<quant::FakeQuantizeBase>& shared_weight_fake_quant() const {
+    return weight_fake_quant_;
+  }
   const Layer& layer() const { return layer_; }
   /// The module that owns weight and bias.
   const std::shared_ptr<nn::Module>& layer_module() const { return layer_module_; }
   /// The batch norm module, or null.
   const std::shared_ptr<nn::Module>& bn() const { return bn_; }
+  nn::FusedActivation activation() const { return activation_; }
 
   void train(bool on = true) override {
     Unit::train(on);
@@ -80,6 +89,21 @@ class ConvUnit final : public Unit {
     if (!bn_) return {w, bias()};
     const BatchNormView view = view_of(*bn_);
     return {scale_weight(w, view, batch_norm_factor(view, Vanishing::kZero)), fold_bias(bias(), view)};
+  }
+
+  /// Sets the layer's weight so that folded() gives `w`, but for the last bits of a float. Channels whose
+  /// batch norm vanishes stay as they are.
+  void set_folded_weight(const Tensor& w) const {
+    const NoGradGuard no_grad;
+    const Tensor now = layer_.output_major(weight()).contiguous();
+    const Tensor factor = bn_ ? batch_norm_factor(view_of(*bn_), Vanishing::kZero) : Tensor();
+    Tensor unfolded(now.shape());
+    const std::int64_t inner = now.size(0) ? now.numel() / now.size(0) : 0;
+    for (std::int64_t i = 0; i < now.numel(); ++i) {
+      const float s = factor.defined() ? factor.data()[i / inner] : 1.0f;
+      unfolded.mutable_data()[i] = s == 0.0f ? now.data()[i] : w.data()[i] / s;
+    }
+    weight().copy_(layer_.output_major(unfolded));
   }
 
   std::shared_ptr<const quantized::Operator> lower(const std::vector<QParams>& inputs) const override {
@@ -129,7 +153,8 @@ class ConvUnit final : public Unit {
     const Tensor w = scale_weight(layer_.output_major(weight_fake_quant_->bent(weight())), view, factor);
     weight_fake_quant_->observe(w);
     // The bias that will be folded decides whether a scale is raised, here as in eval.
-    const Tensor y0 = layer_.run(x, quantized_weight(w, x.codes() ? fold_bias(bias(), view).detach() : Tensor(), x), Tensor());
+    const Tensor y0 = layer_.run(
+        x, quantized_weight(w, x.codes() ? fold_bias(bias(), view).detach() : Tensor(), x), Tensor());
     const Tensor y = unscaled_batch_norm(y0, bias(), view, factor, next_momentum(*bn_));
     return activation_post_process().forward(nn::apply_activation(activation_, y));
   }
@@ -140,7 +165,8 @@ class ConvUnit final : public Unit {
     if (x.codes() && b.defined()) {
       ChannelQParams q = weight_fake_quant_->qparams();
       int raised = 0;
-      std::vector<float> scales = quantized::weight_scales(q, w.size(0), b.contiguous(), x.codes()->qparams.scale, &raised);
+      std::vector<float> scales =
+          quantized::weight_scales(q, w.size(0), b.contiguous(), x.codes()->qparams.scale, &raised);
       if (raised > 0) {
         q.scales = std::move(scales);
         q.zero_points.assign(q.scales.size(), 0);
@@ -151,12 +177,16 @@ class ConvUnit final : public Unit {
     return weight_fake_quant_->fake_quantize(w);
   }
 
-  std::shared_ptr<const quantized::Operator> integer_operator(const Tensor& w, const Tensor& b, const QParams& x, const QParams& y) const {
-    quantized::ConvWeights weights = quantized::quantize_conv_weights(weight_fake_quant_->before_rounding(w), b, weight_fake_quant_->qparams(), x, y, path());
+  std::shared_ptr<const quantized::Operator> integer_operator(const Tensor& w, const Tensor& b,
+                                                              const QParams& x, const QParams& y) const {
+    quantized::ConvWeights weights = quantized::quantize_conv_weights(
+        weight_fake_quant_->before_rounding(w), b, weight_fake_quant_->qparams(), x, y, path());
     const BasicTensor<std::int8_t>& codes = weights.codes;
     const Shape shape = layer_.geometry.weight_shape();
-    weights.codes = BasicTensor<std::int8_t>(codes.storage(), codes.offset(), shape, contiguous_strides(shape));
-    return quantized::make_operator<quantized::Conv>(layer_.geometry, std::move(weights), x, y, fused_range(y, activation_));
+    weights.codes =
+        BasicTensor<std::int8_t>(codes.storage(), codes.offset(), shape, contiguous_strides(shape));
+    return quantized::make_operator<quantized::Conv>(layer_.geometry, std::move(weights), x, y,
+                                                     fused_range(y, activation_));
   }
 
   quantized::Tensor run_integer(const Tensor& w, const Tensor& b, const Tensor& x, const QParams& y) const {

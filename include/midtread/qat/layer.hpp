@@ -23,14 +23,17 @@ struct Layer {
     return operation->run({x, native, bias}, false);
   }
   /// The layer's own weight with the output channel first: [O, ...]. Differentiable.
-  Tensor output_major(const Tensor& weight) const { return geometry.transposed ? swap_major(weight) : weight; }
+  Tensor output_major(const Tensor& weight) const {
+    return geometry.transposed ? swap_major(weight) : weight;
+  }
 
  private:
   // [I, O/g, kH, kW] <-> [O, I/g, kH, kW]: its own inverse.
   Tensor swap_major(const Tensor& weight) const {
     const std::int64_t groups = geometry.groups;
-    return autograd::attach("swap_major", quantized::output_major_to_transposed(weight, groups), Tensors{weight},
-                            [groups](const Tensor& dy) { return Tensors{quantized::output_major_to_transposed(dy, groups)}; });
+    return autograd::attach(
+        "swap_major", quantized::output_major_to_transposed(weight, groups), Tensors{weight},
+        [groups](const Tensor& dy) { return Tensors{quantized::output_major_to_transposed(dy, groups)}; });
   }
 };
 

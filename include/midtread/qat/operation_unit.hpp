@@ -10,8 +10,8 @@
 
 MIDTREAD_NAMESPACE_BEGIN(qat)
 
-/// Add, mul and cat compute in float32 on (q - z) * s and quantize: that is the rule of the int8 kernels, so nothing
-/// else is needed. A pointwise function goes through the table that the int8 model stores.
+/// Add, mul and cat compute in float32 on (q - z) * s and quantize: that is the rule of the int8 kernels, so
+/// nothing else is needed. A pointwise function goes through the table that the int8 model stores.
 class OperationUnit final : public Unit {
  public:
   OperationUnit(const std::string& path, std::shared_ptr<const ops::Operation> operation,
@@ -35,7 +35,8 @@ class OperationUnit final : public Unit {
 
   std::shared_ptr<const quantized::Operator> lower(const std::vector<QParams>& inputs) const override {
     const QParams y = output_qparams();
-    if (const auto* cat = ops::as<ops::Cat>(*operation_)) return quantized::make_operator<quantized::Cat>(cat->dim, y);
+    if (const auto* cat = ops::as<ops::Cat>(*operation_))
+      return quantized::make_operator<quantized::Cat>(cat->dim, y);
     if (operation_->pointwise(0.0f)) {
       require_inputs(inputs, 1);
       return quantized::make_operator<quantized::Lookup>(operation_->name(), table(inputs[0], y), y);
@@ -43,7 +44,8 @@ class OperationUnit final : public Unit {
     require_inputs(inputs, 2);
     const bool relu = ops::as<ops::AddRelu>(*operation_) != nullptr;
     const auto op = ops::as<ops::Mul>(*operation_) ? quantized::BinaryOp::kMul : quantized::BinaryOp::kAdd;
-    return quantized::make_operator<quantized::Binary>(op, y, relu ? CodeRange{y.zero_point, y.range.quant_max} : y.range);
+    return quantized::make_operator<quantized::Binary>(
+        op, y, relu ? CodeRange{y.zero_point, y.range.quant_max} : y.range);
   }
 
  protected:
@@ -52,15 +54,18 @@ class OperationUnit final : public Unit {
  private:
   Tensor compute(const Tensors& inputs) {
     quant::FakeQuantizeBase& post = activation_post_process();
-    const bool by_table = post.is_enabled() && inputs.size() == 1 && inputs[0].codes() && operation_->pointwise(0.0f);
+    const bool by_table =
+        post.is_enabled() && inputs.size() == 1 && inputs[0].codes() && operation_->pointwise(0.0f);
     Tensor form;
-    if (!by_table || post.is_observing() || autograd::needs_grad(inputs)) form = operation_->run(inputs, training());
+    if (!by_table || post.is_observing() || autograd::needs_grad(inputs))
+      form = operation_->run(inputs, training());
     if (!by_table) return post.forward(form);
     post.observe(form);
     const QParams y = post.tensor_qparams();
     const quantized::Tensor x = carried_codes(inputs[0]);
     quantized::Tensor out(x.shape(), y);
-    kernels::select_kernels()->lookup->run(table(x.qparams(), y).data(), x.stored().data(), out.stored().mutable_data(), x.numel());
+    kernels::select_kernels()->lookup->run(table(x.qparams(), y).data(), x.stored().data(),
+                                           out.stored().mutable_data(), x.numel());
     return integer_result(out, autograd::needs_grad(inputs) ? post.fake_quantize(form) : Tensor());
   }
   quantized::Table table(const QParams& x, const QParams& y) const {

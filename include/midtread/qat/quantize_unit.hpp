@@ -9,7 +9,8 @@ MIDTREAD_NAMESPACE_BEGIN(qat)
 
 class QuantizeUnit final : public Unit {
  public:
-  QuantizeUnit(const std::string& path, std::shared_ptr<quant::FakeQuantizeBase> post) : Unit(path, std::move(post)) {}
+  QuantizeUnit(const std::string& path, std::shared_ptr<quant::FakeQuantizeBase> post)
+      : Unit(path, std::move(post)) {}
   std::string type_name() const override { return "QatQuantize"; }
   Tensor forward(const Tensor& x) override {
     return record_leaf({x}, [&] { return Tensors{compute(x)}; }).at(0);

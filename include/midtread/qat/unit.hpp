@@ -7,19 +7,22 @@
 
 MIDTREAD_NAMESPACE_BEGIN(qat)
 
-/// Attaches the codes `q` to the real numbers they stand for and, where a gradient is wanted, the history of `form`,
-/// the float form of the same computation (straight-through).
+/// Attaches the codes `q` to the real numbers they stand for and, where a gradient is wanted, the history of
+/// `form`, the float form of the same computation (straight-through).
 inline Tensor integer_result(const quantized::Tensor& q, const Tensor& form) {
   Tensor value(q.shape(), q.stored().strides());
   kernels::select_kernels()->dequantize->run(q.stored().data(), value.mutable_data(), q.numel(),
                                              {q.qparams().scale, q.stored_zero_point()});
   value.set_codes(std::make_shared<const Codes>(Codes{q.stored(), q.qparams()}));
   if (!form.defined()) return value;
-  return autograd::attach("integer_forward", value, Tensors{form}, [](const Tensor& dy) { return Tensors{dy}; });
+  return autograd::attach("integer_forward", value, Tensors{form},
+                          [](const Tensor& dy) { return Tensors{dy}; });
 }
 
 /// The codes a real tensor carries, dense and channels-last.
-inline quantized::Tensor carried_codes(const Tensor& x) { return {x.codes()->values.channels_last(), x.codes()->qparams}; }
+inline quantized::Tensor carried_codes(const Tensor& x) {
+  return {x.codes()->values.channels_last(), x.codes()->qparams};
+}
 
 /// Base of units. `activation_post_process` quantizes what the unit gives.
 class Unit : public nn::Module {
@@ -34,25 +37,32 @@ class Unit : public nn::Module {
   QParams output_qparams() const {
     require_enabled(*post_, "output");
     if (post_->is_memoryless() && post_->is_observer_enabled())
-      throw StateError(path_, "its output's scale is taken anew from every batch (memoryless), an int8 model needs a constant one: "
-                              "set memoryless(false), or disable_observer before convert");
+      throw StateError(path_,
+                       "its output's scale is taken anew from every batch (memoryless), an int8 model needs "
+                       "a constant one: "
+                       "set memoryless(false), or disable_observer before convert");
     return post_->tensor_qparams();
   }
 
  protected:
-  Unit(std::string path, std::shared_ptr<quant::FakeQuantizeBase> post) : path_(std::move(path)), post_(std::move(post)) {
+  Unit(std::string path, std::shared_ptr<quant::FakeQuantizeBase> post)
+      : path_(std::move(path)), post_(std::move(post)) {
     register_module("activation_post_process", post_);
     post_->set_path(path_ + ".activation_post_process");
   }
   Unit(const Unit&) = default;
-  void rebind() override { post_ = std::dynamic_pointer_cast<quant::FakeQuantizeBase>(children().at("activation_post_process")); }
+  void rebind() override {
+    post_ = std::dynamic_pointer_cast<quant::FakeQuantizeBase>(children().at("activation_post_process"));
+  }
 
   void require_enabled(const quant::FakeQuantizeBase& fake_quantize, const char* what) const {
     if (!fake_quantize.is_enabled())
-      throw StateError(path_, concat("its ", what, " fake quantize is switched off; enable_fake_quant before convert"));
+      throw StateError(
+          path_, concat("its ", what, " fake quantize is switched off; enable_fake_quant before convert"));
   }
   void require_inputs(const std::vector<QParams>& inputs, std::size_t count) const {
-    if (inputs.size() != count) throw StateError(path_, concat("has ", inputs.size(), " inputs, needs ", count));
+    if (inputs.size() != count)
+      throw StateError(path_, concat("has ", inputs.size(), " inputs, needs ", count));
   }
 
  private:

@@ -87,8 +87,8 @@ class FakeQuantizeBase : public nn::Module {
 
   /// How many channels the tensors will have. Learned scales take their size; others wait for data.
   virtual void set_channels(std::int64_t channels) { (void)channels; }
-  /// Whether fake_quantize(c * x) is about c * fake_quantize(x), channel by channel. Where it is not, batch norm cannot be
-  /// folded into x.
+  /// Whether fake_quantize(c * x) is about c * fake_quantize(x), channel by channel. Where it is not, batch
+  /// norm cannot be folded into x.
   virtual bool follows_magnitude() const { return true; }
   /// A function of the tensor it is given: computes its scales on every forward, in eval too, unless its
   /// observer is disabled. Any other observes only in train mode or while calibrating.
@@ -217,7 +217,9 @@ class FakeQuantizeBase : public nn::Module {
 };
 
 /// Owns `made` as a FakeQuantizeBase: one control block class for all, which compiles faster.
-inline std::shared_ptr<FakeQuantizeBase> share(FakeQuantizeBase* made) { return std::shared_ptr<FakeQuantizeBase>(made); }
+inline std::shared_ptr<FakeQuantizeBase> share(FakeQuantizeBase* made) {
+  return std::shared_ptr<FakeQuantizeBase>(made);
+}
 
 /// Calls visit(fake_quantizer) for every fake quantizer of `module` and below.
 template <class Visitor>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How far a quantized tensor y is from its float original x; named as in PyTorch's numeric suite. Sums are double.
+// How far a quantized tensor y is from its float original x; named as in PyTorch's numeric suite. Sums are
+// double.
 //
 //   sqnr = 20 log10(|x| / |x - y|) dB      normalized_l2 = |x - y| / |x|      cosine = x.y / (|x| |y|)
 #pragma once
@@ -14,7 +15,9 @@ struct ErrorSums {
   double xx = 0, yy = 0, xy = 0, difference = 0;
 
   ErrorSums(const Tensor& x, const Tensor& y, const char* where) {
-    if (x.shape() != y.shape()) throw ShapeError(where, concat("tensors of shapes ", x.shape(), " and ", y.shape(), ", need one shape"));
+    if (x.shape() != y.shape())
+      throw ShapeError(where,
+                       concat("tensors of shapes ", x.shape(), " and ", y.shape(), ", need one shape"));
     Tensor::for_each_offset_pair(x.shape(), x.strides(), y.strides(), [&](std::int64_t i, std::int64_t j) {
       const double a = static_cast<double>(x.data()[i]), b = static_cast<double>(y.data()[j]);
       xx += a * a;

@@ -13,7 +13,8 @@ enum class ObserverState {
   kPoisoned  ///< has seen NaN or infinity; reset() to start again
 };
 
-/// A range that an observer weighed: values beyond +-threshold would be clipped. Costs compare within one search.
+/// A range that an observer weighed: values beyond +-threshold would be clipped. Costs compare within one
+/// search.
 struct RangeCandidate {
   double threshold = 0;
   double cost = 0;

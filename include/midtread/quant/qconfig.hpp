@@ -18,8 +18,8 @@ class AnyQConfig {
  public:
   using Pointer = std::shared_ptr<FakeQuantizeBase>;
 
-  /// activation() and weight(channels) make a quantizer each. Throws ConfigError where the activation is per channel,
-  /// or the weight not symmetric int8.
+  /// activation() and weight(channels) make a quantizer each. Throws ConfigError where the activation is per
+  /// channel, or the weight not symmetric int8.
   template <class Activation, class Weight>
   AnyQConfig(Activation activation, Weight weight)
       : factory_(static_cast<const Factory*>(
@@ -30,7 +30,9 @@ class AnyQConfig {
   /// The fake quantizer of an output; null: the output stays float.
   Pointer make_activation() const { return factory_->activation(); }
   /// The fake quantizer of a weight. Throws ConfigError where the options name another channel axis.
-  Pointer make_weight(int axis = 0, std::int64_t groups = 1) const { return factory_->weight({axis, groups}); }
+  Pointer make_weight(int axis = 0, std::int64_t groups = 1) const {
+    return factory_->weight({axis, groups});
+  }
   const std::string& activation_name() const noexcept { return activation_name_; }
   const std::string& weight_name() const noexcept { return weight_name_; }
   std::string str() const {
@@ -47,7 +49,8 @@ class AnyQConfig {
   template <class Activation, class Weight>
   class FactoryOf final : public Factory {
    public:
-    FactoryOf(Activation activation, Weight weight) : activation_(std::move(activation)), weight_(std::move(weight)) {}
+    FactoryOf(Activation activation, Weight weight)
+        : activation_(std::move(activation)), weight_(std::move(weight)) {}
     Pointer activation() const override { return activation_(); }
     Pointer weight(const WeightChannels& channels) const override { return weight_(channels); }
 

@@ -85,10 +85,14 @@ template <class T>
 void add(RegistryEntries& to) {
   to.push_back({std::string(T::kName) + "/" + T::Spec::info().name(), &make_from_options<T>});
 }
-/// Learned ones, by their method: the first scale is a moving average's, or per channel that of the weight at hand.
+/// Learned ones, by their method: the first scale is a moving average's, or per channel that of the weight at
+/// hand.
 template <template <class> class Learned, class... Specs>
 void add_learned(RegistryEntries& to) {
-  (add<Learned<std::conditional_t<Specs::kPerChannel, MinMaxObserver<Specs>, MovingAverageMinMaxObserver<Specs>>>>(to), ...);
+  (add<Learned<
+       std::conditional_t<Specs::kPerChannel, MinMaxObserver<Specs>, MovingAverageMinMaxObserver<Specs>>>>(
+       to),
+   ...);
 }
 
 /// Those of this library: one line per observer or method.
@@ -102,7 +106,8 @@ inline const RegistryEntries& built_in_fake_quantizers() {
     add_per_tensor<FixedQParamsObserver>(out);
     add_per_tensor<HistogramObserver>(out);
     add_per_tensor<MaxMinObserver>(out), add_per_channel<MaxMinObserver>(out);
-    add_per_tensor<PercentileObserver>(out), add_per_tensor<MseObserver>(out), add_per_tensor<EntropyObserver>(out);
+    add_per_tensor<PercentileObserver>(out), add_per_tensor<MseObserver>(out),
+        add_per_tensor<EntropyObserver>(out);
     add_observer<DiffsObserver, UInt8Symmetric, Int8Symmetric, Int8PerChannel>(out);
     add_learned<Lsq, UInt8Affine, UInt8Symmetric, Int8Affine, Int8Symmetric, Int8PerChannel>(out);
     add_learned<LsqPlus, UInt8Affine, UInt8Symmetric, Int8Affine, Int8Symmetric, Int8PerChannel>(out);

@@ -36,7 +36,8 @@ class Constant final : public Operator {
     const RecordReader in(record, where);
     if (in.has_tensor("value")) {
       const midtread::Tensor value = in.tensor<float>("value", record.tensors.at("value").shape());
-      return make_operator<Constant>(Value(in.integer("channels_last", 0, 1) ? value.channels_last() : value));
+      return make_operator<Constant>(
+          Value(in.integer("channels_last", 0, 1) ? value.channels_last() : value));
     }
     const QParams q = in.qparams("output");
     const kernels::QuantizeParams stored = kernels::engine_params(q);

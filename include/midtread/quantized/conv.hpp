@@ -12,7 +12,8 @@
 
 MIDTREAD_NAMESPACE_BEGIN(quantized)
 
-/// The parameters of a layer, independent of batch and spatial sizes. A linear layer has rank 2, a 1-D convolution 3.
+/// The parameters of a layer, independent of batch and spatial sizes. A linear layer has rank 2, a 1-D
+/// convolution 3.
 struct ConvGeometry {
   int rank = 4;  ///< of its input: 4 [N, C, H, W], 3 [N, C, L], 2 [N, C]
   bool transposed = false;
@@ -22,7 +23,8 @@ struct ConvGeometry {
   /// Throws ShapeError naming `where`.
   kernels::Conv2dShape shape_for(const Shape& x, const std::string& where) const {
     if (x.rank() != rank || x[1] != in_channels)
-      throw ShapeError(where, concat("input has shape ", x, ", needs rank ", rank, " with ", in_channels, " channels in dimension 1"));
+      throw ShapeError(where, concat("input has shape ", x, ", needs rank ", rank, " with ", in_channels,
+                                     " channels in dimension 1"));
     kernels::Conv2dShape s;
     s.batch = x[0];
     s.in_channels = in_channels;
@@ -39,8 +41,10 @@ struct ConvGeometry {
     s.dilation_height = dilation[0];
     s.dilation_width = dilation[1];
     if (transposed) {
-      s.out_height = kernels::conv_transpose_output_size(s.in_height, kernel[0], stride[0], padding[0], dilation[0], output_padding[0]);
-      s.out_width = kernels::conv_transpose_output_size(s.in_width, kernel[1], stride[1], padding[1], dilation[1], output_padding[1]);
+      s.out_height = kernels::conv_transpose_output_size(s.in_height, kernel[0], stride[0], padding[0],
+                                                         dilation[0], output_padding[0]);
+      s.out_width = kernels::conv_transpose_output_size(s.in_width, kernel[1], stride[1], padding[1],
+                                                        dilation[1], output_padding[1]);
     } else {
       s.out_height = kernels::conv_output_size(s.in_height, kernel[0], stride[0], padding[0], dilation[0]);
       s.out_width = kernels::conv_output_size(s.in_width, kernel[1], stride[1], padding[1], dilation[1]);
@@ -59,10 +63,12 @@ struct ConvGeometry {
   Shape weight_shape() const { return {out_channels, in_channels / groups, kernel[0], kernel[1]}; }
 };
 
-/// Weights [O, I/g, kH, kW] in the order a transposed kernel wants: [I, O/g, kH, kW]. Its own inverse up to roles.
+/// Weights [O, I/g, kH, kW] in the order a transposed kernel wants: [I, O/g, kH, kW]. Its own inverse up to
+/// roles.
 template <class Scalar>
 BasicTensor<Scalar> output_major_to_transposed(const BasicTensor<Scalar>& w, std::int64_t groups) {
-  const std::int64_t out = w.size(0), in_group = w.size(1), taps = w.numel() / std::max<std::int64_t>(1, out * in_group);
+  const std::int64_t out = w.size(0), in_group = w.size(1),
+                     taps = w.numel() / std::max<std::int64_t>(1, out * in_group);
   const std::int64_t out_group = out / groups;
   Shape shape = w.shape();
   shape[0] = in_group * groups;
@@ -73,7 +79,8 @@ BasicTensor<Scalar> output_major_to_transposed(const BasicTensor<Scalar>& w, std
   for (std::int64_t g = 0; g < groups; ++g)
     for (std::int64_t o = 0; o < out_group; ++o)
       for (std::int64_t i = 0; i < in_group; ++i)
-        std::copy_n(from.data() + ((g * out_group + o) * in_group + i) * taps, taps, p + ((g * in_group + i) * out_group + o) * taps);
+        std::copy_n(from.data() + ((g * out_group + o) * in_group + i) * taps, taps,
+                    p + ((g * in_group + i) * out_group + o) * taps);
   return to;
 }
 
@@ -98,7 +105,8 @@ class Conv final : public Operator {
   Form form(const Forms& inputs) const override {
     require_count(inputs, 1, kind());
     const Form& x = codes_form(inputs, 0, kind());
-    if (*x.qparams != x_) throw StateError(kind(), "its input is quantized in another way than its weights were made for");
+    if (*x.qparams != x_)
+      throw StateError(kind(), "its input is quantized in another way than its weights were made for");
     return {geometry_.output_shape(geometry_.shape_for(x.shape, kind())), y_};
   }
   void run(const Values& inputs, Value& output, Workspace& workspace) const override {
@@ -113,7 +121,8 @@ class Conv final : public Operator {
     epilogue.hi = clamp_.quant_max + shift;
     epilogue.rounding = y_.rounding;
     if (shape.batch == 0) return;
-    kernels::run_conv(packed_, shape, x.stored().data(), x.stored_zero_point(), epilogue, codes_of(output), workspace.scratch());
+    kernels::run_conv(packed_, shape, x.stored().data(), x.stored_zero_point(), epilogue, codes_of(output),
+                      workspace.scratch());
   }
   std::shared_ptr<const Operator> bind(const kernels::KernelSet& kernels) const override {
     auto* bound = new Conv(*this);
@@ -132,12 +141,14 @@ class Conv final : public Operator {
   }
   std::string kernel_label() const override { return packed_.kernel ? packed_.kernel->label : ""; }
   std::int64_t parameter_bytes() const override {
-    return weights_.codes.numel() + 8 * static_cast<std::int64_t>(weights_.bias.size());  // codes, bias, multiplier
+    return weights_.codes.numel() +
+           8 * static_cast<std::int64_t>(weights_.bias.size());  // codes, bias, multiplier
   }
   std::int64_t multiply_accumulates(const Forms& inputs) const override {
     const kernels::Conv2dShape s = geometry_.shape_for(codes_form(inputs, 0, kind()).shape, kind());
     if (!geometry_.transposed) return s.multiply_accumulates();
-    return s.batch * s.in_pixels() * geometry_.in_channels * (geometry_.out_channels / geometry_.groups) * s.taps();
+    return s.batch * s.in_pixels() * geometry_.in_channels * (geometry_.out_channels / geometry_.groups) *
+           s.taps();
   }
   double work(const Forms& inputs, const Form& output) const override {
     const Shape& pixels = geometry_.transposed ? inputs.at(0).shape : output.shape;
@@ -149,7 +160,8 @@ class Conv final : public Operator {
     Record r;
     r.kind = kind();
     const ConvGeometry& g = geometry_;
-    r.numbers.insert("geometry", {static_cast<double>(g.in_channels), static_cast<double>(g.out_channels), static_cast<double>(g.groups)});
+    r.numbers.insert("geometry", {static_cast<double>(g.in_channels), static_cast<double>(g.out_channels),
+                                  static_cast<double>(g.groups)});
     r.numbers.insert("kernel", to_numbers(g.kernel));
     r.numbers.insert("stride", to_numbers(g.stride));
     r.numbers.insert("padding", to_numbers(g.padding));
@@ -175,7 +187,8 @@ class Conv final : public Operator {
     g.out_channels = sizes[1];
     g.groups = sizes[2];
     if (g.in_channels % g.groups || g.out_channels % g.groups)
-      throw FormatError(where, concat("channels ", g.in_channels, " -> ", g.out_channels, " do not divide by groups ", g.groups));
+      throw FormatError(where, concat("channels ", g.in_channels, " -> ", g.out_channels,
+                                      " do not divide by groups ", g.groups));
     const auto pair = [&](const char* name, std::int64_t low, std::int64_t high) {
       const auto v = in.integers(name, 2, low, high);
       return std::array<std::int64_t, 2>{v[0], v[1]};
@@ -189,10 +202,12 @@ class Conv final : public Operator {
     for (std::size_t axis = 0; axis < (g.rank == 2 ? 2u : g.rank == 3 ? 1u : 0u); ++axis)
       if (g.kernel[axis] != 1 || g.stride[axis] != 1 || g.padding[axis] != 0 || g.dilation[axis] != 1)
         throw FormatError(where, concat("a ", record.kind, " has no window along axis ", axis));
-    if (!g.transposed && g.output_padding != zeros) throw FormatError(where, "only a transposed convolution has an output padding");
+    if (!g.transposed && g.output_padding != zeros)
+      throw FormatError(where, "only a transposed convolution has an output padding");
     for (std::size_t axis = 0; axis < 2; ++axis)
       if (g.transposed && g.output_padding[axis] >= std::max(g.stride[axis], g.dilation[axis]))
-        throw FormatError(where, concat("output padding ", g.output_padding[axis], " must be smaller than the stride or the dilation"));
+        throw FormatError(where, concat("output padding ", g.output_padding[axis],
+                                        " must be smaller than the stride or the dilation"));
     ConvWeights w;
     w.codes = in.tensor<std::int8_t>("weight", g.weight_shape());
     const Shape per_channel{g.out_channels};
@@ -203,21 +218,26 @@ class Conv final : public Operator {
     std::int64_t largest_bias = 0;
     for (std::size_t c = 0; c < w.bias.size(); ++c) {
       if (!normal(w.multiplier[c]) || !normal(w.scales[c]))
-        throw FormatError(where, concat("channel ", c, ": multiplier ", w.multiplier[c], " and scale ", w.scales[c], " must be normal floats"));
+        throw FormatError(where, concat("channel ", c, ": multiplier ", w.multiplier[c], " and scale ",
+                                        w.scales[c], " must be normal floats"));
       largest_bias = std::max(largest_bias, std::abs(std::int64_t{w.bias[c]}));
     }
     const QParams x = in.qparams("input"), y = in.qparams("output");
     const auto clamp = in.integers("clamp", 2, y.range.quant_min, y.range.quant_max);
     if (clamp[0] > clamp[1]) throw FormatError(where, "'clamp' is decreasing");
     std::int64_t largest = 0;
-    for (std::int64_t i = 0; i < w.codes.numel(); ++i) largest = std::max<std::int64_t>(largest, std::abs(int{w.codes.data()[i]}));
+    for (std::int64_t i = 0; i < w.codes.numel(); ++i)
+      largest = std::max<std::int64_t>(largest, std::abs(int{w.codes.data()[i]}));
     const std::int64_t reach = std::max(x.range.quant_max - x.zero_point, x.zero_point - x.range.quant_min);
     const std::int64_t depth = w.codes.numel() / g.out_channels;
-    if (depth > (std::int64_t{1} << 30) || largest * reach * depth + largest_bias > std::numeric_limits<std::int32_t>::max() ||
+    if (depth > (std::int64_t{1} << 30) ||
+        largest * reach * depth + largest_bias > std::numeric_limits<std::int32_t>::max() ||
         largest * reach * depth > (std::int64_t{1} << 30))
-      throw FormatError(where, concat(depth, " products of up to ", reach, " * ", largest, " and a bias of up to ", largest_bias,
-                                      " could overflow"));
-    return make_operator<Conv>(g, std::move(w), x, y, CodeRange{static_cast<std::int32_t>(clamp[0]), static_cast<std::int32_t>(clamp[1])});
+      throw FormatError(where, concat(depth, " products of up to ", reach, " * ", largest,
+                                      " and a bias of up to ", largest_bias, " could overflow"));
+    return make_operator<Conv>(
+        g, std::move(w), x, y,
+        CodeRange{static_cast<std::int32_t>(clamp[0]), static_cast<std::int32_t>(clamp[1])});
   }
 
  private:
@@ -225,12 +245,14 @@ class Conv final : public Operator {
   std::int64_t smallest(std::size_t axis) const {
     if (geometry_.transposed) {
       std::int64_t in = 1;
-      while (kernels::conv_transpose_output_size(in, geometry_.kernel[axis], geometry_.stride[axis], geometry_.padding[axis],
-                                                 geometry_.dilation[axis], geometry_.output_padding[axis]) < 1)
+      while (kernels::conv_transpose_output_size(in, geometry_.kernel[axis], geometry_.stride[axis],
+                                                 geometry_.padding[axis], geometry_.dilation[axis],
+                                                 geometry_.output_padding[axis]) < 1)
         ++in;
       return in;
     }
-    return std::max<std::int64_t>(1, geometry_.dilation[axis] * (geometry_.kernel[axis] - 1) + 1 - 2 * geometry_.padding[axis]);
+    return std::max<std::int64_t>(
+        1, geometry_.dilation[axis] * (geometry_.kernel[axis] - 1) + 1 - 2 * geometry_.padding[axis]);
   }
   template <class Scalar>
   static BasicTensor<Scalar> vector_tensor(const std::vector<Scalar>& values) {

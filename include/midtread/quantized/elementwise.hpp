@@ -15,7 +15,8 @@ class Binary final : public Operator {
   std::string kind() const override { return op_ == BinaryOp::kAdd ? "add" : "mul"; }
   Form form(const Forms& inputs) const override {
     require_count(inputs, 2, kind());
-    const Shape shape = broadcast(codes_form(inputs, 0, kind()).shape, codes_form(inputs, 1, kind()).shape, kind());
+    const Shape shape =
+        broadcast(codes_form(inputs, 0, kind()).shape, codes_form(inputs, 1, kind()).shape, kind());
     if (shape.rank() > 4) throw ShapeError(kind(), concat("at most four dimensions, got ", shape));
     return {shape, y_};
   }
@@ -24,7 +25,8 @@ class Binary final : public Operator {
     kernels::QuantizeParams p = kernels::engine_params(y_);
     p.range = {clamp_.quant_min + storage_shift(y_.dtype), clamp_.quant_max + storage_shift(y_.dtype)};
     const Tensor& y = std::get<Tensor>(output);
-    const kernels::BinaryShape shape = a.shape() == b.shape() ? kernels::elementwise(a.numel()) : broadcast_shape(a, b, y);
+    const kernels::BinaryShape shape =
+        a.shape() == b.shape() ? kernels::elementwise(a.numel()) : broadcast_shape(a, b, y);
     kernel_->run(shape, a.stored().data(), {a.qparams().scale, a.stored_zero_point()}, b.stored().data(),
                  {b.qparams().scale, b.stored_zero_point()}, p, codes_of(output));
   }
@@ -47,8 +49,9 @@ class Binary final : public Operator {
     const QParams y = in.qparams("output");
     const auto clamp = in.integers("clamp", 2, y.range.quant_min, y.range.quant_max);
     if (clamp[0] > clamp[1]) throw FormatError(where, "'clamp' is decreasing");
-    return make_operator<Binary>(record.kind == "add" ? BinaryOp::kAdd : BinaryOp::kMul, y,
-                                    CodeRange{static_cast<std::int32_t>(clamp[0]), static_cast<std::int32_t>(clamp[1])});
+    return make_operator<Binary>(
+        record.kind == "add" ? BinaryOp::kAdd : BinaryOp::kMul, y,
+        CodeRange{static_cast<std::int32_t>(clamp[0]), static_cast<std::int32_t>(clamp[1])});
   }
 
  private:
@@ -93,7 +96,8 @@ class Cat final : public Operator {
       const Shape& other = codes_form(inputs, i, "cat").shape;
       for (int d = 0; d < shape.rank(); ++d)
         if (other.rank() != shape.rank() || (d != dim && other[d] != shape[d]))
-          throw ShapeError("cat", concat("input ", i, " has shape ", other, ", the first ", shape, "; only dimension ", dim, " may differ"));
+          throw ShapeError("cat", concat("input ", i, " has shape ", other, ", the first ", shape,
+                                         "; only dimension ", dim, " may differ"));
       shape[dim] += other[dim];
     }
     (void)shape[dim];
@@ -111,7 +115,8 @@ class Cat final : public Operator {
       const std::int64_t step = y.size(dim) * y.strides()[dim];
       const std::int64_t rows = length == 0 ? 0 : x.numel() / length;
       if (rows > 0)
-        kernel_->run(x.stored().data(), {x.qparams().scale, x.stored_zero_point()}, rows, length, length, p, to, step);
+        kernel_->run(x.stored().data(), {x.qparams().scale, x.stored_zero_point()}, rows, length, length, p,
+                     to, step);
       to += x.shape()[dim] * y.strides()[dim];
     }
   }
@@ -131,7 +136,8 @@ class Cat final : public Operator {
   }
   static std::shared_ptr<const Operator> load(const Record& record, const std::string& where) {
     const RecordReader in(record, where);
-    return make_operator<Cat>(static_cast<int>(in.integer("dim", -Shape::kMaxRank, Shape::kMaxRank - 1)), in.qparams("output"));
+    return make_operator<Cat>(static_cast<int>(in.integer("dim", -Shape::kMaxRank, Shape::kMaxRank - 1)),
+                              in.qparams("output"));
   }
 
  private:

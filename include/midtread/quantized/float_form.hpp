@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The output shape of a float operation from its input shapes, and about how many steps it takes: nothing is computed.
+// The output shape of a float operation from its input shapes, and about how many steps it takes: nothing is
+// computed.
 #pragma once
 
 #include <midtread/ops/add_relu.hpp>
@@ -28,22 +29,25 @@ struct Arity {
 };
 
 template <class Op>
-inline constexpr bool kIsBinary = std::is_same_v<Op, ops::Add> || std::is_same_v<Op, ops::Sub> || std::is_same_v<Op, ops::Mul> ||
-                                  std::is_same_v<Op, ops::Div> || std::is_same_v<Op, ops::AddRelu>;
+inline constexpr bool kIsBinary =
+    std::is_same_v<Op, ops::Add> || std::is_same_v<Op, ops::Sub> || std::is_same_v<Op, ops::Mul> ||
+    std::is_same_v<Op, ops::Div> || std::is_same_v<Op, ops::AddRelu>;
 template <class Op>
 inline constexpr bool kIsReduction = std::is_same_v<Op, ops::Sum> || std::is_same_v<Op, ops::Mean>;
 template <class Op>
 inline constexpr bool kIsSoftmax = std::is_same_v<Op, ops::Softmax> || std::is_same_v<Op, ops::LogSoftmax>;
 template <class Op>
-inline constexpr bool kIsWeighted = std::is_same_v<Op, ops::Linear> || std::is_same_v<Op, ops::Conv1d> ||
-                                    std::is_same_v<Op, ops::Conv2d> || std::is_same_v<Op, ops::ConvTranspose2d>;
+inline constexpr bool kIsWeighted =
+    std::is_same_v<Op, ops::Linear> || std::is_same_v<Op, ops::Conv1d> || std::is_same_v<Op, ops::Conv2d> ||
+    std::is_same_v<Op, ops::ConvTranspose2d>;
 template <class Op>
 inline constexpr bool kIsPool = std::is_same_v<Op, ops::MaxPool2d> || std::is_same_v<Op, ops::AvgPool2d> ||
                                 std::is_same_v<Op, ops::AdaptiveAvgPool2d>;
 template <class Op>
-inline constexpr bool kIsView = std::is_same_v<Op, ops::Reshape> || std::is_same_v<Op, ops::Flatten> ||
-                                std::is_same_v<Op, ops::Transpose> || std::is_same_v<Op, ops::Permute> ||
-                                std::is_same_v<Op, ops::Slice> || std::is_same_v<Op, ops::Squeeze> || std::is_same_v<Op, ops::Unsqueeze>;
+inline constexpr bool kIsView =
+    std::is_same_v<Op, ops::Reshape> || std::is_same_v<Op, ops::Flatten> ||
+    std::is_same_v<Op, ops::Transpose> || std::is_same_v<Op, ops::Permute> ||
+    std::is_same_v<Op, ops::Slice> || std::is_same_v<Op, ops::Squeeze> || std::is_same_v<Op, ops::Unsqueeze>;
 
 template <class Op>
 constexpr Arity arity() {
@@ -68,7 +72,8 @@ inline Shape cat_shape(const ops::Cat& op, const Shapes& x) {
   for (std::size_t i = 1; i < x.size(); ++i) {
     Shape rest = x[i];
     if (rest.rank() == out.rank()) rest[along] = out[along];
-    if (rest != out) throw ShapeError(op.kName, concat("input ", i, " has shape ", x[i], ", the first ", x[0]));
+    if (rest != out)
+      throw ShapeError(op.kName, concat("input ", i, " has shape ", x[i], ", the first ", x[0]));
     out[along] += x[i][along];
   }
   return out;
@@ -91,12 +96,18 @@ Shape view_shape(const Op& op, const Shape& x) {
 /// Throws ShapeError. Operations not named here work element by element.
 template <class Op>
 Shape output_shape(const Op& op, const Shapes& x) {
-  if constexpr (kIsBinary<Op>) return broadcast(x[0], x[1], Op::kName);
-  else if constexpr (kIsReduction<Op>) return ops::detail::Reduction(x[0], op.dims, Op::kName).result(op.keepdim);
-  else if constexpr (std::is_same_v<Op, ops::Matmul>) return matmul_shape(x[0], x[1]);
-  else if constexpr (std::is_same_v<Op, ops::Cat>) return cat_shape(op, x);
-  else if constexpr (kIsView<Op>) return view_shape(op, x[0]);
-  else if constexpr (kIsSoftmax<Op>) return (void)ops::wrap_dim(op.dim, x[0].rank(), Op::kName), x[0];
+  if constexpr (kIsBinary<Op>)
+    return broadcast(x[0], x[1], Op::kName);
+  else if constexpr (kIsReduction<Op>)
+    return ops::detail::Reduction(x[0], op.dims, Op::kName).result(op.keepdim);
+  else if constexpr (std::is_same_v<Op, ops::Matmul>)
+    return matmul_shape(x[0], x[1]);
+  else if constexpr (std::is_same_v<Op, ops::Cat>)
+    return cat_shape(op, x);
+  else if constexpr (kIsView<Op>)
+    return view_shape(op, x[0]);
+  else if constexpr (kIsSoftmax<Op>)
+    return (void)ops::wrap_dim(op.dim, x[0].rank(), Op::kName), x[0];
   else if constexpr (std::is_same_v<Op, ops::Linear>) {
     if (x[1].rank() != 2 || x[0].rank() < 1 || x[0][-1] != x[1][1])
       throw ShapeError(Op::kName, concat("input ", x[0], " and weight ", x[1], ", needs [.., I] and [O, I]"));
@@ -104,7 +115,8 @@ Shape output_shape(const Op& op, const Shapes& x) {
     out[-1] = x[1][0];
     return out;
   } else if constexpr (std::is_same_v<Op, ops::Conv1d>) {
-    const kernels::Conv2dShape s = op.conv2d().shape(with_height(x[0], Op::kName), with_height(x[1], Op::kName));
+    const kernels::Conv2dShape s =
+        op.conv2d().shape(with_height(x[0], Op::kName), with_height(x[1], Op::kName));
     return {s.batch, s.out_channels, s.out_width};
   } else if constexpr (std::is_same_v<Op, ops::Conv2d>) {
     const kernels::Conv2dShape s = op.shape(x[0], x[1]);
@@ -131,11 +143,16 @@ template <class Op>
 double work(const Op& op, const Shapes& x, const Shape& out) {
   double touched = extent(out);
   for (const Shape& shape : x) touched += extent(shape);
-  if constexpr (std::is_same_v<Op, ops::Matmul>) return touched + extent(out) * static_cast<double>(x[0][-1]);
-  else if constexpr (std::is_same_v<Op, ops::ConvTranspose2d>) return touched + extent(x[0]) * extent(x[1]) / static_cast<double>(x[0][1]);
-  else if constexpr (kIsWeighted<Op>) return touched + extent(out) * extent(x[1]) / static_cast<double>(std::max<std::int64_t>(1, x[1][0]));
+  if constexpr (std::is_same_v<Op, ops::Matmul>)
+    return touched + extent(out) * static_cast<double>(x[0][-1]);
+  else if constexpr (std::is_same_v<Op, ops::ConvTranspose2d>)
+    return touched + extent(x[0]) * extent(x[1]) / static_cast<double>(x[0][1]);
+  else if constexpr (kIsWeighted<Op>)
+    return touched + extent(out) * extent(x[1]) / static_cast<double>(std::max<std::int64_t>(1, x[1][0]));
   else if constexpr (std::is_same_v<Op, ops::MaxPool2d> || std::is_same_v<Op, ops::AvgPool2d>) {
-    const auto window = [&](std::size_t i) { return static_cast<double>(std::min(op.kernel[i], x[0][static_cast<int>(i) + 2])); };
+    const auto window = [&](std::size_t i) {
+      return static_cast<double>(std::min(op.kernel[i], x[0][static_cast<int>(i) + 2]));
+    };
     return touched + extent(out) * window(0) * window(1);
   } else {
     return (void)op, touched;

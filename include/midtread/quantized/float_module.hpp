@@ -11,7 +11,8 @@ MIDTREAD_NAMESPACE_BEGIN(quantized)
 
 class FloatModule final : public Operator {
  public:
-  explicit FloatModule(std::shared_ptr<nn::Module> module) : module_(std::move(module)), guard_(std::make_shared<std::mutex>()) {}
+  explicit FloatModule(std::shared_ptr<nn::Module> module)
+      : module_(std::move(module)), guard_(std::make_shared<std::mutex>()) {}
   std::string kind() const override { return "float." + module_->type_name(); }
   bool is_float() const override { return true; }
   const nn::Module& module() const { return *module_; }
@@ -36,7 +37,9 @@ class FloatModule final : public Operator {
     return bytes;
   }
   Record save() const override {
-    throw UnsupportedError(module_->type_name(), "an opaque module cannot be saved; let it be traced, or keep it out of the int8 model");
+    throw UnsupportedError(
+        module_->type_name(),
+        "an opaque module cannot be saved; let it be traced, or keep it out of the int8 model");
   }
 
  private:

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A float island inside an int8 model: an operation on real tensors, in eval mode. Weights are constant steps.
+// A float island inside an int8 model: an operation on real tensors, in eval mode. Weights are constant
+// steps.
 #pragma once
 
 #include <midtread/autograd/grad_mode.hpp>
@@ -36,13 +37,16 @@ class FloatOperation : public Operator {
   }
 
   /// float_file.hpp knows the parameters of operations; io calls that.
-  Record save() const override { throw UnsupportedError(kind(), "call quantized::save_operator for a float operation"); }
+  Record save() const override {
+    throw UnsupportedError(kind(), "call quantized::save_operator for a float operation");
+  }
 
   static constexpr char kPrefix[] = "float.";
 
  protected:
   std::vector<Shape> shapes_of(const Forms& inputs) const {
-    require_count(inputs, static_cast<std::size_t>(std::count(absent_.begin(), absent_.end(), false)), kind());
+    require_count(inputs, static_cast<std::size_t>(std::count(absent_.begin(), absent_.end(), false)),
+                  kind());
     std::vector<Shape> shapes;
     for (std::size_t i = 0; i < inputs.size(); ++i) shapes.push_back(real_form(inputs, i, kind()).shape);
     return shapes;

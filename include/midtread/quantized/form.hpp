@@ -27,15 +27,18 @@ inline Value make_value(const Form& form) {
 
 /// Form i of an operator's inputs; StateError where it is missing or of the other sort.
 inline const Form& codes_form(const Forms& inputs, std::size_t i, const std::string& where) {
-  if (i >= inputs.size() || !inputs[i].qparams) throw StateError(where, concat("input ", i, " must be an int8 tensor"));
+  if (i >= inputs.size() || !inputs[i].qparams)
+    throw StateError(where, concat("input ", i, " must be an int8 tensor"));
   return inputs[i];
 }
 inline const Form& real_form(const Forms& inputs, std::size_t i, const std::string& where) {
-  if (i >= inputs.size() || inputs[i].qparams) throw StateError(where, concat("input ", i, " must be a real tensor"));
+  if (i >= inputs.size() || inputs[i].qparams)
+    throw StateError(where, concat("input ", i, " must be a real tensor"));
   return inputs[i];
 }
 inline void require_count(const Forms& inputs, std::size_t count, const std::string& where) {
-  if (inputs.size() != count) throw StateError(where, concat("has ", inputs.size(), " inputs, needs ", count));
+  if (inputs.size() != count)
+    throw StateError(where, concat("has ", inputs.size(), " inputs, needs ", count));
 }
 
 /// Elements, dimensions of size 0 counted as 1: what loops over the shape may cost.

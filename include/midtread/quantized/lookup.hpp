@@ -19,8 +19,8 @@ Table pointwise_table(const QParams& x, const QParams& y, const Function& f) {
   const float inverse = kernels::reciprocal(out.scale);
   for (std::int32_t q = 0; q < 256; ++q) {
     const float value = f(kernels::dequantize(q, in.zero_point, in.scale));
-    table[static_cast<std::size_t>(q)] =
-        static_cast<std::uint8_t>(kernels::quantize_code(value, inverse, out.zero_point, out.range, out.rounding));
+    table[static_cast<std::size_t>(q)] = static_cast<std::uint8_t>(
+        kernels::quantize_code(value, inverse, out.zero_point, out.range, out.rounding));
   }
   return table;
 }
@@ -30,14 +30,16 @@ inline Table clamp_table(const QParams& x, CodeRange bounds) {
   const std::int32_t shift = storage_shift(x.dtype);
   Table table{};
   for (std::int32_t q = 0; q < 256; ++q)
-    table[static_cast<std::size_t>(q)] = static_cast<std::uint8_t>(std::max(bounds.quant_min + shift, std::min(bounds.quant_max + shift, q)));
+    table[static_cast<std::size_t>(q)] =
+        static_cast<std::uint8_t>(std::max(bounds.quant_min + shift, std::min(bounds.quant_max + shift, q)));
   return table;
 }
 
 class Lookup final : public Operator {
  public:
   /// `function` names it in summaries ("relu", "sigmoid").
-  Lookup(std::string function, const Table& table, const QParams& y) : function_(std::move(function)), table_(table), y_(y) {}
+  Lookup(std::string function, const Table& table, const QParams& y)
+      : function_(std::move(function)), table_(table), y_(y) {}
   std::string kind() const override { return "lookup"; }
   const std::string& function() const { return function_; }
   Form form(const Forms& inputs) const override {
@@ -74,7 +76,8 @@ class Lookup final : public Operator {
     for (std::size_t i = 0; i < 256; ++i) {
       table[i] = values.data()[i];
       if (table[i] < stored.range.quant_min || table[i] > stored.range.quant_max)
-        throw FormatError(where, concat("table entry ", i, " is ", int{table[i]}, ", outside the code range"));
+        throw FormatError(where,
+                          concat("table entry ", i, " is ", int{table[i]}, ", outside the code range"));
     }
     return make_operator<Lookup>("lookup", table, y);
   }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// The int8 model: a flat list of operators bound to one engine and instruction set. Real tensors in, real tensors out.
-// It is constant: any number of threads may run it, each with a Workspace of its own.
+// The int8 model: a flat list of operators bound to one engine and instruction set. Real tensors in, real
+// tensors out. It is constant: any number of threads may run it, each with a Workspace of its own.
 #pragma once
 
-#include <midtread/core/name_index.hpp>
 #include <midtread/core/fp_env.hpp>
+#include <midtread/core/name_index.hpp>
 #include <midtread/quantized/operator.hpp>
 #include <midtread/quantized/run_limits.hpp>
 
@@ -30,40 +30,52 @@ class Model {
   /// Sees every step's value as it is computed.
   using Visitor = std::function<void(const Step&, const Value&)>;
 
-  /// `input_shapes`: an example; other batch sizes and whatever else the steps allow can be run. Binds the steps to
-  /// `kernels`. Throws StateError where a step reads a value that does not come before it or is of the wrong sort, or
-  /// an output is not real, and ShapeError where the example does not fit or passes `limits`.
+  /// `input_shapes`: an example; other batch sizes and whatever else the steps allow can be run. Binds the
+  /// steps to `kernels`. Throws StateError where a step reads a value that does not come before it or is of
+  /// the wrong sort, or an output is not real, and ShapeError where the example does not fit or passes
+  /// `limits`.
   Model(std::vector<Shape> input_shapes, std::vector<Step> steps, std::vector<int> outputs,
-        const kernels::KernelSet& kernels = kernels::select_kernels(), const RunLimits& limits = RunLimits::none())
-      : input_shapes_(std::move(input_shapes)), steps_(std::move(steps)), outputs_(std::move(outputs)), limits_(limits) {
+        const kernels::KernelSet& kernels = kernels::select_kernels(),
+        const RunLimits& limits = RunLimits::none())
+      : input_shapes_(std::move(input_shapes)),
+        steps_(std::move(steps)),
+        outputs_(std::move(outputs)),
+        limits_(limits) {
     if (input_shapes_.empty() || outputs_.empty()) throw StateError("model", "needs an input and an output");
     NameIndex names;
     int known = input_count();
     for (const Step& step : steps_) {
       if (!names.emplace(step.name, 0).second) throw StateError(step.name, "two steps have this name");
       for (int input : step.inputs)
-        if (input < 0 || input >= known) throw StateError(step.name, concat("reads value ", input, ", allowed 0..", known - 1));
+        if (input < 0 || input >= known)
+          throw StateError(step.name, concat("reads value ", input, ", allowed 0..", known - 1));
       ++known;
     }
     for (int output : outputs_)
-      if (output < 0 || output >= known) throw StateError("model", concat("output ", output, ", allowed 0..", known - 1));
+      if (output < 0 || output >= known)
+        throw StateError("model", concat("output ", output, ", allowed 0..", known - 1));
     const Forms forms = forms_for(input_shapes_);
     for (int output : outputs_)
-      if (forms[static_cast<std::size_t>(output)].qparams) throw StateError("model", concat("output ", output, " is not dequantized"));
+      if (forms[static_cast<std::size_t>(output)].qparams)
+        throw StateError("model", concat("output ", output, " is not dequantized"));
     bind(kernels);
   }
 
   midtread::Tensor operator()(const midtread::Tensor& input) const { return forward_many({input}).at(0); }
-  std::vector<midtread::Tensor> operator()(const std::vector<midtread::Tensor>& inputs) const { return forward_many(inputs); }
+  std::vector<midtread::Tensor> operator()(const std::vector<midtread::Tensor>& inputs) const {
+    return forward_many(inputs);
+  }
   midtread::Tensor forward(const midtread::Tensor& input) const { return forward_many({input}).at(0); }
   std::vector<midtread::Tensor> forward_many(const std::vector<midtread::Tensor>& inputs) const {
     const Workspace::Plan& plan = run(inputs, Workspace::this_thread());
     std::vector<midtread::Tensor> out;
-    for (int output : outputs_) out.push_back(std::get<midtread::Tensor>(plan.values[static_cast<std::size_t>(output)]).clone());
+    for (int output : outputs_)
+      out.push_back(std::get<midtread::Tensor>(plan.values[static_cast<std::size_t>(output)]).clone());
     return out;
   }
 
-  /// The first output, inside `workspace`: valid until its next run. Allocates nothing after the first call at a shape.
+  /// The first output, inside `workspace`: valid until its next run. Allocates nothing after the first call
+  /// at a shape.
   const midtread::Tensor& run(const midtread::Tensor& input, Workspace& workspace) const {
     thread_local std::vector<midtread::Tensor> inputs(1);
     inputs[0] = input;
@@ -73,7 +85,8 @@ class Model {
   }
 
   /// All values, inside `workspace`. `visitor` may be empty.
-  const Workspace::Plan& run(const std::vector<midtread::Tensor>& inputs, Workspace& workspace, const Visitor& visitor = nullptr) const {
+  const Workspace::Plan& run(const std::vector<midtread::Tensor>& inputs, Workspace& workspace,
+                             const Visitor& visitor = nullptr) const {
     if (inputs.size() != input_shapes_.size())
       throw ShapeError("int8 model", concat("takes ", input_count(), " inputs, got ", inputs.size()));
     const FpEnvGuard fp_env;
@@ -126,7 +139,8 @@ class Model {
     return names;
   }
 
-  /// What every value is for inputs of these shapes: the inputs, then one per step. Throws as the constructor.
+  /// What every value is for inputs of these shapes: the inputs, then one per step. Throws as the
+  /// constructor.
   Forms forms_for(const std::vector<Shape>& input_shapes) const {
     Forms forms;
     forms.reserve(input_shapes.size() + steps_.size());
@@ -148,7 +162,8 @@ class Model {
     return forms;
   }
 
-  /// A table of steps: operator, output shape for `input` (of every input), bytes, multiply-accumulates, kernel.
+  /// A table of steps: operator, output shape for `input` (of every input), bytes, multiply-accumulates,
+  /// kernel.
   std::string summary(const Shape& input) const {
     const Forms forms = forms_for(std::vector<Shape>(input_shapes_.size(), input));
     std::ostringstream out;
@@ -156,8 +171,9 @@ class Model {
     for (const Step& step : steps_) width = std::max(width, step.name.size());
     const auto name_width = static_cast<int>(width + 2);
     out << "int8 model, engine " << engine_ << ", ISA " << isa_ << '\n'
-        << std::left << std::setw(name_width) << "step" << std::setw(22) << "operator" << std::setw(20) << "output" << std::right
-        << std::setw(10) << "bytes" << std::setw(14) << "MACs" << "  kernel\n";
+        << std::left << std::setw(name_width) << "step" << std::setw(22) << "operator" << std::setw(20)
+        << "output" << std::right << std::setw(10) << "bytes" << std::setw(14) << "MACs"
+        << "  kernel\n";
     std::int64_t macs_total = 0;
     for (std::size_t i = 0; i < steps_.size(); ++i) {
       const Step& step = steps_[i];
@@ -165,8 +181,8 @@ class Model {
       macs_total += macs;
       out << std::left << std::setw(name_width) << step.name << std::setw(22)
           << (step.op->is_float() ? step.op->kind() + " (float)" : step.op->kind()) << std::setw(20)
-          << concat(forms[input_shapes_.size() + i].shape) << std::right << std::setw(10) << step.op->parameter_bytes() << std::setw(14)
-          << macs << "  " << step.op->kernel_label() << '\n';
+          << concat(forms[input_shapes_.size() + i].shape) << std::right << std::setw(10)
+          << step.op->parameter_bytes() << std::setw(14) << macs << "  " << step.op->kernel_label() << '\n';
     }
     out << "total: " << parameter_bytes() << " bytes, " << macs_total << " multiply-accumulates";
     const auto islands = float_islands();
@@ -193,7 +209,8 @@ class Model {
     std::vector<std::size_t> last_use(count);  // the step after which a value is dead
     for (std::size_t i = 0; i < count; ++i) last_use[i] = i < first ? count : i - first;
     for (std::size_t i = 0; i < steps_.size(); ++i)
-      for (int input : steps_[i].inputs) last_use[static_cast<std::size_t>(input)] = std::max(i, last_use[static_cast<std::size_t>(input)]);
+      for (int input : steps_[i].inputs)
+        last_use[static_cast<std::size_t>(input)] = std::max(i, last_use[static_cast<std::size_t>(input)]);
     for (int output : outputs_) last_use[static_cast<std::size_t>(output)] = count;
     std::vector<std::vector<std::size_t>> dying(steps_.size());
     for (std::size_t v = first; v < count; ++v)
@@ -204,8 +221,10 @@ class Model {
     for (std::size_t i = 0; i < first; ++i) plan.values[i] = inputs[i];
     std::vector<Storage> unused;
     for (std::size_t i = 0; i < steps_.size(); ++i) {
-      if (!steps_[i].op->is_float()) plan.values[first + i] = placed(forms[first + i], unused);  // float steps bring their own
-      for (int input : steps_[i].inputs) plan.arguments[i].push_back(&plan.values[static_cast<std::size_t>(input)]);
+      if (!steps_[i].op->is_float())
+        plan.values[first + i] = placed(forms[first + i], unused);  // float steps bring their own
+      for (int input : steps_[i].inputs)
+        plan.arguments[i].push_back(&plan.values[static_cast<std::size_t>(input)]);
       for (std::size_t v : dying[i])
         if (const auto* dead = std::get_if<Tensor>(&plan.values[v]))
           unused.push_back(dead->stored().storage());
@@ -223,7 +242,8 @@ class Model {
     std::swap(*best, unused.back());
     const Storage storage = unused.back();
     unused.pop_back();
-    return Tensor(BasicTensor<std::uint8_t>(storage, 0, form.shape, channels_last_strides(form.shape)), *form.qparams);
+    return Tensor(BasicTensor<std::uint8_t>(storage, 0, form.shape, channels_last_strides(form.shape)),
+                  *form.qparams);
   }
 
   std::vector<Shape> input_shapes_;

@@ -1,17 +1,27 @@
 // SPDX-License-Identifier: MIT
-// int8 operations that only move codes: reshape, flatten, squeeze, transpose, permute, slice, pad with zero, nearest
-// upsampling.
+// int8 operations that only move codes: reshape, flatten, squeeze, transpose, permute, slice, pad with zero,
+// nearest upsampling.
 #pragma once
 
 #include <midtread/quantized/operator.hpp>
 
 MIDTREAD_NAMESPACE_BEGIN(quantized)
 
-enum class MoveKind { kReshape, kFlatten, kSqueeze, kUnsqueeze, kTranspose, kPermute, kSlice, kPad2d, kUpsample };
+enum class MoveKind {
+  kReshape,
+  kFlatten,
+  kSqueeze,
+  kUnsqueeze,
+  kTranspose,
+  kPermute,
+  kSlice,
+  kPad2d,
+  kUpsample
+};
 
-inline constexpr MoveKind kMoveKinds[] = {MoveKind::kReshape,   MoveKind::kFlatten, MoveKind::kSqueeze,
+inline constexpr MoveKind kMoveKinds[] = {MoveKind::kReshape,   MoveKind::kFlatten,   MoveKind::kSqueeze,
                                           MoveKind::kUnsqueeze, MoveKind::kTranspose, MoveKind::kPermute,
-                                          MoveKind::kSlice,     MoveKind::kPad2d,   MoveKind::kUpsample};
+                                          MoveKind::kSlice,     MoveKind::kPad2d,     MoveKind::kUpsample};
 
 inline const char* to_string(MoveKind kind) {
   switch (kind) {
@@ -28,9 +38,9 @@ inline const char* to_string(MoveKind kind) {
   return "?";
 }
 
-/// `numbers`: reshape the dimensions (-1 infers, 0 keeps); flatten first and last dimension; squeeze and unsqueeze the
-/// dimension; transpose two dimensions; permute the order; slice dimension, start, stop, step; pad2d left, right, top,
-/// bottom; upsample factors of height and width.
+/// `numbers`: reshape the dimensions (-1 infers, 0 keeps); flatten first and last dimension; squeeze and
+/// unsqueeze the dimension; transpose two dimensions; permute the order; slice dimension, start, stop, step;
+/// pad2d left, right, top, bottom; upsample factors of height and width.
 class Move final : public Operator {
  public:
   Move(MoveKind move, std::vector<std::int64_t> numbers) : move_(move), numbers_(std::move(numbers)) {}
@@ -44,7 +54,7 @@ class Move final : public Operator {
 
   void run(const Values& inputs, Value& output, Workspace&) const override {
     const Tensor& x = quantized_input(inputs, 0, to_string(move_));
-    const BasicTensor<std::uint8_t> &from = x.stored(), &to = std::get<Tensor>(output).stored();
+    const BasicTensor<std::uint8_t>&from = x.stored(), &to = std::get<Tensor>(output).stored();
     const std::uint8_t* source = from.data();
     std::uint8_t* target = codes_of(output);
     const Shape &in = from.shape(), &out = to.shape();
@@ -61,7 +71,8 @@ class Move final : public Operator {
       }
       case MoveKind::kPermute: {
         Shape strides = out;
-        for (int i = 0; i < out.rank(); ++i) strides[i] = from.strides()[static_cast<int>(numbers_[static_cast<std::size_t>(i)])];
+        for (int i = 0; i < out.rank(); ++i)
+          strides[i] = from.strides()[static_cast<int>(numbers_[static_cast<std::size_t>(i)])];
         copy(source, strides, target, to.strides(), out);
         break;
       }
@@ -74,7 +85,8 @@ class Move final : public Operator {
       }
       case MoveKind::kPad2d: {
         std::fill_n(target, to.numel(), static_cast<std::uint8_t>(x.stored_zero_point()));
-        copy(source, from.strides(), target + numbers_[2] * to.strides()[2] + numbers_[0] * to.strides()[3], to.strides(), in);
+        copy(source, from.strides(), target + numbers_[2] * to.strides()[2] + numbers_[0] * to.strides()[3],
+             to.strides(), in);
         break;
       }
       case MoveKind::kUpsample: {
@@ -82,7 +94,8 @@ class Move final : public Operator {
         for (std::int64_t n = 0; n < out[0]; ++n)
           for (std::int64_t h = 0; h < out[2]; ++h)
             for (std::int64_t w = 0; w < out[3]; ++w)
-              std::copy_n(source + n * from.strides()[0] + h / numbers_[0] * from.strides()[2] + w / numbers_[1] * from.strides()[3],
+              std::copy_n(source + n * from.strides()[0] + h / numbers_[0] * from.strides()[2] +
+                              w / numbers_[1] * from.strides()[3],
                           channels, target + n * to.strides()[0] + h * to.strides()[2] + w * to.strides()[3]);
         break;
       }
@@ -108,9 +121,11 @@ class Move final : public Operator {
           return make_operator<Move>(move, numbers);
         }
         case MoveKind::kFlatten:
-        case MoveKind::kTranspose: return make_operator<Move>(move, in.integers("numbers", 2, -Shape::kMaxRank, Shape::kMaxRank - 1));
+        case MoveKind::kTranspose:
+          return make_operator<Move>(move, in.integers("numbers", 2, -Shape::kMaxRank, Shape::kMaxRank - 1));
         case MoveKind::kSqueeze:
-        case MoveKind::kUnsqueeze: return make_operator<Move>(move, in.integers("numbers", 1, -Shape::kMaxRank, Shape::kMaxRank - 1));
+        case MoveKind::kUnsqueeze:
+          return make_operator<Move>(move, in.integers("numbers", 1, -Shape::kMaxRank, Shape::kMaxRank - 1));
         case MoveKind::kPermute: {
           const auto order = in.integers("numbers", -1, 0, Shape::kMaxRank - 1);
           std::uint32_t seen = 0;
@@ -140,14 +155,17 @@ class Move final : public Operator {
   // Number i as a dimension of a tensor of this rank.
   int wrapped(std::size_t i, int rank) const {
     const auto dim = static_cast<int>(numbers_[i] < 0 ? numbers_[i] + rank : numbers_[i]);
-    if (dim < 0 || dim >= rank) throw ShapeError(kind(), concat("dimension ", numbers_[i], " of a tensor of rank ", rank));
+    if (dim < 0 || dim >= rank)
+      throw ShapeError(kind(), concat("dimension ", numbers_[i], " of a tensor of rank ", rank));
     return dim;
   }
   Range range(const Shape& in) const {
     const auto raw = static_cast<int>(numbers_[0]);
     const int dim = raw < 0 ? raw + in.rank() : raw;
     const std::int64_t size = in[dim];
-    const auto place = [size](std::int64_t i) { return std::max<std::int64_t>(0, std::min(size, i < 0 ? i + size : i)); };
+    const auto place = [size](std::int64_t i) {
+      return std::max<std::int64_t>(0, std::min(size, i < 0 ? i + size : i));
+    };
     return {dim, place(numbers_[1]), place(numbers_[2]), numbers_[3]};
   }
 
@@ -169,13 +187,15 @@ class Move final : public Operator {
           out.push_back(dim < 0 ? 1 : dim);
         }
         if (infer >= 0 && known > 0) out[infer] = count / known;
-        if ((infer >= 0 && known == 0) || element_count(out) != count) throw ShapeError("reshape", concat(in, " does not fit ", out));
+        if ((infer >= 0 && known == 0) || element_count(out) != count)
+          throw ShapeError("reshape", concat(in, " does not fit ", out));
         return out;
       }
       case MoveKind::kFlatten: {
         const auto wrap = [&](std::int64_t d) { return static_cast<int>(d < 0 ? d + in.rank() : d); };
         const int first = wrap(numbers_[0]), last = wrap(numbers_[1]);
-        if (first < 0 || last >= in.rank() || first > last) throw ShapeError("flatten", concat("dimensions ", first, "..", last, " of ", in));
+        if (first < 0 || last >= in.rank() || first > last)
+          throw ShapeError("flatten", concat("dimensions ", first, "..", last, " of ", in));
         Shape out;
         for (int i = 0; i < first; ++i) out.push_back(in[i]);
         std::int64_t flat = 1;
@@ -216,19 +236,25 @@ class Move final : public Operator {
         out[r.dim] = std::max<std::int64_t>(0, (r.stop - r.start + r.step - 1) / r.step);
         return out;
       }
-      case MoveKind::kPad2d: need_rank_4(); return {in[0], in[1], in[2] + numbers_[2] + numbers_[3], in[3] + numbers_[0] + numbers_[1]};
-      case MoveKind::kUpsample: need_rank_4(); return {in[0], in[1], in[2] * numbers_[0], in[3] * numbers_[1]};
+      case MoveKind::kPad2d:
+        need_rank_4();
+        return {in[0], in[1], in[2] + numbers_[2] + numbers_[3], in[3] + numbers_[0] + numbers_[1]};
+      case MoveKind::kUpsample:
+        need_rank_4();
+        return {in[0], in[1], in[2] * numbers_[0], in[3] * numbers_[1]};
     }
     return in;
   }
 
-  static void copy(const std::uint8_t* from, const Shape& from_strides, std::uint8_t* to, const Shape& to_strides, const Shape& shape) {
-    BasicTensor<std::uint8_t>::for_each_offset_pair(shape, to_strides, from_strides, [&](std::int64_t a, std::int64_t b) { to[a] = from[b]; });
+  static void copy(const std::uint8_t* from, const Shape& from_strides, std::uint8_t* to,
+                   const Shape& to_strides, const Shape& shape) {
+    BasicTensor<std::uint8_t>::for_each_offset_pair(shape, to_strides, from_strides,
+                                                    [&](std::int64_t a, std::int64_t b) { to[a] = from[b]; });
   }
 
   // Both sides walked in logical order.
-  static void reshape(const std::uint8_t* from, const Shape& in, const Shape& in_strides, std::uint8_t* to, const Shape& out,
-                      const Shape& out_strides) {
+  static void reshape(const std::uint8_t* from, const Shape& in, const Shape& in_strides, std::uint8_t* to,
+                      const Shape& out, const Shape& out_strides) {
     if (in == out || (row_major(in, in_strides) && row_major(out, out_strides))) {
       std::copy_n(from, element_count(in), to);
       return;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One step of an int8 model: constant parameters, an output that can be sized ahead, a run without allocation.
+// One step of an int8 model: constant parameters, an output that can be sized ahead, a run without
+// allocation.
 #pragma once
 
 #include <midtread/kernels/dispatch.hpp>
@@ -18,8 +19,8 @@ class Operator {
   virtual ~Operator() = default;
   /// "conv2d", "add", ...: the name in files and summaries.
   virtual std::string kind() const = 0;
-  /// The output's form for inputs of these forms. Throws ShapeError where shapes do not fit, StateError where the
-  /// number, sort or qparams of inputs do not.
+  /// The output's form for inputs of these forms. Throws ShapeError where shapes do not fit, StateError where
+  /// the number, sort or qparams of inputs do not.
   virtual Form form(const Forms& inputs) const = 0;
   /// Computes into an output of that form.
   virtual void run(const Values& inputs, Value& output, Workspace& workspace) const = 0;
@@ -56,7 +57,8 @@ class Operator {
   }
 };
 
-/// A shared operator. (std::make_shared of every class would cost the compiler more than the allocation it saves.)
+/// A shared operator. (std::make_shared of every class would cost the compiler more than the allocation it
+/// saves.)
 template <class Op, class... Args>
 std::shared_ptr<const Operator> make_operator(Args&&... args) {
   const Operator* made = new Op(std::forward<Args>(args)...);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Every operator an int8 model may hold, and how each is made from its Record. A new one is one line of kLoaders.
+// Every operator an int8 model may hold, and how each is made from its Record. A new one is one line of
+// kLoaders.
 #pragma once
 
 #include <midtread/quantized/constant.hpp>
@@ -19,20 +20,13 @@ struct Loader {
 };
 
 inline constexpr Loader kLoaders[] = {
-    {"quantize", Quantize::load},
-    {"dequantize", Dequantize::load},
-    {"constant", Constant::load},
-    {"conv2d", Conv::load},
-    {"conv1d", Conv::load},
-    {"conv_transpose2d", Conv::load},
-    {"linear", Conv::load},
-    {"add", Binary::load},
-    {"mul", Binary::load},
-    {"cat", Cat::load},
-    {"lookup", Lookup::load},
-    {"max_pool2d", Pool::load},
-    {"avg_pool2d", Pool::load},
-    {"adaptive_avg_pool2d", Pool::load},
+    {"quantize", Quantize::load}, {"dequantize", Dequantize::load},
+    {"constant", Constant::load}, {"conv2d", Conv::load},
+    {"conv1d", Conv::load},       {"conv_transpose2d", Conv::load},
+    {"linear", Conv::load},       {"add", Binary::load},
+    {"mul", Binary::load},        {"cat", Cat::load},
+    {"lookup", Lookup::load},     {"max_pool2d", Pool::load},
+    {"avg_pool2d", Pool::load},   {"adaptive_avg_pool2d", Pool::load},
 };
 
 /// `op` as plain data. Throws UnsupportedError for what cannot be in a file.
@@ -47,8 +41,10 @@ inline std::shared_ptr<const Operator> load_operator(const Record& record, const
     if (record.kind == loader.kind) return loader.load(record, where);
   for (MoveKind move : kMoveKinds)
     if (record.kind == to_string(move)) return Move::load(record, where);
-  if (record.kind.compare(0, sizeof(FloatOperation::kPrefix) - 1, FloatOperation::kPrefix) == 0) return load_float_operation(record, where);
-  throw FormatError(where, "unknown operator '" + printable(record.kind) + "'; was the file written by a newer midtread?");
+  if (record.kind.compare(0, sizeof(FloatOperation::kPrefix) - 1, FloatOperation::kPrefix) == 0)
+    return load_float_operation(record, where);
+  throw FormatError(
+      where, "unknown operator '" + printable(record.kind) + "'; was the file written by a newer midtread?");
 }
 
 MIDTREAD_NAMESPACE_END

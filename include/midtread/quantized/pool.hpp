@@ -32,8 +32,10 @@ struct PoolGeometry {
       s.pad_width = padding[1];
       s.dilation_height = dilation[0];
       s.dilation_width = dilation[1];
-      s.out_height = kernels::pool_output_size(s.in_height, kernel[0], stride[0], padding[0], dilation[0], ceil_mode);
-      s.out_width = kernels::pool_output_size(s.in_width, kernel[1], stride[1], padding[1], dilation[1], ceil_mode);
+      s.out_height =
+          kernels::pool_output_size(s.in_height, kernel[0], stride[0], padding[0], dilation[0], ceil_mode);
+      s.out_width =
+          kernels::pool_output_size(s.in_width, kernel[1], stride[1], padding[1], dilation[1], ceil_mode);
     }
     kernels::check(s, where);
     // Taps that are not farther apart than the input is long cannot jump over it.
@@ -46,14 +48,17 @@ struct PoolGeometry {
 
  private:
   static void require_input(const kernels::PoolWindow& window, const std::string& where) {
-    if (window.first >= window.last) throw ShapeError(where, "a window holds only padding; choose a smaller dilation or padding");
+    if (window.first >= window.last)
+      throw ShapeError(where, "a window holds only padding; choose a smaller dilation or padding");
   }
 };
 
 class Pool final : public Operator {
  public:
   explicit Pool(const PoolGeometry& geometry) : geometry_(geometry) {}
-  std::string kind() const override { return geometry_.maximum ? "max_pool2d" : geometry_.adaptive ? "adaptive_avg_pool2d" : "avg_pool2d"; }
+  std::string kind() const override {
+    return geometry_.maximum ? "max_pool2d" : geometry_.adaptive ? "adaptive_avg_pool2d" : "avg_pool2d";
+  }
   Form form(const Forms& inputs) const override {
     require_count(inputs, 1, kind());
     const Form& x = codes_form(inputs, 0, kind());
@@ -63,7 +68,9 @@ class Pool final : public Operator {
   double work(const Forms& inputs, const Form& output) const override {
     const Shape& x = inputs.at(0).shape;
     if (geometry_.adaptive) return extent(x) + extent(output.shape);
-    const auto window = [&](std::size_t i) { return static_cast<double>(std::min(geometry_.kernel[i], x[static_cast<int>(i) + 2])); };
+    const auto window = [&](std::size_t i) {
+      return static_cast<double>(std::min(geometry_.kernel[i], x[static_cast<int>(i) + 2]));
+    };
     return extent(x) + extent(output.shape) * window(0) * window(1);
   }
   void run(const Values& inputs, Value& output, Workspace& workspace) const override {
@@ -112,7 +119,8 @@ class Pool final : public Operator {
     g.ceil_mode = flags[0] != 0;
     g.count_include_pad = flags[1] != 0;
     const std::array<std::int64_t, 2> ones{1, 1}, zeros{0, 0};
-    if ((!g.maximum && g.dilation != ones) || (g.adaptive && (g.stride != ones || g.padding != zeros || g.ceil_mode)))
+    if ((!g.maximum && g.dilation != ones) ||
+        (g.adaptive && (g.stride != ones || g.padding != zeros || g.ceil_mode)))
       throw FormatError(where, "a " + record.kind + " has no such window");
     return make_operator<Pool>(g);
   }

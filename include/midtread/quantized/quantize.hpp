@@ -28,7 +28,8 @@ inline void require_finite(const midtread::Tensor& x, const std::string& where) 
     ++index;
   });
   if (bad)
-    throw NumericError(where, concat(bad, " non-finite of ", n, " values, first at index ", first, " of shape ", x.shape()));
+    throw NumericError(
+        where, concat(bad, " non-finite of ", n, " values, first at index ", first, " of shape ", x.shape()));
 }
 
 class Quantize final : public Operator {
@@ -49,9 +50,11 @@ class Quantize final : public Operator {
       kernel_->run(x.data(), to, x.numel(), p);
     } else {
       const float inverse = kernels::reciprocal(p.scale);
-      midtread::Tensor::for_each_offset_pair(x.shape(), strides, x.strides(), [&](std::int64_t a, std::int64_t b) {
-        to[a] = static_cast<std::uint8_t>(kernels::quantize_code(x.data()[b], inverse, p.zero_point, p.range, p.rounding));
-      });
+      midtread::Tensor::for_each_offset_pair(
+          x.shape(), strides, x.strides(), [&](std::int64_t a, std::int64_t b) {
+            to[a] = static_cast<std::uint8_t>(
+                kernels::quantize_code(x.data()[b], inverse, p.zero_point, p.range, p.rounding));
+          });
     }
   }
   std::shared_ptr<const Operator> bind(const kernels::KernelSet& kernels) const override {

@@ -18,8 +18,9 @@ struct Record {
 };
 
 inline std::vector<double> to_numbers(const QParams& q) {
-  return {static_cast<double>(q.scale), static_cast<double>(q.zero_point), static_cast<double>(q.range.quant_min),
-          static_cast<double>(q.range.quant_max), q.dtype == DType::kInt8 ? 1.0 : 0.0, static_cast<double>(q.rounding)};
+  return {static_cast<double>(q.scale),           static_cast<double>(q.zero_point),
+          static_cast<double>(q.range.quant_min), static_cast<double>(q.range.quant_max),
+          q.dtype == DType::kInt8 ? 1.0 : 0.0,    static_cast<double>(q.rounding)};
 }
 template <class Integers>
 std::vector<double> to_numbers(const Integers& values) {
@@ -43,10 +44,12 @@ class RecordReader {
     if (count >= 0 && found->size() != static_cast<std::size_t>(count))
       throw FormatError(where_, concat("'", name, "' has ", found->size(), " numbers, needs ", count));
     for (double value : *found)
-      if (!std::isfinite(value)) throw FormatError(where_, "'" + name + "' holds a number that is not finite");
+      if (!std::isfinite(value))
+        throw FormatError(where_, "'" + name + "' holds a number that is not finite");
     return *found;
   }
-  std::vector<std::int64_t> integers(const std::string& name, int count, std::int64_t low, std::int64_t high) const {
+  std::vector<std::int64_t> integers(const std::string& name, int count, std::int64_t low,
+                                     std::int64_t high) const {
     std::vector<std::int64_t> out;
     for (double value : numbers(name, count)) out.push_back(integer(name, value, low, high));
     return out;
@@ -76,15 +79,18 @@ class RecordReader {
     const AnyTensor* found = record_.tensors.find(name);
     if (!found) throw FormatError(where_, "misses the tensor '" + name + "'");
     if (!found->holds<Scalar>())
-      throw FormatError(where_, concat("'", name, "' holds ", found->dtype(), ", needs ", dtype_of_v<Scalar>));
-    if (found->shape() != shape) throw FormatError(where_, concat("'", name, "' has shape ", found->shape(), ", needs ", shape));
+      throw FormatError(where_,
+                        concat("'", name, "' holds ", found->dtype(), ", needs ", dtype_of_v<Scalar>));
+    if (found->shape() != shape)
+      throw FormatError(where_, concat("'", name, "' has shape ", found->shape(), ", needs ", shape));
     return found->get<Scalar>().contiguous();
   }
 
  private:
   std::int64_t integer(const std::string& name, double value, std::int64_t low, std::int64_t high) const {
     if (value != std::floor(value) || value < static_cast<double>(low) || value > static_cast<double>(high))
-      throw FormatError(where_, concat("'", name, "' is ", value, ", allowed ", low, "..", high, " (integer)"));
+      throw FormatError(where_,
+                        concat("'", name, "' is ", value, ", allowed ", low, "..", high, " (integer)"));
     return static_cast<std::int64_t>(value);
   }
 

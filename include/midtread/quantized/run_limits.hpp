@@ -23,7 +23,8 @@ class RunCost {
   /// Throws ShapeError naming `where` when the limits are passed.
   void add(const std::string& where, const Form& output, double work) {
     for (std::int64_t dim : output.shape)
-      if (dim < 0 || dim > (std::int64_t{1} << 40)) throw ShapeError(where, concat("gives a value of shape ", output.shape));
+      if (dim < 0 || dim > (std::int64_t{1} << 40))
+        throw ShapeError(where, concat("gives a value of shape ", output.shape));
     (void)element_count(output.shape);
     elements_ += extent(output.shape);
     work_ += work;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// From a real weight and bias to what an int8 convolution needs. QAT units compute it on every eval forward, convert
-// once: the same function, so the same integers.
+// From a real weight and bias to what an int8 convolution needs. QAT units compute it on every eval forward,
+// convert once: the same function, so the same integers.
 //
 //   bs[c] = s_x * s_w[c],  bq[c] = rne(b[c] * (1/bs[c])),  m[c] = bs[c] / s_y
 #pragma once
@@ -18,17 +18,18 @@ MIDTREAD_EXACT_BEGIN
 
 /// Integer parameters of a convolution or linear layer with O outputs.
 struct ConvWeights {
-  BasicTensor<std::int8_t> codes;         ///< [O, ...], row-major
-  std::vector<float> scales;              ///< [O]
-  std::vector<std::int32_t> bias;         ///< [O] bias codes
-  std::vector<float> multiplier;          ///< [O]
-  int raised = 0;                         ///< channels whose scale was raised to hold the bias
+  BasicTensor<std::int8_t> codes;  ///< [O, ...], row-major
+  std::vector<float> scales;       ///< [O]
+  std::vector<std::int32_t> bias;  ///< [O] bias codes
+  std::vector<float> multiplier;   ///< [O]
+  int raised = 0;                  ///< channels whose scale was raised to hold the bias
 };
 
 /// Per output channel: the quantizer's scale, raised where the bias code would pass 2^30 (DESIGN: bias rule).
 /// `bias` may be undefined.
-inline std::vector<float> weight_scales(const ChannelQParams& weight, std::int64_t channels, const midtread::Tensor& bias,
-                                        float input_scale, int* raised = nullptr) {
+inline std::vector<float> weight_scales(const ChannelQParams& weight, std::int64_t channels,
+                                        const midtread::Tensor& bias, float input_scale,
+                                        int* raised = nullptr) {
   MIDTREAD_EXACT
   std::vector<float> scales(static_cast<std::size_t>(channels));
   for (std::int64_t c = 0; c < channels; ++c) {
@@ -42,11 +43,14 @@ inline std::vector<float> weight_scales(const ChannelQParams& weight, std::int64
 }
 
 /// `weight` is [O, ...] row-major, output channel first (a transposed layer's too); `bias` [O] or undefined.
-/// Throws QuantizationError naming `where` if an accumulator could overflow or a multiplier is not a normal float.
-inline ConvWeights quantize_conv_weights(const midtread::Tensor& weight, const midtread::Tensor& bias, const ChannelQParams& qw,
-                                         const QParams& x, const QParams& y, const std::string& where) {
+/// Throws QuantizationError naming `where` if an accumulator could overflow or a multiplier is not a normal
+/// float.
+inline ConvWeights quantize_conv_weights(const midtread::Tensor& weight, const midtread::Tensor& bias,
+                                         const ChannelQParams& qw, const QParams& x, const QParams& y,
+                                         const std::string& where) {
   MIDTREAD_EXACT
-  if (qw.dtype != DType::kInt8) throw QuantizationError(where, concat("weights are ", qw.dtype, ", the kernels take int8"));
+  if (qw.dtype != DType::kInt8)
+    throw QuantizationError(where, concat("weights are ", qw.dtype, ", the kernels take int8"));
   const midtread::Tensor w = weight.contiguous();
   const midtread::Tensor b = bias.defined() ? bias.contiguous() : bias;
   const std::int64_t channels = w.size(0), depth = channels ? w.numel() / channels : 0;
@@ -60,17 +64,20 @@ inline ConvWeights quantize_conv_weights(const midtread::Tensor& weight, const m
   for (std::int64_t c = 0; c < channels; ++c) {
     const auto at = static_cast<std::size_t>(c);
     if (qw.zero_point(c) != 0)
-      throw QuantizationError(where, concat("weight zero point ", qw.zero_point(c), " in channel ", c, ", the kernels take 0: use a symmetric spec"));
+      throw QuantizationError(where, concat("weight zero point ", qw.zero_point(c), " in channel ", c,
+                                            ", the kernels take 0: use a symmetric spec"));
     const float scale = out.scales[at];
     kernels::quantize(w.data() + c * depth, codes + c * depth, depth, {scale, 0, qw.range, qw.rounding});
-    for (std::int64_t i = 0; i < depth; ++i) largest = std::max<std::int64_t>(largest, std::abs(int{codes[c * depth + i]}));
+    for (std::int64_t i = 0; i < depth; ++i)
+      largest = std::max<std::int64_t>(largest, std::abs(int{codes[c * depth + i]}));
     const float bias_scale = x.scale * scale;
     out.bias[at] = b.defined() ? kernels::bias_code(b.data()[c], bias_scale) : 0;
     const float multiplier = bias_scale / y.scale;
     out.multiplier[at] = multiplier;
     if (!(multiplier >= 1.17549435e-38f) || !(multiplier <= 3.402823466e38f))
-      throw QuantizationError(where, concat("channel ", c, ": input scale ", x.scale, " * weight scale ", scale, " / output scale ",
-                                            y.scale, " = ", multiplier, " must be a normal float; check the observed ranges"));
+      throw QuantizationError(where, concat("channel ", c, ": input scale ", x.scale, " * weight scale ",
+                                            scale, " / output scale ", y.scale, " = ", multiplier,
+                                            " must be a normal float; check the observed ranges"));
   }
   const std::int64_t reach = std::max(x.range.quant_max - x.zero_point, x.zero_point - x.range.quant_min);
   if (largest * depth * reach > (std::int64_t{1} << 30))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What one thread needs to run int8 models: kernel scratch, and for each model and input shape the values of all steps.
+// What one thread needs to run int8 models: kernel scratch, and for each model and input shape the values of
+// all steps.
 #pragma once
 
 #include <midtread/kernels/scratch.hpp>
@@ -13,14 +14,15 @@ MIDTREAD_NAMESPACE_BEGIN(quantized)
 
 using Values = std::vector<const Value*>;
 
-/// Reused from call to call, so that a run after the first at a shape allocates nothing. Not for two threads at once.
+/// Reused from call to call, so that a run after the first at a shape allocates nothing. Not for two threads
+/// at once.
 class Workspace {
  public:
   struct Plan {
     std::uint64_t model = 0;
     std::vector<Shape> input_shapes;
-    std::vector<Value> values;          ///< inputs, then one per step
-    std::vector<Values> arguments;      ///< per step
+    std::vector<Value> values;      ///< inputs, then one per step
+    std::vector<Values> arguments;  ///< per step
   };
 
   /// The calling thread's own.
@@ -36,7 +38,8 @@ class Workspace {
     for (auto plan = plans_.begin(); plan != plans_.end(); ++plan) {
       if (plan->model != model || plan->input_shapes.size() != inputs.size()) continue;
       bool same = true;
-      for (std::size_t i = 0; i < inputs.size(); ++i) same = same && plan->input_shapes[i] == inputs[i].shape();
+      for (std::size_t i = 0; i < inputs.size(); ++i)
+        same = same && plan->input_shapes[i] == inputs[i].shape();
       if (!same) continue;
       plans_.splice(plans_.begin(), plans_, plan);
       return &plans_.front();

@@ -13,7 +13,8 @@ class AnyTensor {
  public:
   AnyTensor() = default;
   template <class Scalar>
-  AnyTensor(const BasicTensor<Scalar>& tensor) : impl_(tensor.shared_impl()), dtype_(dtype_of_v<Scalar>) {}  // NOLINT
+  AnyTensor(const BasicTensor<Scalar>& tensor)
+      : impl_(tensor.shared_impl()), dtype_(dtype_of_v<Scalar>) {}  // NOLINT
 
   bool defined() const noexcept { return impl_ != nullptr; }
   DType dtype() const noexcept { return dtype_; }

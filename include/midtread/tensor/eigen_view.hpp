@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A tensor seen by Eigen: the one place that returns a Map. A Map never outlives the statement that needs it, and no
-// Eigen type is a member, a parameter or a result anywhere else.
+// A tensor seen by Eigen: the one place that returns a Map. A Map never outlives the statement that needs it,
+// and no Eigen type is a member, a parameter or a result anywhere else.
 #pragma once
 
 #include <midtread/tensor/tensor.hpp>

@@ -32,7 +32,8 @@ BasicTensor<Scalar> ones(const Shape& shape) {
 /// Zeros with the shape and memory order of `like`.
 template <class Scalar>
 BasicTensor<Scalar> zeros_like(const BasicTensor<Scalar>& like) {
-  BasicTensor<Scalar> out(like.shape(), like.is_channels_last() ? channels_last_strides(like.shape()) : contiguous_strides(like.shape()));
+  BasicTensor<Scalar> out(like.shape(), like.is_channels_last() ? channels_last_strides(like.shape())
+                                                                : contiguous_strides(like.shape()));
   std::fill_n(out.mutable_data(), out.numel(), Scalar(0));
   return out;
 }
@@ -94,8 +95,9 @@ BasicTensor<To> cast(const BasicTensor<From>& from) {
   BasicTensor<To> out(from.shape());
   To* to = out.mutable_data();
   const From* source = from.data();
-  BasicTensor<To>::for_each_offset_pair(from.shape(), out.strides(), from.strides(),
-                                        [&](std::int64_t a, std::int64_t b) { to[a] = static_cast<To>(source[b]); });
+  BasicTensor<To>::for_each_offset_pair(
+      from.shape(), out.strides(), from.strides(),
+      [&](std::int64_t a, std::int64_t b) { to[a] = static_cast<To>(source[b]); });
   return out;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// An int8 activation: integer codes and what they mean. A type of its own, so that it is not taken for real numbers.
+// An int8 activation: integer codes and what they mean. A type of its own, so that it is not taken for real
+// numbers.
 #pragma once
 
 #include <midtread/kernels/affine.hpp>
@@ -14,9 +15,11 @@ MIDTREAD_NAMESPACE_BEGIN(quantized)
 class Tensor {
  public:
   Tensor() = default;
-  Tensor(BasicTensor<std::uint8_t> stored_codes, const QParams& qparams) : values_(std::move(stored_codes)), qparams_(qparams) {}
+  Tensor(BasicTensor<std::uint8_t> stored_codes, const QParams& qparams)
+      : values_(std::move(stored_codes)), qparams_(qparams) {}
   /// Uninitialised.
-  Tensor(const Shape& shape, const QParams& qparams) : Tensor(BasicTensor<std::uint8_t>(shape, channels_last_strides(shape)), qparams) {}
+  Tensor(const Shape& shape, const QParams& qparams)
+      : Tensor(BasicTensor<std::uint8_t>(shape, channels_last_strides(shape)), qparams) {}
 
   const Shape& shape() const { return values_.shape(); }
   std::int64_t numel() const { return values_.numel(); }

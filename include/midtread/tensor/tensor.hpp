@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The tensor: a shared handle to strided data of one scalar type, with what autograd and quantization attach to it.
+// The tensor: a shared handle to strided data of one scalar type, with what autograd and quantization attach
+// to it.
 //
-// Copying a BasicTensor shares it, as in PyTorch. Four-dimensional activations are logically [N, C, H, W] and stored
-// channels-last; weights are stored row-major.
+// Copying a BasicTensor shares it, as in PyTorch. Four-dimensional activations are logically [N, C, H, W] and
+// stored channels-last; weights are stored row-major.
 #pragma once
 
 #include <midtread/core/dtype.hpp>
@@ -64,7 +65,8 @@ struct TensorImpl {
 };
 
 /// An uninitialised tensor of `count` elements of `size` bytes. Throws as `element_count`.
-inline std::shared_ptr<TensorImpl> make_tensor_impl(const Shape& shape, const Shape& strides, std::size_t size) {
+inline std::shared_ptr<TensorImpl> make_tensor_impl(const Shape& shape, const Shape& strides,
+                                                    std::size_t size) {
   auto impl = std::make_shared<TensorImpl>();
   impl->count = element_count(shape);
   impl->shape = shape;
@@ -83,7 +85,8 @@ class BasicTensor {
   /// Uninitialised, row-major.
   explicit BasicTensor(const Shape& shape) : BasicTensor(shape, contiguous_strides(shape)) {}
   /// Uninitialised, dense, with these strides (a permutation of row-major).
-  BasicTensor(const Shape& shape, const Shape& strides) : impl_(make_tensor_impl(shape, strides, sizeof(Scalar))) {}
+  BasicTensor(const Shape& shape, const Shape& strides)
+      : impl_(make_tensor_impl(shape, strides, sizeof(Scalar))) {}
   /// A view: `offset` elements into `storage`.
   BasicTensor(const Storage& storage, std::int64_t offset, const Shape& shape, const Shape& strides)
       : impl_(std::make_shared<TensorImpl>()) {
@@ -137,9 +140,13 @@ class BasicTensor {
   /// This tensor if it is row-major, else a row-major copy. Not recorded by autograd.
   BasicTensor contiguous() const { return is_contiguous() ? *this : copy_with(contiguous_strides(shape())); }
   /// This tensor if it is channels-last, else such a copy. Not recorded by autograd.
-  BasicTensor channels_last() const { return is_channels_last() ? *this : copy_with(channels_last_strides(shape())); }
+  BasicTensor channels_last() const {
+    return is_channels_last() ? *this : copy_with(channels_last_strides(shape()));
+  }
   /// A copy with the same strides where dense, else row-major. Not recorded by autograd.
-  BasicTensor clone() const { return copy_with(is_channels_last() ? channels_last_strides(shape()) : contiguous_strides(shape())); }
+  BasicTensor clone() const {
+    return copy_with(is_channels_last() ? channels_last_strides(shape()) : contiguous_strides(shape()));
+  }
   /// Shares the data, not the history; keeps the codes.
   BasicTensor detach() const {
     BasicTensor out(impl().storage, impl_->offset, impl_->shape, impl_->strides);
@@ -191,7 +198,8 @@ class BasicTensor {
   bool requires_grad() const { return impl().requires_grad || impl_->grad_fn; }
   /// Marks a leaf whose gradient is wanted. Returns this tensor.
   BasicTensor& requires_grad_(bool value = true) {
-    if (impl().grad_fn && !value) throw StateError("requires_grad_", "only a leaf can stop to require a gradient; use detach()");
+    if (impl().grad_fn && !value)
+      throw StateError("requires_grad_", "only a leaf can stop to require a gradient; use detach()");
     impl_->requires_grad = value;
     return *this;
   }
@@ -207,13 +215,15 @@ class BasicTensor {
   void backward(const BasicTensor& gradient = {}, bool retain_graph = false) const {
     BasicTensor seed = gradient;
     if (!seed.defined()) {
-      if (numel() != 1) throw ShapeError("backward", concat("shape ", shape(), " is not one element; give a gradient"));
+      if (numel() != 1)
+        throw ShapeError("backward", concat("shape ", shape(), " is not one element; give a gradient"));
       seed = BasicTensor(shape());
       seed.fill_(Scalar(1));
     }
     if (seed.shape() != shape())
       throw ShapeError("backward", concat("gradient has shape ", seed.shape(), ", the tensor ", shape()));
-    if (!impl().grad_fn) throw StateError("backward", "this tensor has no history: nothing that made it requires a gradient");
+    if (!impl().grad_fn)
+      throw StateError("backward", "this tensor has no history: nothing that made it requires a gradient");
     const std::shared_ptr<NodeBase> node = impl_->grad_fn;
     node->run_backward(seed.impl_, retain_graph);
   }
@@ -261,7 +271,8 @@ class BasicTensor {
     int dim = 0;
     for (std::int64_t i : index) {
       const std::int64_t n = size(dim), wrapped = i < 0 ? i + n : i;
-      if (wrapped < 0 || wrapped >= n) throw ShapeError("at", concat("index ", i, " outside dimension ", dim, " of ", shape()));
+      if (wrapped < 0 || wrapped >= n)
+        throw ShapeError("at", concat("index ", i, " outside dimension ", dim, " of ", shape()));
       at += wrapped * strides()[dim++];
     }
     return at;

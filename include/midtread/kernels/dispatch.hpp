@@ -8,6 +8,8 @@
 #endif
 #include <midtread/kernels/packed_weights.hpp>
 #if MIDTREAD_AARCH64 && (MIDTREAD_GCC || MIDTREAD_CLANG)
+#include <midtread/kernels/qnnpack/dotprod/table.hpp>
+#include <midtread/kernels/qnnpack/i8mm/table.hpp>
 #include <midtread/kernels/qnnpack/neon/table.hpp>
 #endif
 #include <midtread/kernels/reference/table.hpp>
@@ -29,6 +31,8 @@ inline constexpr IsaTable kArchitectureTables[] = {
     {Isa::kAvx2, &fbgemm::avx2::kTable},
 #endif
 #if MIDTREAD_AARCH64 && (MIDTREAD_GCC || MIDTREAD_CLANG)
+    {Isa::kNeonI8mm, &qnnpack::i8mm::kTable},
+    {Isa::kNeonDotprod, &qnnpack::dotprod::kTable},
     {Isa::kNeon, &qnnpack::neon::kTable},
 #endif
     {Isa::kPortable, &reference::kTable},

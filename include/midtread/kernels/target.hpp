@@ -37,3 +37,12 @@
 #endif
 
 #define MIDTREAD_TARGET_AVX2_BEGIN MIDTREAD_TARGET_BEGIN("avx2")
+
+// GCC takes an architecture only; Clang only the extension.
+#if MIDTREAD_GCC
+#define MIDTREAD_TARGET_DOTPROD_BEGIN MIDTREAD_TARGET_BEGIN("arch=armv8.2-a+dotprod")
+#define MIDTREAD_TARGET_I8MM_BEGIN MIDTREAD_TARGET_BEGIN("arch=armv8.2-a+dotprod+i8mm")
+#else
+#define MIDTREAD_TARGET_DOTPROD_BEGIN MIDTREAD_TARGET_BEGIN("dotprod")
+#define MIDTREAD_TARGET_I8MM_BEGIN MIDTREAD_TARGET_BEGIN("i8mm")
+#endif

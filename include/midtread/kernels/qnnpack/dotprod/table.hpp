@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+// The dotprod table: convolution; base NEON has the rest.
+#pragma once
+
+#include <midtread/kernels/qnnpack/conv.hpp>
+#include <midtread/kernels/qnnpack/dotprod/gemm_tile.hpp>
+
+#if MIDTREAD_AARCH64
+
+MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::dotprod)
+
+inline constexpr ConvKernel kConv = {"gemm_u8s8s32_4x16c4__neon_dotprod", false, pack_conv<Tile>, run_conv<Tile>,
+                                     accumulate_conv<Tile>};
+
+inline constexpr KernelTable kTable = {&kConv};
+
+MIDTREAD_NAMESPACE_END
+
+#endif

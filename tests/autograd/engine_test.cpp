@@ -52,7 +52,7 @@ TEST(Backward, StopsWhereItMust) {
   expect_error<StateError>([&] { (fixed * fixed).backward(); }, {"no history"});
   expect_error<StateError>([&] { x.backward(); }, {"no history"});
   Tensor result = x * 2;
-  expect_error<StateError>([&] { result.requires_grad_(false); }, {"only a leaf"});
+  expect_error<StateError>([&] { result.requires_grad_(false); }, {"only a leaf can stop"});
   EXPECT_FALSE(x.clone().requires_grad());
 }
 

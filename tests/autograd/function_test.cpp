@@ -95,7 +95,7 @@ TEST(Function, MayReturnItsInput) {
 TEST(Function, NamesASavedTensorThatIsNotThere) {
   Tensor x = ones({1});
   x.requires_grad_();
-  expect_error<StateError>([&] { Forgetful::apply(x).backward(); }, {"saved(0)", "0 tensors"});
+  expect_error<StateError>([&] { Forgetful::apply(x).backward(); }, {"saved(0)", "0 tensors were saved"});
 }
 
 }  // namespace function_test

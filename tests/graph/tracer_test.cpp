@@ -108,7 +108,7 @@ TEST(Tracer, RefusesWhatItCannotSee) {
                                {"relu", "no recorded operation"});
   expect_error<mt::TraceError>([&] { mt::graph::trace(model([](const mt::Tensors&) -> mt::Tensors { return {mt::ones(mt::Shape{2})}; }), kExample); },
                                {"the output", "no recorded operation"});
-  expect_error<mt::TraceError>([&] { mt::graph::trace(model([](const mt::Tensors&) -> mt::Tensors { return {}; }), kExample); }, {"output", "nothing"});
+  expect_error<mt::TraceError>([&] { mt::graph::trace(model([](const mt::Tensors&) -> mt::Tensors { return {}; }), kExample); }, {"output", "forward returned nothing"});
   const mt::nn::Linear loose(4, 4);
   expect_error<mt::TraceError>([&] { mt::graph::trace(model([=](const mt::Tensors& in) -> mt::Tensors { return {loose(in[0])}; }), kExample); },
                                {"Linear", "not registered"});
@@ -241,7 +241,7 @@ TEST(Tracer, SeveralInputsAndOutputs) {
   ASSERT_EQ(out.size(), 3u);
   EXPECT_EQ(out[0].at({0, 0}), 2.0f);
   expect_error<mt::ShapeError>([&] { graph(kExample); }, {"x_1", "more inputs"});
-  expect_error<mt::ShapeError>([&] { graph(mt::Tensors{kExample, kExample, kExample}); }, {"takes 2 inputs", "3"});
+  expect_error<mt::ShapeError>([&] { graph(mt::Tensors{kExample, kExample, kExample}); }, {"the model takes 2 inputs, got 3"});
 }
 
 }  // namespace tracer_test

@@ -146,10 +146,10 @@ TEST(Int8File, OtherFilesAreNamed) {
   expect_error<midtread::IoError>([&] { io::load_int8_model(directory / "none"); }, {"none"});
   Changed newer;
   newer.file.metadata.assign(io::kInt8ModelKey, "2");
-  newer.refused({"version 2", "reads 1", "newer"});
+  newer.refused({"has version 2 of the format", "reads 1", "newer"});
   Changed without;
   without.file.metadata.erase(io::kInt8ProgramKey);
-  expect_error<FormatError>([&] { io::parse_int8_model(io::serialize_tensors(without.file), "f"); }, {"midtread.program"});
+  expect_error<FormatError>([&] { io::parse_int8_model(io::serialize_tensors(without.file), "f"); }, {"its metadata has no midtread.program"});
 }
 
 TEST(Int8File, AProgramThatIsNotOneIsRefused) {
@@ -195,7 +195,7 @@ TEST(Int8File, StepsThatDoNotFitAreNamed) {
   change([](Changed& c) { c.step("pool")["tensors"] = {"weight"}; }, {"step pool", "no tensor 'weight'"});
   change([](Changed& c) { c.file.tensors.insert("extra", Tensor(Shape{1}).fill_(0)); }, {"the tensor 'extra' belongs to no step"});
   change([](Changed& c) { c.file.tensors.assign("conv.bias", Tensor(Shape{2}).fill_(0)); }, {"step conv", "'bias' holds float32, needs int32"});
-  change([](Changed& c) { c.file.tensors.assign("conv.multiplier", Tensor(Shape{2}).fill_(NAN)); }, {"step conv", "multiplier nan"});
+  change([](Changed& c) { c.file.tensors.assign("conv.multiplier", Tensor(Shape{2}).fill_(NAN)); }, {"step conv", "multiplier nan", "must be normal floats"});
   change([](Changed& c) { c.file.tensors.assign("conv.weight_scale", Tensor(Shape{2}).fill_(0)); }, {"step conv", "scale 0"});
   change([](Changed& c) { c.step("conv")["numbers"].erase("stride"); }, {"step conv", "misses 'stride'"});
   change([](Changed& c) { c.number("conv", "stride", 0) = 0; }, {"step conv", "'stride' is 0, allowed 1..4096"});
@@ -211,10 +211,70 @@ TEST(Int8File, StepsThatDoNotFitAreNamed) {
   change([](Changed& c) { c.number("conv", "clamp", 0) = 256; }, {"step conv", "'clamp' is 256, allowed 0..255"});
   change([](Changed& c) { c.step("conv")["numbers"]["clamp"] = {7, 6}; }, {"step conv", "'clamp' is decreasing"});
   change([](Changed& c) { c.number("pool", "kernel", 0) = 5; }, {"step pool"});
+  change([](Changed& c) { c.number("pool", "padding", 0) = 1, c.number("pool", "dilation", 0) = 5; }, {"step pool", "a window holds only padding"});
   change([](Changed& c) { c.number("pool", "dilation", 0) = 7; }, {"step pool"});
   change([](Changed& c) { c.step("softmax")["numbers"]["absent"] = {1}; }, {"step softmax", "'absent'"});
   change([](Changed& c) { c.step("softmax")["numbers"]["absent"] = {0, 0}; }, {"step softmax", "'absent'"});
   change([](Changed& c) { c.number("softmax", "dim", 0) = 2; }, {"step softmax", "dimension 2 of a tensor of rank 2"});
+}
+
+TEST(Int8File, OperatorsOfEveryKindAreChecked) {
+  const auto change = [](const auto& edit, std::initializer_list<std::string> words) {
+    Changed c(every_operator());
+    edit(c);
+    c.refused(words);
+  };
+  const auto numbers = [&](const char* step, std::vector<int> values, std::initializer_list<std::string> words) {
+    change([&](Changed& c) { c.step(step)["numbers"]["numbers"] = values; }, words);
+  };
+  numbers("reshape", {0, -1, -1}, {"step reshape", "not a shape with at most one -1"});
+  numbers("reshape", {1, 1, 1, 1, 1, 1, 1, 1, 1}, {"step reshape", "not a shape"});
+  numbers("permute", {0, 1, 1, 3}, {"step permute", "not an order of dimensions"});
+  numbers("permute", {1, 0}, {"step permute", "2 dimensions for shape"});
+  numbers("slice", {1, 1, 2, 0}, {"step slice", "'numbers' is not a slice"});
+  change([](Changed& c) { c.number("average", "dilation", 0) = 2; }, {"step average", "has no such window"});
+  change([](Changed& c) { c.number("gate", "stride", 0) = 2; }, {"step gate", "has no such window"});
+}
+
+TEST(Int8File, FloatOperationsAreChecked) {
+  Generator g(8);
+  // One operation on the input and a constant; then a file that gives the input another shape.
+  const auto refused = [&](const auto& op, const Shape& shape, const Shape& constant, const Shape& other,
+                           std::initializer_list<std::string> words) {
+    ProgramBuilder p({shape});
+    std::vector<int> inputs{0};
+    std::vector<bool> absent{false};
+    if (constant.rank() > 0) {
+      inputs.push_back(p.add("constant", std::make_shared<quantized::Constant>(quantized::Value(midtread::randn(constant, g))), {}));
+      absent = std::is_same_v<std::decay_t<decltype(op)>, midtread::ops::Matmul> ? std::vector<bool>{false, false}
+                                                                                   : std::vector<bool>{false, false, true};
+    }
+    Changed c(p.build({p.real("op", op, inputs, absent)}));
+    c.program["inputs"] = {std::vector<std::int64_t>(other.begin(), other.end())};
+    c.refused(words);
+  };
+  namespace ops = midtread::ops;
+  refused(ops::Matmul{}, {2, 4, 6}, {6, 3}, {2, 4, 5}, {"step op", "shapes [2, 4, 5] and [6, 3]", "[.., K, N]"});
+  refused(ops::Linear{}, {2, 4, 6}, {5, 6}, {2, 4, 5}, {"step op", "input [2, 4, 5] and weight [5, 6]"});
+  refused(ops::Conv1d{}, {2, 4, 6}, {3, 4, 2}, {2, 4, 6, 6}, {"step op", "got shape [2, 4, 6, 6], needs rank 3"});
+
+  ProgramBuilder p({Shape{2, 3}});
+  Changed c(p.build({p.real("sum", ops::Sum{{1}, false}, {0})}));
+  c.step("sum")["numbers"]["dims"] = std::vector<int>(9, 0);
+  c.refused({"step sum", "'dims' has 9 numbers, allowed 8"});
+}
+
+TEST(Int8File, AFloatOperationIsSavedBySaveOperator) {
+  const quantized::FloatOperation op(midtread::ops::make_operation(midtread::ops::Relu{}), {false});
+  expect_error<midtread::UnsupportedError>([&] { op.save(); }, {"float.relu", "call quantized::save_operator"});
+  EXPECT_EQ(quantized::save_operator(op).kind, "float.relu");
+}
+
+TEST(Int8File, NamesAreUtf8) {
+  ProgramBuilder p({Shape{1, 4}});
+  const int v = p.add("q\xff", std::make_shared<quantized::Quantize>("q", uint8_qparams(1, 0)), {0});
+  const quantized::Model model = p.build({p.add("d", std::make_shared<quantized::Dequantize>(), {v})});
+  expect_error<midtread::ConfigError>([&] { io::serialize_int8_model(model); }, {"int8 model", "name is not UTF-8"});
 }
 
 TEST(Int8File, AnAccumulatorThatCouldOverflowIsRefused) {
@@ -235,7 +295,7 @@ TEST(Int8File, WhatARunMayCostIsLimited) {
   c.refused({"step up", "1.71799e+10 values"});
   // On the example it is small; on the input that is given it is not.
   const quantized::Model held = io::parse_int8_model(io::serialize_int8_model(model), "f", {100, 1, HUGE_VAL, 0});
-  expect_error<ShapeError>([&] { held(midtread::zeros({1, 1, 16, 16})); }, {"up", "RunLimits"});
+  expect_error<ShapeError>([&] { held(midtread::zeros({1, 1, 16, 16})); }, {"up", "give larger RunLimits if you trust the model"});
 
   ProgramBuilder slow({Shape{1, 1, 8, 8}});
   quantized::PoolGeometry window;
@@ -255,6 +315,11 @@ TEST(Int8File, AModelThatDoesNotFitIsNotMade) {
   p.add("q", std::make_shared<quantized::Dequantize>(), {v});
   expect_error<StateError>([&] { p.build({2}); }, {"q", "two steps"});
   expect_error<StateError>([&] { quantized::Model({}, {}, {0}); }, {"needs an input"});
+  ProgramBuilder deep({Shape{1, 1, 1, 1, 2}});
+  int w = deep.add("q", std::make_shared<quantized::Quantize>("q", uint8_qparams(1, 0)), {0});
+  w = deep.add("sum", std::make_shared<quantized::Binary>(quantized::BinaryOp::kAdd, uint8_qparams(1, 0), midtread::CodeRange{0, 255}), {w, w});
+  w = deep.add("d", std::make_shared<quantized::Dequantize>(), {w});
+  expect_error<ShapeError>([&] { deep.build({w}); }, {"sum", "at most four dimensions, got [1, 1, 1, 1, 2]"});
 }
 
 }  // namespace int8_file_test

@@ -89,6 +89,9 @@ int fchmod(int file, mode_t mode) noexcept {
   return system_calls().fate("fchmod") == Fate::kRun ? static_cast<int>(::syscall(SYS_fchmod, file, mode))
                                                      : -1;
 }
+ssize_t readlink(const char* path, char* to, size_t size) noexcept {
+  return system_calls().fate("readlink") == Fate::kRun ? ::readlinkat(AT_FDCWD, path, to, size) : -1;
+}
 int rename(const char* from, const char* to) noexcept {
   return system_calls().fate("rename") == Fate::kRun ? ::renameat(AT_FDCWD, from, AT_FDCWD, to) : -1;
 }

@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <gtest/gtest.h>
 
+#include <data/expect_error.hpp>
+
 namespace midtread {
 namespace matmul_test {
 
@@ -57,8 +59,8 @@ TEST(Matmul, GradientsAgreeWithDifferences) {
 }
 
 TEST(Matmul, RejectsWhatDoesNotFit) {
-  EXPECT_THROW(matmul(zeros({2, 3}), zeros({2, 3})), ShapeError);
-  EXPECT_THROW(matmul(zeros({3}), zeros({3, 2})), ShapeError);
+  expect_error<ShapeError>([] { return matmul(zeros({2, 3}), zeros({2, 3})); }, {"the inner dimensions 3 and 2 differ"});
+  expect_error<ShapeError>([] { return matmul(zeros({3}), zeros({3, 2})); }, {"shapes [3] and [3, 2]", "unsqueeze a vector"});
   EXPECT_THROW(matmul(zeros({2, 2, 3}), zeros({3, 3, 2})), ShapeError);
 }
 

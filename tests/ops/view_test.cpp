@@ -110,7 +110,7 @@ TEST(View, FlattenJoinsDimensions) {
   }
   EXPECT_EQ(flatten(ones({2, 3, 4})).shape(), (Shape{2, 12}));
   EXPECT_EQ(flatten(ones({})).shape(), (Shape{1}));
-  expect_error<ShapeError>([] { return flatten(ones({2, 3, 4}), 2, 1); }, {"flatten", "behind"});
+  expect_error<ShapeError>([] { return flatten(ones({2, 3, 4}), 2, 1); }, {"flatten", "start 2 lies behind end 1"});
   expect_error<ShapeError>([] { return flatten(ones({2}), 1); }, {"flatten", "dimension 1"});
   EXPECT_EQ((ops::Flatten{1, -1}.attributes()), "dims 1..-1");
   std::printf("cases=%d\n", cases);
@@ -220,7 +220,7 @@ TEST(View, SqueezeAndUnsqueeze) {
     expect_gradients([&](const Doubles& t) { return squeeze(unsqueeze(t[0], dim) * 2.0, dim); },
                      {randn<double>(shape, g)});
   }
-  expect_error<ShapeError>([] { return squeeze(ones({2, 3}), 1); }, {"squeeze", "size 3"});
+  expect_error<ShapeError>([] { return squeeze(ones({2, 3}), 1); }, {"squeeze", "has size 3, needs 1"});
   expect_error<ShapeError>([] { return unsqueeze(ones({2, 3}), 3); }, {"unsqueeze", "dimension 3"});
   EXPECT_EQ(ops::Squeeze{1}.attributes() + ops::Unsqueeze{2}.attributes(), "dim 1dim 2");
   std::printf("cases=%d\n", cases);

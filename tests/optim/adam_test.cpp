@@ -120,7 +120,7 @@ TEST(Adam, ChecksItsOptions) {
     expect_error<ConfigError>([&] { Adam adam({p}, options); }, words);
   };
   rejects(-1.0, {"Adam", "lr is -1"});
-  rejects(AdamOptions().betas({1.0, 0.9}), {"beta is 1"});
+  rejects(AdamOptions().betas({1.0, 0.9}), {"a beta is 1, allowed 0 up to, not including, 1"});
   rejects(AdamOptions().betas({0.9, -0.1}), {"beta is -0.1"});
   rejects(AdamOptions().eps(-1e-8), {"eps"});
   rejects(AdamOptions().weight_decay(-1), {"weight_decay"});

@@ -63,6 +63,25 @@ TEST(Convert, RefusesGraphsThatAreNotReady) {
   }
 }
 
+// A graph that a pass of the user's left half prepared.
+TEST(Convert, RefusesAUnitWhoseInputHasNoCodes) {
+  const Trained t = cnn();
+  mt::graph::GraphModule graph;
+  mt::graph::Node input, unit, output;
+  input.kind = mt::graph::NodeKind::kInput;
+  input.name = "x_0";
+  input.example_shape = {2, 3, 9, 9};
+  unit.kind = mt::graph::NodeKind::kModule;
+  unit.name = "conv1";
+  unit.module = t.prepared.find("conv1")->module;
+  unit.inputs = {graph.add(input)};
+  output.kind = mt::graph::NodeKind::kOutput;
+  output.name = "output";
+  output.inputs = {graph.add(unit)};
+  graph.add(output);
+  expect_error<mt::StateError>([&] { mt::passes::convert(graph); }, Words{"conv1", "reads 'x_0', which is not quantized"});
+}
+
 TEST(Convert, RefusesScalesThatCannotBeUsed) {
   const auto with_scale = [](float scale) {
     const Trained t = cnn();
@@ -81,7 +100,7 @@ TEST(Convert, RefusesScalesThatCannotBeUsed) {
   fc->weight.fill_(1.0f);
   auto p = mt::passes::prepare_qat(mt::graph::trace(net, mt::ones(mt::Shape{1, 300000})), default_mapping());
   EXPECT_THROW(p.forward(mt::ones(mt::Shape{1, 300000})), mt::QuantizationError);  // already in training
-  expect_error<mt::QuantizationError>([&] { mt::passes::convert(p); }, Words{"deep", "2^30"});
+  expect_error<mt::QuantizationError>([&] { mt::passes::convert(p); }, Words{"deep", "can pass 2^30; split the layer"});
 }
 
 TEST(Convert, ChangesNothing) {

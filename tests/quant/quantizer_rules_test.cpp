@@ -44,7 +44,7 @@ TEST(QuantizerRules, BitWidthAndNarrowRange) {
   EXPECT_EQ(Symmetric(Symmetric::Options().narrow_range(false)).range(), (mt::CodeRange{-128, 127}));
   for (int bits : {-8, 0, 1, 9, 16, 1000})
     expect_error<ConfigError>([=] { Symmetric(Symmetric::Options().bit_width(bits)); },
-                              {"bit_width", mt::concat("got ", bits), "allowed 2..8"});
+                              {"bit_width", mt::concat("got ", bits), "allowed 2..8 (codes are stored in 8 bits)"});
   expect_error<ConfigError>([] { Affine(Affine::Options().bit_width(4).quant_min(0).quant_max(15)); },
                             {"bit_width", "got 4 with quant_min 0, quant_max 15", "not both"});
   expect_error<ConfigError>([] { Affine(Affine::Options().narrow_range(true)); },
@@ -92,7 +92,7 @@ TEST(QuantizerRules, ObserverMethods) {
   expect_error<ConfigError>([] { Entropy(Entropy::Options().bins(8)); },
                             {"bins", "got 8, allowed 16..65536"});
   expect_error<ConfigError>([] { Entropy(Entropy::Options().bins(100).search_start(101)); },
-                            {"search_start", "got 101, allowed 1..100"});
+                            {"search_start", "got 101, allowed 1..100 (the bins)"});
   expect_error<ConfigError>([] { Entropy(Entropy::Options().search_stride(0)); }, {"search_stride", "got 0"});
   Percentile::Options options;
   options.set("percentage", 99.5)

@@ -173,7 +173,9 @@ TEST(Model, Refuses) {
   expect_error<mt::ShapeError>([&] { int8(mt::ones(mt::Shape{2, 4, 9, 9})); }, {"conv1", "[2, 4, 9, 9]"});
   expect_error<mt::ShapeError>([&] { int8(mt::ones(mt::Shape{2, 3, 1, 1})); }, {});
   expect_error<mt::ShapeError>([&] { int8(mt::ones(mt::Shape{3})); }, {});
-  expect_error<mt::ShapeError>([&] { int8(mt::Tensors{mt::ones(mt::Shape{1, 3, 9, 9}), mt::ones(mt::Shape{1})}); }, {"takes 1 inputs", "2"});
+  expect_error<mt::ShapeError>([&] { int8(mt::Tensors{mt::ones(mt::Shape{1, 3, 9, 9}), mt::ones(mt::Shape{1})}); }, {"takes 1 inputs, got 2"});
+  const q8::Model unpadded = converted(float_layer());
+  expect_error<mt::ShapeError>([&] { unpadded(mt::ones(mt::Shape{1, 3, 2, 2})); }, {"c1", "[1, 3, 2, 2] is too small for kernel 3x3"});
   mt::Tensor x = mt::ones(mt::Shape{1, 3, 9, 9});
   x.set({0, 1, 2, 3}, NAN);
   expect_error<mt::NumericError>([&] { int8(x); }, {"input_0", "1 non-finite"});

@@ -28,7 +28,7 @@ TEST(Tensor, UndefinedIsOnlyForAssignment) {
   Tensor t;
   EXPECT_FALSE(t.defined());
   EXPECT_EQ(t.identity(), nullptr);
-  expect_error<StateError>([&] { return t.shape(); }, {"undefined"});
+  expect_error<StateError>([&] { return t.shape(); }, {"this tensor is undefined"});
   expect_error<StateError>([&] { return t.data(); }, {"undefined"});
   t = ones({1});
   EXPECT_TRUE(t.defined());
@@ -38,9 +38,9 @@ TEST(Tensor, ElementsByIndex) {
   const Tensor t = from_vector<float>({0, 1, 2, 3, 4, 5}, {2, 3});
   EXPECT_EQ(t.at({1, 2}), 5.0f);
   EXPECT_EQ(t.at({-1, -3}), 3.0f);
-  expect_error<ShapeError>([&] { return t.at({2, 0}); }, {"index 2", "dimension 0", "[2, 3]"});
+  expect_error<ShapeError>([&] { return t.at({2, 0}); }, {"index 2 outside dimension 0 of [2, 3]"});
   expect_error<ShapeError>([&] { return t.at({0, -4}); }, {"index -4"});
-  expect_error<ShapeError>([&] { return t.at({0}); }, {"1 indices"});
+  expect_error<ShapeError>([&] { return t.at({0}); }, {"1 indices for shape [2, 3]"});
   expect_error<ShapeError>([&] { t.set({0, 3}, 1.0f); }, {"index 3"});
   expect_error<ShapeError>([&] { return t.item(); }, {"item", "[2, 3]"});
   expect_error<ShapeError>([&] { return t.size(2); }, {"dimension 2"});
@@ -116,7 +116,7 @@ TEST(Tensor, LargeShapesAreRefused) {
         Tensor t(Shape{std::int64_t{1} << 40, std::int64_t{1} << 40});
       },
       {"too many"});
-  expect_error<ShapeError>([] { Tensor t(Shape{2, -1}); }, {"negative"});
+  expect_error<ShapeError>([] { Tensor t(Shape{2, -1}); }, {"[2, -1] has a negative dimension"});
   expect_error<ShapeError>([] { Shape s{1, 1, 1, 1, 1, 1, 1, 1, 1}; }, {"more than 8"});
 }
 
@@ -127,7 +127,7 @@ TEST(Shape, BroadcastsAsNumpyDoes) {
   EXPECT_EQ(together({}, {4}), (Shape{4}));
   EXPECT_EQ(together({0, 3}, {1, 3}), (Shape{0, 3}));
   EXPECT_EQ(together({8, 1, 6, 1}, {7, 1, 5}), (Shape{8, 7, 6, 5}));
-  expect_error<ShapeError>([&] { together({2, 3}, {2}); }, {"test", "[2, 3]", "[2]", "dimension 1: 3 and 2"});
+  expect_error<ShapeError>([&] { together({2, 3}, {2}); }, {"test", "shapes [2, 3] and [2] do not broadcast", "dimension 1: 3 and 2"});
   expect_error<ShapeError>([&] { together({0}, {2}); }, {"0 and 2"});
 }
 
@@ -140,7 +140,7 @@ TEST(Factory, MakesWhatItSays) {
   EXPECT_TRUE(image.is_channels_last() && !image.is_contiguous());
   const float values[] = {1, 2};
   EXPECT_EQ(from_blob(values, {2, 1}).to_vector(), (std::vector<float>{1, 2}));
-  expect_error<ShapeError>([] { from_vector<float>({1, 2, 3}, {2}); }, {"from_vector", "3 values", "[2]"});
+  expect_error<ShapeError>([] { from_vector<float>({1, 2, 3}, {2}); }, {"from_vector", "3 values for shape [2]"});
   EXPECT_EQ((cast<std::int64_t>(tensor({1.9f, -1.9f})).to_vector()), (std::vector<std::int64_t>{1, -1}));
   Generator a(3), b(3);
   EXPECT_TRUE(identical(randn({4, 4}, a), randn({4, 4}, b)));

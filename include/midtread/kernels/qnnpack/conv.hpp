@@ -4,63 +4,19 @@
 #pragma once
 
 #include <midtread/kernels/qnnpack/code_band.hpp>
+#include <midtread/kernels/qnnpack/conv_call.hpp>
 #include <midtread/kernels/qnnpack/panel.hpp>
 
 #if MIDTREAD_AARCH64
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack)
 
-/// Operands of a call: codes through an epilogue, or accumulators.
-struct ConvCall {
-  const std::uint8_t* x;
-  std::int32_t x_zero_point;
-  const Epilogue* epilogue;
-  std::uint8_t* codes;
-  std::int32_t* acc;
-};
-
-/// Where the 16 channels of a panel go.
-struct PanelOutput {
-  std::uint8_t* codes;
-  std::int32_t* acc;
-  std::int64_t pitch;        ///< elements from one output pixel to the next
-  std::int64_t columns;      ///< at most 16
-  const std::int32_t* bias;  ///< 16, less (z - 128) * sum(w)
-  const float* multiplier;   ///< 16
-  OutputCodes bounds;
-  const Epilogue* general;  ///< set for other roundings than half to even
-};
-
-MIDTREAD_EXACT_BEGIN
-
-/// 16 sums without the bias to where output `pixel` goes.
-inline void finish_pixel(const std::int32_t* sums, std::int64_t pixel, const PanelOutput& out) {
+/// 16 sums without the bias.
+inline void finish_tile_row(const std::int32_t* sums, std::int64_t pixel, const PanelOutput& out) {
   int32x4_t acc[4];
   MIDTREAD_UNROLL(4)
   for (int i = 0; i < 4; ++i) acc[i] = vaddq_s32(vld1q_s32(sums + 4 * i), vld1q_s32(out.bias + 4 * i));
-  const std::int64_t at = pixel * out.pitch;
-  if (out.acc == nullptr && out.general == nullptr) {
-    store_codes(requantize_16(acc, out.multiplier, out.bounds), out.codes + at, out.columns);
-    return;
-  }
-  std::int32_t row[kPanelColumns];
-  for (int i = 0; i < 4; ++i) vst1q_s32(row + 4 * i, acc[i]);
-  if (out.acc != nullptr) {
-    std::memcpy(out.acc + at, row, static_cast<std::size_t>(out.columns) * sizeof(std::int32_t));
-    return;
-  }
-  const Epilogue& e = *out.general;
-  for (std::int64_t c = 0; c < out.columns; ++c)
-    out.codes[at + c] = static_cast<std::uint8_t>(
-        requantize(row[c], out.multiplier[c], e.zero_point, e.lo, e.hi, e.rounding));
-}
-
-MIDTREAD_EXACT_END
-
-/// bias - (z - 128) * sum(w), modulo 2^32.
-inline std::int32_t corrected_bias(std::int32_t bias, std::int32_t zero_point, std::int32_t sum) {
-  return static_cast<std::int32_t>(static_cast<std::uint32_t>(bias) -
-                                   static_cast<std::uint32_t>(zero_point - 128) * static_cast<std::uint32_t>(sum));
+  finish_pixel(acc, pixel, out);
 }
 
 /// `count` units against one panel. A tile of Tile::kUnits units (the last ones repeated) or of one.
@@ -79,7 +35,7 @@ void run_panel(const std::int8_t* band, const BandUnit* units, std::int64_t coun
     }
     for (std::int64_t i = 0; i < tile; ++i)
       for (std::int64_t p = 0; p < units[u + i].pixels; ++p)
-        finish_pixel(acc + (i * Tile::kPixels + p) * kPanelColumns, units[u + i].output + p, out);
+        finish_tile_row(acc + (i * Tile::kPixels + p) * kPanelColumns, units[u + i].output + p, out);
   }
 }
 
@@ -92,32 +48,17 @@ void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const ConvCa
   const std::int64_t bands = plan.shape.batch * plan.bands_per_image();
   const std::int64_t all_panels = s.groups * segments.panels, columns = all_panels * kPanelColumns;
   const auto* packed = weights.data<unsigned char>();
-  const auto header = [&](std::int64_t p) {
-    return reinterpret_cast<const PanelHeader*>(packed + p * segments.panel_bytes());
-  };
 
   auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>(2 * columns + segments.count));
   auto* multiplier = reinterpret_cast<float*>(bias + columns);
   std::int32_t* offsets = bias + 2 * columns;
-  for (std::int64_t c = 0; c < columns; ++c) {
-    const std::int64_t p = c / kPanelColumns, within = p % segments.panels * kPanelColumns + c % kPanelColumns;
-    const std::int64_t o = p / segments.panels * s.out_group() + within;
-    const bool there = call.epilogue != nullptr && within < s.out_group();
-    const std::int32_t own = there && call.epilogue->bias != nullptr ? call.epilogue->bias[o] : 0;
-    bias[c] = corrected_bias(own, call.x_zero_point, header(p)->sums[c % kPanelColumns]);
-    multiplier[c] = there ? call.epilogue->multiplier[o] : 0.0f;
-  }
+  panel_terms(call, packed, segments.panel_bytes(), s.groups, segments.panels, s.out_group(), bias, multiplier);
   for (std::int64_t i = 0; i < segments.count; ++i)
     offsets[i] = static_cast<std::int32_t>(segments.whole_rows
                                                ? band.tap_offset(i, 0)
                                                : band.tap_offset(i / s.kernel_width, i % s.kernel_width));
 
-  PanelOutput output{};
-  output.pitch = s.out_channels;
-  if (const Epilogue* e = call.epilogue) {
-    output.bounds = output_codes(e->lo, e->hi, e->zero_point);
-    output.general = e->rounding != Rounding::kHalfEven ? e : nullptr;
-  }
+  const PanelOutput output = panel_output(call, s.out_channels);
   scratch.prepare_leases(static_cast<std::size_t>(band.bytes()) +
                          static_cast<std::size_t>(plan.pixels()) * sizeof(BandUnit));
 
@@ -133,21 +74,19 @@ void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const ConvCa
     const std::int64_t rows = std::min(plan.out_rows, plan.shape.out_height - first);
     band.fill(call.x, n, first, rows, call.x_zero_point, codes);
     const std::int64_t count = band.list_units(rows, units);
-    const std::int64_t origin = (n * plan.shape.out_height + first) * plan.shape.out_width * s.out_channels;
+    const std::int64_t origin = (n * plan.shape.out_height + first) * plan.shape.out_width;
     const std::int64_t last_panel = std::min(all_panels, (piece % splits + 1) * panels_per_piece);
     // Four panels are a cache line of codes: finish it for a few pixels before it leaves the first cache.
     for (std::int64_t p0 = piece % splits * panels_per_piece; p0 < last_panel; p0 += 4)
       for (std::int64_t i = 0; i < count; i += kUnitBlock)
         for (std::int64_t p = p0; p < std::min(p0 + 4, last_panel); ++p) {
           const std::int64_t group = p / segments.panels, column = p % segments.panels * kPanelColumns;
-          const std::int64_t channel = group * s.out_group() + column;
           PanelOutput out = output;
           out.columns = std::min(kPanelColumns, s.out_group() - column);
-          out.codes = call.codes ? call.codes + origin + channel : nullptr;
-          out.acc = call.acc ? call.acc + origin + channel : nullptr;
+          aim(out, call, origin, group * s.out_group() + column);
           out.bias = bias + p * kPanelColumns;
           out.multiplier = multiplier + p * kPanelColumns;
-          const Panel panel{header(p), offsets, segments.count, segments.length, out.columns};
+          const Panel panel{reinterpret_cast<const PanelHeader*>(packed + p * segments.panel_bytes()), offsets, segments.count, segments.length, out.columns};
           run_panel<Tile>(codes + group * s.in_group() * Tile::kPixels, units + i, std::min(kUnitBlock, count - i),
                           panel, out);
         }

@@ -3,12 +3,13 @@
 #pragma once
 
 #include <midtread/kernels/qnnpack/neon/conv.hpp>
+#include <midtread/kernels/qnnpack/neon/depthwise.hpp>
 
 #if MIDTREAD_AARCH64
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::neon)
 
-inline constexpr KernelTable kTable = {&kConv};
+inline constexpr KernelTable kTable = {&kConv, &kDepthwise};
 
 MIDTREAD_NAMESPACE_END
 

@@ -3,6 +3,7 @@
 // other than half to even go to the reference.
 #pragma once
 
+#include <midtread/kernels/binary_rows.hpp>
 #include <midtread/kernels/fbgemm/avx2/vector.hpp>
 #include <midtread/kernels/reference/elementwise.hpp>
 
@@ -135,27 +136,6 @@ MIDTREAD_NOINLINE inline void lookup_row(const std::uint8_t* table, const std::u
 
 MIDTREAD_TARGET_END
 
-/// Drops dimensions of 1 and joins those that both inputs walk through without a jump; the longest run
-/// becomes dims[3].
-inline BinaryShape collapse(const BinaryShape& in) {
-  BinaryShape out;
-  out.b_strides[3] = out.a_strides[3] = 1;
-  int top = 4;
-  for (int d = 3; d >= 0; --d) {
-    if (in.dims[d] == 1) continue;
-    if (top < 4 && in.a_strides[d] == out.a_strides[top] * out.dims[top] &&
-        in.b_strides[d] == out.b_strides[top] * out.dims[top]) {
-      out.dims[top] *= in.dims[d];
-      continue;
-    }
-    --top;
-    out.dims[top] = in.dims[d];
-    out.a_strides[top] = in.a_strides[d];
-    out.b_strides[top] = in.b_strides[d];
-  }
-  return out;
-}
-
 template <BinaryOp kOp>
 void run_binary(const BinaryShape& shape, const std::uint8_t* a, AffineParams qa, const std::uint8_t* b,
                 AffineParams qb, const QuantizeParams& out, std::uint8_t* y) {
@@ -169,26 +149,13 @@ void run_binary(const BinaryShape& shape, const std::uint8_t* a, AffineParams qa
   }
   const OutputCodes bounds = output_codes(out.range.quant_min, out.range.quant_max, out.zero_point);
   const BinaryRow row{qa, qb, reciprocal(out.scale), bounds}, swapped{qb, qa, row.inverse, bounds};
-  const std::int64_t pieces = (n + kElementGrain - 1) / kElementGrain;  // of a row
-  const std::int64_t rows = s.dims[0] * s.dims[1] * s.dims[2];
-  const std::int64_t grain = std::max(std::int64_t{1}, kElementGrain / n);
-  parallel_for(0, rows * pieces, grain, [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t piece = first; piece < last; ++piece) {
-      const std::int64_t r = piece / pieces, begin = piece % pieces * kElementGrain;
-      const std::int64_t k = r % s.dims[2], j = r / s.dims[2] % s.dims[1], i = r / s.dims[2] / s.dims[1];
-      const std::uint8_t* pa =
-          a + i * s.a_strides[0] + j * s.a_strides[1] + k * s.a_strides[2] + begin * a_step;
-      const std::uint8_t* pb =
-          b + i * s.b_strides[0] + j * s.b_strides[1] + k * s.b_strides[2] + begin * b_step;
-      std::uint8_t* py = y + r * n + begin;
-      const std::int64_t length = std::min(kElementGrain, n - begin);
-      if (b_step == 0)
-        binary_row<kOp, true>(pa, pb, length, row, py);
-      else if (a_step == 0)
-        binary_row<kOp, true>(pb, pa, length, swapped, py);
-      else
-        binary_row<kOp, false>(pa, pb, length, row, py);
-    }
+  for_each_binary_row(s, a, b, y, kElementGrain, [&](const BinaryRun& run) {
+    if (b_step == 0)
+      binary_row<kOp, true>(run.a, run.b, run.length, row, run.y);
+    else if (a_step == 0)
+      binary_row<kOp, true>(run.b, run.a, run.length, swapped, run.y);
+    else
+      binary_row<kOp, false>(run.a, run.b, run.length, row, run.y);
   });
 }
 

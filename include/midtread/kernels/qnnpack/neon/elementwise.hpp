@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+// add, mul, cat's copy, table lookup, quantize and dequantize on NEON, 16 codes at a time. Roundings other than half
+// to even go to the reference.
+#pragma once
+
+#include <midtread/kernels/binary_rows.hpp>
+#include <midtread/kernels/qnnpack/neon/vector.hpp>
+#include <midtread/kernels/reference/elementwise.hpp>
+
+#if MIDTREAD_AARCH64
+
+MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::neon)
+
+/// Codes per piece of parallel work.
+inline constexpr std::int64_t kElementGrain = 1 << 15;
+
+enum class BinaryOp { kAdd, kMul };
+
+/// What one row of an element-by-element operation needs.
+struct BinaryRow {
+  AffineParams a, b;
+  float inverse;
+  float lo;  ///< relative to the zero point; NaN becomes it
+  OutputCodes bounds;
+};
+
+inline BinaryRow binary_terms(AffineParams a, AffineParams b, const QuantizeParams& out) {
+  return {a, b, reciprocal(out.scale), static_cast<float>(out.range.quant_min - out.zero_point),
+          output_codes(out.range.quant_min, out.range.quant_max, out.zero_point)};
+}
+
+MIDTREAD_EXACT_BEGIN
+
+/// 16 codes as reals, (q - z) * s.
+struct Reals {
+  float32x4_t v[4];
+};
+
+inline Reals dequantize_16(uint8x16_t q, AffineParams in) {
+  const uint8x8_t z = vdup_n_u8(static_cast<std::uint8_t>(in.zero_point));
+  const int16x8_t low = vreinterpretq_s16_u16(vsubl_u8(vget_low_u8(q), z));
+  const int16x8_t high = vreinterpretq_s16_u16(vsubl_u8(vget_high_u8(q), z));
+  return {{vmulq_n_f32(vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))), in.scale),
+           vmulq_n_f32(vcvtq_f32_s32(vmovl_high_s16(low)), in.scale),
+           vmulq_n_f32(vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))), in.scale),
+           vmulq_n_f32(vcvtq_f32_s32(vmovl_high_s16(high)), in.scale)}};
+}
+
+inline uint8x16_t quantize_16(const Reals& real, float inverse, float lo, const OutputCodes& bounds) {
+  const float32x4_t low = vdupq_n_f32(lo);
+  float32x4_t v[4];
+  MIDTREAD_UNROLL(4)
+  for (int i = 0; i < 4; ++i) v[i] = vmaxnmq_f32(vmulq_n_f32(real.v[i], inverse), low);
+  return clamp_16(round_8(v[0], v[1], bounds), round_8(v[2], v[3], bounds), bounds);
+}
+
+template <BinaryOp kOp>
+inline uint8x16_t binary_16(Reals a, const Reals& b, const BinaryRow& row) {
+  MIDTREAD_UNROLL(4)
+  for (int i = 0; i < 4; ++i) {
+    float32x4_t x = a.v[i], y = b.v[i];
+    MIDTREAD_KEEP_PRODUCT(x);
+    MIDTREAD_KEEP_PRODUCT(y);
+    a.v[i] = kOp == BinaryOp::kAdd ? vaddq_f32(x, y) : vmulq_f32(x, y);
+  }
+  return quantize_16(a, row.inverse, row.lo, row.bounds);
+}
+
+/// `n` contiguous codes of a with `n` of b, or with the one at b where kBroadcast. Reads and writes whole vectors only
+/// inside [0, n): the last vector overlaps the one before it, short rows go through a copy.
+template <BinaryOp kOp, bool kBroadcast>
+MIDTREAD_NOINLINE void binary_row(const std::uint8_t* a, const std::uint8_t* b, std::int64_t n, const BinaryRow& row,
+                                  std::uint8_t* y) {
+  std::uint8_t short_a[16] = {}, short_b[16] = {}, short_y[16];
+  std::uint8_t* const result = y;
+  const std::int64_t length = n;
+  if (n < 16) {
+    std::memcpy(short_a, a, static_cast<std::size_t>(n));
+    std::memcpy(short_b, b, kBroadcast ? 1 : static_cast<std::size_t>(n));
+    a = short_a;
+    b = short_b;
+    y = short_y;
+    n = 16;
+  }
+  const Reals constant = dequantize_16(vdupq_n_u8(b[0]), row.b);
+  for (std::int64_t i = 0; i < n; i += 16) {
+    if (i + 16 > n) i = n - 16;
+    const Reals second = kBroadcast ? constant : dequantize_16(vld1q_u8(b + i), row.b);
+    vst1q_u8(y + i, binary_16<kOp>(dequantize_16(vld1q_u8(a + i), row.a), second, row));
+  }
+  if (length < 16) std::memcpy(result, short_y, static_cast<std::size_t>(length));
+}
+
+MIDTREAD_NOINLINE inline void requantize_row(const std::uint8_t* x, std::int64_t n, const BinaryRow& row,
+                                             std::uint8_t* y) {
+  std::uint8_t short_x[16] = {}, short_y[16];
+  std::uint8_t* const result = y;
+  const std::int64_t length = n;
+  if (n < 16) {
+    std::memcpy(short_x, x, static_cast<std::size_t>(n));
+    x = short_x;
+    y = short_y;
+    n = 16;
+  }
+  for (std::int64_t i = 0; i < n; i += 16) {
+    if (i + 16 > n) i = n - 16;
+    vst1q_u8(y + i, quantize_16(dequantize_16(vld1q_u8(x + i), row.a), row.inverse, row.lo, row.bounds));
+  }
+  if (length < 16) std::memcpy(result, short_y, static_cast<std::size_t>(length));
+}
+
+/// n >= 16.
+MIDTREAD_NOINLINE inline void quantize_row(const float* x, std::uint8_t* q, std::int64_t n, const BinaryRow& row) {
+  for (std::int64_t i = 0; i < n; i += 16) {
+    if (i + 16 > n) i = n - 16;
+    const Reals real{{vld1q_f32(x + i), vld1q_f32(x + i + 4), vld1q_f32(x + i + 8), vld1q_f32(x + i + 12)}};
+    vst1q_u8(q + i, quantize_16(real, row.inverse, row.lo, row.bounds));
+  }
+}
+
+/// n >= 16.
+MIDTREAD_NOINLINE inline void dequantize_row(const std::uint8_t* q, float* x, std::int64_t n, AffineParams in) {
+  for (std::int64_t i = 0; i < n; i += 16) {
+    if (i + 16 > n) i = n - 16;
+    const Reals real = dequantize_16(vld1q_u8(q + i), in);
+    MIDTREAD_UNROLL(4)
+    for (int j = 0; j < 4; ++j) vst1q_f32(x + i + 4 * j, real.v[j]);
+  }
+}
+
+MIDTREAD_EXACT_END
+
+/// n >= 16. Four 64-entry look-ups; tbx leaves a code outside its own 64 entries as it is.
+MIDTREAD_NOINLINE inline void lookup_row(const std::uint8_t* table, const std::uint8_t* x, std::uint8_t* y,
+                                         std::int64_t n) {
+  const uint8x16x4_t t0 = vld1q_u8_x4(table), t1 = vld1q_u8_x4(table + 64), t2 = vld1q_u8_x4(table + 128),
+                     t3 = vld1q_u8_x4(table + 192);
+  const uint8x16_t step = vdupq_n_u8(64);
+  for (std::int64_t i = 0; i < n; i += 16) {
+    if (i + 16 > n) i = n - 16;
+    uint8x16_t code = vld1q_u8(x + i);
+    uint8x16_t result = vqtbl4q_u8(t0, code);
+    code = vsubq_u8(code, step);
+    result = vqtbx4q_u8(result, t1, code);
+    code = vsubq_u8(code, step);
+    result = vqtbx4q_u8(result, t2, code);
+    code = vsubq_u8(code, step);
+    vst1q_u8(y + i, vqtbx4q_u8(result, t3, code));
+  }
+}
+
+template <BinaryOp kOp>
+void run_binary(const BinaryShape& shape, const std::uint8_t* a, AffineParams qa, const std::uint8_t* b,
+                AffineParams qb, const QuantizeParams& out, std::uint8_t* y) {
+  const BinaryShape s = collapse(shape);
+  const std::int64_t a_step = s.a_strides[3], b_step = s.b_strides[3], n = s.dims[3];
+  const bool rows_fit = (a_step == 1 && (b_step == 1 || b_step == 0)) || (a_step == 0 && b_step == 1);
+  if (out.rounding != Rounding::kHalfEven || !rows_fit || n < 1) {
+    constexpr auto kReal = kOp == BinaryOp::kAdd ? reference::add_real : reference::mul_real;
+    reference::run_binary<kReal>(shape, a, qa, b, qb, out, y);
+    return;
+  }
+  const BinaryRow row = binary_terms(qa, qb, out), swapped = binary_terms(qb, qa, out);
+  for_each_binary_row(s, a, b, y, kElementGrain, [&](const BinaryRun& run) {
+    if (b_step == 0)
+      binary_row<kOp, true>(run.a, run.b, run.length, row, run.y);
+    else if (a_step == 0)
+      binary_row<kOp, true>(run.b, run.a, run.length, swapped, run.y);
+    else
+      binary_row<kOp, false>(run.a, run.b, run.length, row, run.y);
+  });
+}
+
+inline void run_requantize_copy(const std::uint8_t* x, AffineParams in, std::int64_t rows, std::int64_t length,
+                                std::int64_t x_stride, const QuantizeParams& out, std::uint8_t* y,
+                                std::int64_t y_stride) {
+  if (out.rounding != Rounding::kHalfEven || length < 1) {
+    reference::run_requantize_copy(x, in, rows, length, x_stride, out, y, y_stride);
+    return;
+  }
+  const BinaryRow row = binary_terms(in, in, out);
+  parallel_for(0, rows, std::max(std::int64_t{1}, kElementGrain / length), [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t r = first; r < last; ++r) requantize_row(x + r * x_stride, length, row, y + r * y_stride);
+  });
+}
+
+inline void run_lookup(const std::uint8_t* table, const std::uint8_t* x, std::uint8_t* y, std::int64_t n) {
+  parallel_for(0, n, kElementGrain, [&](std::int64_t first, std::int64_t last) {
+    (last - first < 16 ? reference::run_lookup : lookup_row)(table, x + first, y + first, last - first);
+  });
+}
+
+inline void run_quantize(const float* x, std::uint8_t* q, std::int64_t n, const QuantizeParams& out) {
+  const BinaryRow row = binary_terms(out.affine(), out.affine(), out);
+  parallel_for(0, n, kElementGrain, [&](std::int64_t first, std::int64_t last) {
+    if (last - first < 16 || out.rounding != Rounding::kHalfEven)
+      reference::run_quantize(x + first, q + first, last - first, out);
+    else
+      quantize_row(x + first, q + first, last - first, row);
+  });
+}
+
+inline void run_dequantize(const std::uint8_t* q, float* x, std::int64_t n, AffineParams in) {
+  parallel_for(0, n, kElementGrain, [&](std::int64_t first, std::int64_t last) {
+    (last - first < 16 ? reference::run_dequantize : dequantize_row)(q + first, x + first, last - first, in);
+  });
+}
+
+inline constexpr BinaryKernel kAdd = {"add_u8_x16__neon", run_binary<BinaryOp::kAdd>};
+inline constexpr BinaryKernel kMul = {"mul_u8_x16__neon", run_binary<BinaryOp::kMul>};
+inline constexpr RequantizeCopyKernel kRequantizeCopy = {"requantize_copy_u8_x16__neon", run_requantize_copy};
+inline constexpr LookupKernel kLookup = {"lookup_u8_x16__neon", run_lookup};
+inline constexpr QuantizeKernel kQuantize = {"quantize_f32u8_x16__neon", run_quantize};
+inline constexpr DequantizeKernel kDequantize = {"dequantize_u8f32_x16__neon", run_dequantize};
+
+MIDTREAD_NAMESPACE_END
+
+#endif

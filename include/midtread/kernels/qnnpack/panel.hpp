@@ -42,13 +42,12 @@ struct Segments {
 
 /// The weights of 16 output channels.
 struct Panel {
-  const PanelHeader* header;
+  const PanelHeader* header;    ///< the weights follow
   const std::int32_t* offsets;  ///< of the segments in the band, bytes
   std::int64_t segments, length;
   std::int64_t columns;  ///< of the 16, those that exist
 
   const std::int8_t* weights() const { return reinterpret_cast<const std::int8_t*>(header + 1); }
-  std::int64_t depth() const { return segments * length; }
 };
 
 /// [group][panel] {header, weights in the order of Tile::at}, zero where there is no channel.

@@ -7,31 +7,11 @@
 
 #include <midtread/kernels/fbgemm/avx2/conv_call.hpp>
 #include <midtread/kernels/fbgemm/avx2/gemm_tile.hpp>
+#include <midtread/kernels/transpose_phases.hpp>
 
 #include <vector>
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::avx2)
-
-/// Along one axis: which taps reach outputs of phase t % stride, and how far before t / stride they read.
-struct PhaseAxis {
-  std::int64_t stride, kernel, dilation;
-
-  bool has(std::int64_t phase, std::int64_t k) const { return (k * dilation) % stride == phase; }
-  std::int64_t back(std::int64_t k) const { return k * dilation / stride; }
-  std::int64_t reach() const { return back(kernel - 1); }
-  std::int64_t taps(std::int64_t phase) const {
-    std::int64_t count = 0;
-    for (std::int64_t k = 0; k < kernel; ++k) count += has(phase, k) ? 1 : 0;
-    return count;
-  }
-};
-
-inline PhaseAxis row_phases(const Conv2dShape& s) {
-  return {s.stride_height, s.kernel_height, s.dilation_height};
-}
-inline PhaseAxis column_phases(const Conv2dShape& s) {
-  return {s.stride_width, s.kernel_width, s.dilation_width};
-}
 
 inline std::int64_t transpose_pairs(const Conv2dShape& s) { return (s.in_group() + 1) / 2; }
 inline std::int64_t transpose_panels(const Conv2dShape& s) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// The dotprod table: convolution; base NEON has the rest.
+// The dotprod table: convolution and transposed convolution; base NEON has the rest.
 #pragma once
 
-#include <midtread/kernels/qnnpack/conv.hpp>
+#include <midtread/kernels/qnnpack/conv_transpose.hpp>
 #include <midtread/kernels/qnnpack/dotprod/gemm_tile.hpp>
 
 #if MIDTREAD_AARCH64
@@ -11,8 +11,11 @@ MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::dotprod)
 
 inline constexpr ConvKernel kConv = {"gemm_u8s8s32_4x16c4__neon_dotprod", false, pack_conv<Tile>, run_conv<Tile>,
                                      accumulate_conv<Tile>};
+inline constexpr ConvKernel kConvTranspose = {"conv_transpose_u8s8s32_4x16c4__neon_dotprod", true,
+                                              pack_conv_transpose<Tile>, run_conv_transpose<Tile>,
+                                              accumulate_conv_transpose<Tile>};
 
-inline constexpr KernelTable kTable = {&kConv};
+inline constexpr KernelTable kTable = {&kConv, nullptr, &kConvTranspose};
 
 MIDTREAD_NAMESPACE_END
 

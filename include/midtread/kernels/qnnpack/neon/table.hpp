@@ -11,7 +11,7 @@
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::neon)
 
-inline constexpr KernelTable kTable = {&kConv, &kDepthwise,      nullptr,       &kAdd,
+inline constexpr KernelTable kTable = {&kConv, &kDepthwise,      &kConvTranspose, &kAdd,
                                        &kMul,  &kRequantizeCopy, &kAveragePool, &kMaxPool,
                                        &kLookup, &kQuantize,     &kDequantize};
 

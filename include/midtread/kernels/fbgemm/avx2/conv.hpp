@@ -5,6 +5,8 @@
 #include <midtread/kernels/fbgemm/avx2/conv_call.hpp>
 #include <midtread/kernels/fbgemm/avx2/gemm_tile.hpp>
 
+#if MIDTREAD_X86
+
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::avx2)
 
 /// Taps contiguous in a band form one segment: a row of taps without dilation and groups, else one tap.
@@ -119,3 +121,5 @@ inline constexpr ConvKernel kConv = {"gemm_u8s8s32_6x16c2__avx2", false, pack_co
                                      accumulate_conv};
 
 MIDTREAD_NAMESPACE_END
+
+#endif

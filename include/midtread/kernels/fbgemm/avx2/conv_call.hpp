@@ -6,6 +6,8 @@
 #include <midtread/kernels/fbgemm/avx2/vector.hpp>
 #include <midtread/kernels/kernel_table.hpp>
 
+#if MIDTREAD_X86
+
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::avx2)
 
 /// Either codes through an epilogue, or accumulators.
@@ -39,3 +41,5 @@ inline void pad_channels(const Epilogue* e, std::int64_t groups, std::int64_t ch
 }
 
 MIDTREAD_NAMESPACE_END
+
+#endif

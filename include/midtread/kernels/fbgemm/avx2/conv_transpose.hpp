@@ -11,6 +11,8 @@
 
 #include <vector>
 
+#if MIDTREAD_X86
+
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::avx2)
 
 inline std::int64_t transpose_pairs(const Conv2dShape& s) { return (s.in_group() + 1) / 2; }
@@ -150,3 +152,5 @@ inline constexpr ConvKernel kConvTranspose = {"conv_transpose_u8s8s32_6x16c2__av
                                               accumulate_conv_transpose};
 
 MIDTREAD_NAMESPACE_END
+
+#endif

@@ -5,6 +5,8 @@
 #include <midtread/kernels/fbgemm/avx2/conv_call.hpp>
 #include <midtread/kernels/padded_band.hpp>
 
+#if MIDTREAD_X86
+
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::avx2)
 
 inline constexpr std::int64_t kDepthwiseChannels = 16;
@@ -200,3 +202,5 @@ inline constexpr ConvKernel kDepthwise = {"depthwise_u8s8s32_4x16c2__avx2", fals
                                           run_depthwise, accumulate_depthwise};
 
 MIDTREAD_NAMESPACE_END
+
+#endif

@@ -7,6 +7,8 @@
 #include <midtread/kernels/fbgemm/avx2/vector.hpp>
 #include <midtread/kernels/reference/elementwise.hpp>
 
+#if MIDTREAD_X86
+
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::avx2)
 
 /// Codes per piece of parallel work.
@@ -212,3 +214,5 @@ inline constexpr QuantizeKernel kQuantize = {"quantize_f32u8_x16__avx2", run_qua
 inline constexpr DequantizeKernel kDequantize = {"dequantize_u8f32_x8__avx2", run_dequantize};
 
 MIDTREAD_NAMESPACE_END
+
+#endif

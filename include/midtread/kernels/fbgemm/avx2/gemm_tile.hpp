@@ -8,6 +8,8 @@
 #include <midtread/kernels/fbgemm/avx2/vector.hpp>
 #include <midtread/kernels/padded_band.hpp>
 
+#if MIDTREAD_X86
+
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::avx2)
 
 inline constexpr std::int64_t kTileRows = 6;
@@ -119,3 +121,5 @@ inline void run_panel(const std::int16_t* band, const BandPixel* pixels, std::in
 }
 
 MIDTREAD_NAMESPACE_END
+
+#endif

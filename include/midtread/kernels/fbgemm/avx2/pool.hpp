@@ -9,6 +9,8 @@
 #include <midtread/kernels/pool_windows.hpp>
 #include <midtread/kernels/reference/pool.hpp>
 
+#if MIDTREAD_X86
+
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::avx2)
 
 inline constexpr std::int64_t kMaxAverageWindow = (1 << 16) - 1;
@@ -122,3 +124,5 @@ inline constexpr AveragePoolKernel kAveragePool = {"average_pool_u8_x16__avx2", 
 inline constexpr MaxPoolKernel kMaxPool = {"max_pool_u8_x16__avx2", run_max_pool};
 
 MIDTREAD_NAMESPACE_END
+
+#endif

@@ -8,6 +8,8 @@
 #include <midtread/kernels/fbgemm/avx2/elementwise.hpp>
 #include <midtread/kernels/fbgemm/avx2/pool.hpp>
 
+#if MIDTREAD_X86
+
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::avx2)
 
 inline constexpr KernelTable kTable = {&kConv,   &kDepthwise,      &kConvTranspose, &kAdd,
@@ -15,3 +17,5 @@ inline constexpr KernelTable kTable = {&kConv,   &kDepthwise,      &kConvTranspo
                                        &kLookup, &kQuantize,       &kDequantize};
 
 MIDTREAD_NAMESPACE_END
+
+#endif

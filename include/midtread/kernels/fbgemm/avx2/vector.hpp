@@ -8,6 +8,8 @@
 
 #include <cstring>
 
+#if MIDTREAD_X86
+
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::avx2)
 
 /// The requantization of one kernel call: the bounds as floats relative to the zero point.
@@ -84,3 +86,5 @@ inline void widen_pixels(const std::uint8_t* q, std::int64_t pixels, std::int64_
 
 MIDTREAD_TARGET_END
 MIDTREAD_NAMESPACE_END
+
+#endif

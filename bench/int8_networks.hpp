@@ -18,7 +18,8 @@ inline midtread::quant::QConfigMapping mapping() {
 /// Calibrated, in eval mode.
 inline midtread::graph::GraphModule prepared(const std::string& model) {
   namespace passes = midtread::passes;
-  auto graph = passes::prepare_qat(passes::fuse_modules(midtread::graph::trace(examples::make_model(model), images(2))), mapping());
+  auto graph = passes::prepare_qat(
+      passes::fuse_modules(midtread::graph::trace(examples::make_model(model), images(2))), mapping());
   passes::calibrate(graph, images(8));
   graph.eval();
   return graph;

@@ -15,7 +15,8 @@ void add(const std::string& name) {
     set_num_threads(1);
     const quantized::Model model = passes::convert(bench::prepared(name));
     for (auto _ : state) benchmark::DoNotOptimize(io::serialize_int8_model(model));
-    state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(io::serialize_int8_model(model).size()));
+    state.SetBytesProcessed(state.iterations() *
+                            static_cast<std::int64_t>(io::serialize_int8_model(model).size()));
   });
   benchmark::RegisterBenchmark(("parse/" + name).c_str(), [=](benchmark::State& state) {
     set_num_threads(1);

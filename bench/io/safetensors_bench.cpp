@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// 64 MB of float tensors to a safetensors file and back, beside a plain copy of the same bytes: in memory, and through
-// a file under TMPDIR (/tmp), whose time is the disk's as well.
+// 64 MB of float tensors to a safetensors file and back, beside a plain copy of the same bytes: in memory,
+// and through a file under TMPDIR (/tmp), whose time is the disk's as well.
 #include <midtread/io/safetensors.hpp>
 #include <midtread/tensor/factory.hpp>
 

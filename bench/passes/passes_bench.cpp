@@ -27,7 +27,8 @@ void add_model(const std::string& name) {
     for (auto _ : state) benchmark::DoNotOptimize(passes::fuse_modules(traced));
   });
   add("prepare_qat/" + name, [=](benchmark::State& state) {
-    const graph::GraphModule fused = passes::fuse_modules(graph::trace(examples::make_model(name), bench::images(2)));
+    const graph::GraphModule fused =
+        passes::fuse_modules(graph::trace(examples::make_model(name), bench::images(2)));
     for (auto _ : state) benchmark::DoNotOptimize(passes::prepare_qat(fused, bench::mapping()));
   });
   add("calibrate_64/" + name, [=](benchmark::State& state) {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Every fake quantizer of the registry on 2^20 floats, one thread: forward with its range known, and backward.
-// `copies` is the time in plain copies
-// of the same bytes (copy/1M). Labels name the operation whose loops run.
+// Every fake quantizer of the registry on 2^20 floats, and the slower roundings, one thread: forward with its
+// range known, and backward. `copies` is the time in plain copies of the same bytes (copy/1M). Labels name
+// the operation whose loops run.
 #include <midtread/autograd/engine.hpp>
+
+#include <functional>
 
 #include "million.hpp"
 
@@ -10,9 +12,11 @@ namespace {
 
 using namespace midtread;
 
+using Make = std::function<std::shared_ptr<quant::FakeQuantizeBase>()>;
+
 /// In train mode with scales from the data, learning where it learns; its observer has done its work.
-std::shared_ptr<quant::FakeQuantizeBase> settled(const std::string& name) {
-  auto fake_quantize = bench::make(name);
+std::shared_ptr<quant::FakeQuantizeBase> settled(const Make& make) {
+  auto fake_quantize = make();
   if (fake_quantize->is_per_channel()) fake_quantize->set_channels(bench::million().size(0));
   fake_quantize->train();
   fake_quantize->forward(bench::million());
@@ -20,20 +24,22 @@ std::shared_ptr<quant::FakeQuantizeBase> settled(const std::string& name) {
   return fake_quantize;
 }
 
-std::string operation_of(const Tensor& y) { return static_cast<const autograd::Node<float>&>(*y.grad_fn()).name; }
+std::string operation_of(const Tensor& y) {
+  return static_cast<const autograd::Node<float>&>(*y.grad_fn()).name;
+}
 
-void forward(benchmark::State& state, const std::string& name) {
+void forward(benchmark::State& state, const Make& make) {
   set_num_threads(1);
-  const auto fake_quantize = settled(name);
+  const auto fake_quantize = settled(make);
   const Tensor x = bench::million().clone().requires_grad_();
   const std::string operation = operation_of(fake_quantize->forward(x));
   const NoGradGuard no_grad;
   bench::run(state, operation, [&] { benchmark::DoNotOptimize(fake_quantize->forward(x)); });
 }
 
-void backward(benchmark::State& state, const std::string& name) {
+void backward(benchmark::State& state, const Make& make) {
   set_num_threads(1);
-  const auto fake_quantize = settled(name);
+  const auto fake_quantize = settled(make);
   const Tensor x = bench::million().clone().requires_grad_(), dy = randn(x.shape());
   const Tensor y = fake_quantize->forward(x);
   const std::vector<Tensor> parameters = fake_quantize->parameters();
@@ -45,12 +51,23 @@ void backward(benchmark::State& state, const std::string& name) {
   });
 }
 
+void add(const std::string& name, const Make& make) {
+  benchmark::RegisterBenchmark(("forward/" + name).c_str(), [=](benchmark::State& s) { forward(s, make); });
+  benchmark::RegisterBenchmark(("backward/" + name).c_str(), [=](benchmark::State& s) { backward(s, make); });
+}
+
 const bool registered = [] {
   bench::register_copy();
-  for (const std::string& name : quant::fake_quantize_names()) {
-    benchmark::RegisterBenchmark(("forward/" + name).c_str(), [name](benchmark::State& s) { forward(s, name); });
-    benchmark::RegisterBenchmark(("backward/" + name).c_str(), [name](benchmark::State& s) { backward(s, name); });
-  }
+  for (const std::string& name : quant::fake_quantize_names())
+    add(name, [name] { return bench::make(name); });
+  for (const std::string rounding : {"half_up", "half_down", "std_round"})
+    for (const std::string name :
+         {"min_max/uint8_affine", "min_max/int8_symmetric_per_channel", "lsq/uint8_affine"})
+      add(name + "/" + rounding, [=] {
+        quant::OptionValues values;
+        values.insert("rounding", rounding);
+        return bench::make(name, values);
+      });
   return true;
 }();
 

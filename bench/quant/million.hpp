@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the benchmarks of quant/ share: 2^20 normal floats, and a copy of the same bytes to hold times against.
+// What the benchmarks of quant/ share: 2^20 normal floats, and a copy of the same bytes to hold times
+// against.
 #pragma once
 
 #include <midtread/quant/registry.hpp>
@@ -37,7 +38,8 @@ inline double copy_seconds() {
     for (int i = 0; i < 20; ++i) {
       const auto start = std::chrono::steady_clock::now();
       copy_million();
-      least = std::min(least, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+      least =
+          std::min(least, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     }
     return least;
   }();
@@ -57,12 +59,13 @@ void run(benchmark::State& state, const std::string& label, const Body& body) {
 }
 
 inline void register_copy() {
-  benchmark::RegisterBenchmark("copy/1M", [](benchmark::State& state) { run(state, "memcpy", copy_million); });
+  benchmark::RegisterBenchmark("copy/1M",
+                               [](benchmark::State& state) { run(state, "memcpy", copy_million); });
 }
 
 /// By name, with the options that a name cannot do without.
-inline std::shared_ptr<midtread::quant::FakeQuantizeBase> make(const std::string& name) {
-  midtread::quant::OptionValues values;
+inline std::shared_ptr<midtread::quant::FakeQuantizeBase> make(const std::string& name,
+                                                               midtread::quant::OptionValues values = {}) {
   if (name == "fixed_qparams/uint8_symmetric") values.insert("zero_point", 128.0);
   return midtread::quant::make_fake_quantize(name, values);
 }

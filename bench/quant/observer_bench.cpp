@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Every observer on 2^20 floats, one thread: a first batch and its scales, and a further batch. `copies` is the time in
-// plain copies of the same bytes (copy/1M). Labels name the observer.
+// Every observer on 2^20 floats, one thread: a first batch and its scales, and a further batch. `copies` is
+// the time in plain copies of the same bytes (copy/1M). Labels name the observer.
 #include <midtread/quant/placeholder_observer.hpp>
 #include <midtread/quant/recording_observer.hpp>
 
@@ -31,11 +31,13 @@ void next_batch(benchmark::State& state, const Make& make) {
 }
 
 void add_first(const std::string& name, const Make& make) {
-  benchmark::RegisterBenchmark(("first_batch/" + name).c_str(), [make](benchmark::State& s) { first_batch(s, make); });
+  benchmark::RegisterBenchmark(("first_batch/" + name).c_str(),
+                               [make](benchmark::State& s) { first_batch(s, make); });
 }
 void add(const std::string& name, const Make& make) {
   add_first(name, make);
-  benchmark::RegisterBenchmark(("next_batch/" + name).c_str(), [make](benchmark::State& s) { next_batch(s, make); });
+  benchmark::RegisterBenchmark(("next_batch/" + name).c_str(),
+                               [make](benchmark::State& s) { next_batch(s, make); });
 }
 
 /// The observer of a fake quantizer; null where that learns or has a rule of its own.
@@ -50,8 +52,10 @@ const bool registered = [] {
   for (const std::string& name : quant::fake_quantize_names())
     if (observer_of(name)) add(name, [name] { return observer_of(name); });
   // A further batch would be kept as well, and another, until memory ends.
-  add_first("recording/uint8_affine", [] { return quant::share(new quant::RecordingObserver<quant::UInt8Affine>); });
-  add("placeholder/uint8_affine", [] { return quant::share(new quant::PlaceholderObserver<quant::UInt8Affine>); });
+  add_first("recording/uint8_affine",
+            [] { return quant::share(new quant::RecordingObserver<quant::UInt8Affine>); });
+  add("placeholder/uint8_affine",
+      [] { return quant::share(new quant::PlaceholderObserver<quant::UInt8Affine>); });
   return true;
 }();
 

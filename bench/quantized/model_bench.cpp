@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// int8 models, one thread, every instruction set: the examples' networks at batch 1 and 64, and one 1x1 linear layer,
-// whose time is what a call costs by itself. Labels name the kernels.
+// int8 models, one thread, every instruction set: the examples' networks at batch 1 and 64, and one 1x1
+// linear layer, whose time is what a call costs by itself. Labels name the kernels.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -17,7 +17,8 @@ std::string kernels_of(const quantized::Model& model) {
   std::vector<std::string> labels;
   for (const auto& step : model.steps()) {
     const std::string label = step.op->kernel_label();
-    if (!label.empty() && std::find(labels.begin(), labels.end(), label) == labels.end()) labels.push_back(label);
+    if (!label.empty() && std::find(labels.begin(), labels.end(), label) == labels.end())
+      labels.push_back(label);
   }
   std::string text;
   for (const std::string& label : labels) text += (text.empty() ? "" : " ") + label;
@@ -53,15 +54,18 @@ const bool registered = [] {
     for (const std::string name : {"cnn", "resnet8", "mobilenet_v1"}) {
       quantized::Model model = passes::convert(bench::prepared(name), set);
       for (const std::int64_t batch : {1, 64})
-        benchmark::RegisterBenchmark(concat("run/", name, "/batch", batch, '/', isa).c_str(),
-                                     [=](benchmark::State& state) { run(state, model, bench::images(batch)); });
+        benchmark::RegisterBenchmark(
+            concat("run/", name, "/batch", batch, '/', isa).c_str(),
+            [=](benchmark::State& state) { run(state, model, bench::images(batch)); });
     }
     quantized::Model model = tiny();
     model.bind(set);
-    benchmark::RegisterBenchmark(("run/linear1x1/" + isa).c_str(),
-                                 [=](benchmark::State& state) { run(state, model, randn({1, 1})); });
-    benchmark::RegisterBenchmark(("call/linear1x1/" + isa).c_str(),
-                                 [=](benchmark::State& state) { call(state, model, randn({1, 1})); });
+    benchmark::RegisterBenchmark(("run/linear1x1/" + isa).c_str(), [=](benchmark::State& state) {
+      run(state, model, randn({1, 1}));
+    });
+    benchmark::RegisterBenchmark(("call/linear1x1/" + isa).c_str(), [=](benchmark::State& state) {
+      call(state, model, randn({1, 1}));
+    });
   }
   return true;
 }();

@@ -15,7 +15,8 @@ using midtread::kernels::Scratch;
 
 TEST(Scratch, LeasesAsManyBlocksAsThreads) {
   Scratch scratch;
-  expect_error<StateError>([&] { Scratch::Lease lease(scratch); }, {"more leases than threads", "prepare_leases"});
+  expect_error<StateError>([&] { Scratch::Lease lease(scratch); },
+                           {"more leases than threads", "prepare_leases"});
   const int before = midtread::num_threads();
   midtread::set_num_threads(3);
   scratch.prepare_leases(100);

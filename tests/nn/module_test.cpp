@@ -18,8 +18,11 @@ TEST(Module, OneInputUnlessForwardManySaysMore) {
   TwiceImpl twice;
   const Tensor x = ones({1, 2});
   EXPECT_EQ(twice.forward_many({x}).size(), 1u);
-  expect_error<ShapeError>([&] { twice.forward_many({x, x}); },
-                           {"takes one input, got 2", "override forward_many for more"});
+  expect_error<ShapeError>(
+      [&] {
+        twice.forward_many({x, x});
+      },
+      {"takes one input, got 2", "override forward_many for more"});
   expect_error<ShapeError>([&] { twice.forward_many({}); }, {"takes one input, got 0"});
 }
 

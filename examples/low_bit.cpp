@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Below 8 bits on Fashion-MNIST: one float model, then quantization-aware training from it at every bit width asked for.
+// Below 8 bits on Fashion-MNIST: one float model, then quantization-aware training from it at every bit width
+// asked for.
 
 #include "support/bit_widths.hpp"
 #include "support/data.hpp"
@@ -35,38 +36,53 @@ void add_options(CLI::App& app, Options& o) {
     app.add_option(name, to, what)->check(CLI::Range(low, high))->capture_default_str();
   };
   app.add_option("--model", o.model, "network: cnn, resnet8, mobilenet_v1")->capture_default_str();
-  app.add_option("--method", o.method, "quantizer: fake_quant, lsq, lsq_plus, pact, tqt, dorefa")->capture_default_str();
-  app.add_option("--bits", o.bits, "bits of weights and activations, in the order of training")->delimiter(',')->capture_default_str();
+  app.add_option("--method", o.method, "quantizer: fake_quant, lsq, lsq_plus, pact, tqt, dorefa")
+      ->capture_default_str();
+  app.add_option("--bits", o.bits, "bits of weights and activations, in the order of training")
+      ->delimiter(',')
+      ->capture_default_str();
   app.add_flag("--all-layers", o.all_layers, "first and last layer too, which else have 8 bits");
   app.add_option("--data", o.data, "directory of the four IDX files, or 'synthetic'");
-  app.add_option("--seeds", o.seeds, "of weights and order, each a run of its own")->delimiter(',')->capture_default_str();
+  app.add_option("--seeds", o.seeds, "of weights and order, each a run of its own")
+      ->delimiter(',')
+      ->capture_default_str();
   number("--epochs", o.epochs, 0, 10000, "float epochs");
-  number("--qat-epochs", o.qat_epochs, 0, 10000, "quantization-aware epochs per bit width; 0: calibrated only");
+  number("--qat-epochs", o.qat_epochs, 0, 10000,
+         "quantization-aware epochs per bit width; 0: calibrated only");
   number("--batch-size", o.batch_size, 2, 65536, "images per step");
   number("--lr", o.lr, 0, 100, "learning rate of the float epochs");
   number("--qat-lr", o.qat_lr, 0, 100, "learning rate of the QAT epochs");
   number("--threads", o.threads, 0, 1024, "threads, 0: all processors");
   number("--train-limit", o.train_limit, 0, 1 << 30, "first N training images, 0: all");
   number("--test-limit", o.test_limit, 0, 1 << 30, "first N test images, 0: all");
-  number("--verify-limit", o.verify_limit, 0, 1 << 30, "codes are compared on the first N test images, 0: all");
-  app.add_option("--float-model", o.float_model, "float weights to start from; trained and written where there is no such file");
+  number("--verify-limit", o.verify_limit, 0, 1 << 30,
+         "codes are compared on the first N test images, 0: all");
+  app.add_option("--float-model", o.float_model,
+                 "float weights to start from; trained and written where there is no such file");
   app.add_option("--json", o.json, "write the results here");
 }
 
 class LowBit {
  public:
   explicit LowBit(const Options& o)
-      : o_(o), method_(examples::find_method(o.method)), data_(examples::load_data(o.data, o.train_limit, o.test_limit)) {
+      : o_(o),
+        method_(examples::find_method(o.method)),
+        data_(examples::load_data(o.data, o.train_limit, o.test_limit)) {
     for (const std::string& text : o.bits) bits_.push_back(examples::parse_bit_widths(text));
     if (!o.float_model.empty() && o.seeds.size() != 1)
       throw mt::ConfigError("--float-model", mt::concat("holds one model, got ", o.seeds.size(), " seeds"));
     if (o.threads > 0) mt::set_num_threads(o.threads);
     std::printf("%s, %s: %lld training and %lld test images, %d threads\n", o.model.c_str(), method_.name,
-                static_cast<long long>(data_.train->size()), static_cast<long long>(data_.test->size()), mt::num_threads());
+                static_cast<long long>(data_.train->size()), static_cast<long long>(data_.test->size()),
+                mt::num_threads());
   }
 
   Json run() {
-    Json out{{"model", o_.model}, {"method", method_.name}, {"all_layers", o_.all_layers}, {"runs", Json::array()}, {"mean", Json::array()}};
+    Json out{{"model", o_.model},
+             {"method", method_.name},
+             {"all_layers", o_.all_layers},
+             {"runs", Json::array()},
+             {"mean", Json::array()}};
     for (const std::uint64_t seed : o_.seeds) run_seed(seed, out["runs"]);
     std::printf("\n%-6s %6s %10s %10s %18s\n", "bits", "seed", "float", "int8", "mismatched codes");
     double float_sum = 0;
@@ -77,19 +93,24 @@ class LowBit {
         const Json& r = out["runs"][s * bits_.size() + b];
         sum += r["int8_accuracy"].get<double>();
         float_sum += r["float_accuracy"].get<double>();
-        std::printf("%-6s %6llu %8.2f %% %8.2f %% %8lld of %s\n", bits_[b].str().c_str(), r["seed"].get<unsigned long long>(),
-                    r["float_accuracy"].get<double>(), r["int8_accuracy"].get<double>(), r["mismatched_codes"].get<long long>(),
+        std::printf("%-6s %6llu %8.2f %% %8.2f %% %8lld of %s\n", bits_[b].str().c_str(),
+                    r["seed"].get<unsigned long long>(), r["float_accuracy"].get<double>(),
+                    r["int8_accuracy"].get<double>(), r["mismatched_codes"].get<long long>(),
                     r["compared_codes"].dump().c_str());
       }
       const auto n = static_cast<double>(o_.seeds.size());
-      out["mean"].push_back({{"bits", bits_[b].str()}, {"float_accuracy", float_sum / n}, {"int8_accuracy", sum / n}});
-      if (o_.seeds.size() > 1) std::printf("%-6s %6s %8.2f %% %8.2f %%\n", bits_[b].str().c_str(), "mean", float_sum / n, sum / n);
+      out["mean"].push_back(
+          {{"bits", bits_[b].str()}, {"float_accuracy", float_sum / n}, {"int8_accuracy", sum / n}});
+      if (o_.seeds.size() > 1)
+        std::printf("%-6s %6s %8.2f %% %8.2f %%\n", bits_[b].str().c_str(), "mean", float_sum / n, sum / n);
     }
     return out;
   }
 
  private:
-  mt::data::DataLoader training(std::uint64_t seed) const { return examples::training_loader(data_.train, o_.batch_size, seed); }
+  mt::data::DataLoader training(std::uint64_t seed) const {
+    return examples::training_loader(data_.train, o_.batch_size, seed);
+  }
   mt::data::DataLoader test() const { return examples::test_loader(data_.test); }
 
   void train_float(const std::shared_ptr<mt::nn::Module>& model, std::uint64_t seed) const {
@@ -107,41 +128,49 @@ class LowBit {
     const std::shared_ptr<mt::nn::Module> model = examples::make_model(o_.model);
     train_float(model, seed);
     model->eval();
-    const double float_accuracy = examples::evaluate([&](const mt::Tensor& x) { return model->forward(x); }, test()).accuracy;
+    const double float_accuracy =
+        examples::evaluate([&](const mt::Tensor& x) { return model->forward(x); }, test()).accuracy;
     std::printf("seed %llu, float: %.2f %%\n", static_cast<unsigned long long>(seed), float_accuracy);
     const mt::Tensor example = (*test().begin()).input;
-    const mt::graph::GraphModule fused = mt::passes::fuse_modules(mt::graph::trace(examples::Stubbed(model), example));
+    const mt::graph::GraphModule fused =
+        mt::passes::fuse_modules(mt::graph::trace(examples::Stubbed(model), example));
     for (const examples::BitWidths bits : bits_) {
       Json r{{"bits", bits.str()}, {"seed", seed}, {"float_accuracy", float_accuracy}};
       r.update(train_quantized(fused.clone(), bits, seed));
-      std::printf("seed %llu, %s: int8 %.2f %%, prepared %.2f %%, %lld of %lld codes differ\n", static_cast<unsigned long long>(seed),
-                  bits.str().c_str(), r["int8_accuracy"].get<double>(), r["qat_accuracy"].get<double>(),
-                  r["mismatched_codes"].get<long long>(), r["compared_codes"].get<long long>());
+      std::printf("seed %llu, %s: int8 %.2f %%, prepared %.2f %%, %lld of %lld codes differ\n",
+                  static_cast<unsigned long long>(seed), bits.str().c_str(), r["int8_accuracy"].get<double>(),
+                  r["qat_accuracy"].get<double>(), r["mismatched_codes"].get<long long>(),
+                  r["compared_codes"].get<long long>());
       std::fflush(stdout);
       runs.push_back(std::move(r));
     }
   }
 
   /// Calibration gives the first scales; in the last epoch ranges and batch norm statistics stand still.
-  Json train_quantized(const mt::graph::GraphModule& start, examples::BitWidths bits, std::uint64_t seed) const {
+  Json train_quantized(const mt::graph::GraphModule& start, examples::BitWidths bits,
+                       std::uint64_t seed) const {
     const auto mapping = examples::BitWidthPlan(start, bits, o_.all_layers).mapping(method_);
     mt::graph::GraphModule prepared = mt::passes::prepare_qat(start, mapping);
     mt::passes::calibrate(prepared, training(seed), std::max<std::int64_t>(1, 1024 / o_.batch_size));
     mt::quant::for_each_fake_quantizer(prepared, [&](mt::quant::FakeQuantizeBase& f) {
-      if (auto* lsq = dynamic_cast<mt::quant::LsqBase*>(&f); lsq && o_.method == "lsq") lsq->offset().requires_grad_(false);
+      if (auto* lsq = dynamic_cast<mt::quant::LsqBase*>(&f); lsq && o_.method == "lsq")
+        lsq->offset().requires_grad_(false);
     });
     mt::quant::QatSchedule schedule;
     const int last = static_cast<int>(o_.qat_epochs) - 1;
     if (last > 0) schedule.disable_observers_after(last - 1).freeze_batch_norm_after(last - 1);
     // LSQ's choice: half as much for every bit below four.
     const double decay = bits.weight >= 4 ? 1e-4 : bits.weight == 3 ? 5e-5 : 2.5e-5;
-    examples::TrainingOptions options{mt::concat("seed ", seed, ", ", bits.str()), o_.qat_epochs, o_.qat_lr, 0, decay};
+    examples::TrainingOptions options{mt::concat("seed ", seed, ", ", bits.str()), o_.qat_epochs, o_.qat_lr,
+                                      0, decay};
     options.on_epoch = [&](std::int64_t epoch) { schedule.step(static_cast<int>(epoch), prepared); };
     examples::train(prepared, training(seed), options);
     prepared.eval();
 
     const mt::quantized::Model int8 = mt::passes::convert(prepared);
-    const auto verified = o_.verify_limit > 0 && o_.verify_limit < data_.test->size() ? data_.test->first(o_.verify_limit) : *data_.test;
+    const auto verified = o_.verify_limit > 0 && o_.verify_limit < data_.test->size()
+                              ? data_.test->first(o_.verify_limit)
+                              : *data_.test;
     const auto agreement = mt::passes::verify_convert_on(
         prepared, int8, examples::test_loader(std::make_shared<const mt::data::TensorDataset>(verified)));
     return {{"qat_accuracy", examples::evaluate(prepared, test()).accuracy},
@@ -161,7 +190,9 @@ class LowBit {
 
 int main(int argc, char** argv) {
   Options options;
-  CLI::App app("Quantization-aware training below 8 bits: accuracy of the int8 models, and the codes in which they differ.");
+  CLI::App app(
+      "Quantization-aware training below 8 bits: accuracy of the int8 models, and the codes in which they "
+      "differ.");
   add_options(app, options);
   return examples::run_program(app, argc, argv, options.json, [&] { return LowBit(options).run(); });
 }

@@ -30,7 +30,8 @@ inline std::shared_ptr<const data::TensorDataset> limited(data::TensorDataset se
   return std::make_shared<const data::TensorDataset>(shorter ? set.first(limit) : std::move(set));
 }
 
-/// `directory` holds the four IDX files; "synthetic": made here; empty: Debian's, or synthetic. Limits: 0 is all.
+/// `directory` holds the four IDX files; "synthetic": made here; empty: Debian's, or synthetic. Limits: 0 is
+/// all.
 inline DataSets load_data(const std::string& directory, std::int64_t train_limit, std::int64_t test_limit) {
   struct stat status;
   const bool debian = ::stat(kDebianData, &status) == 0;
@@ -42,19 +43,22 @@ inline DataSets load_data(const std::string& directory, std::int64_t train_limit
     return {limited(data::synthetic_images(train_limit > 0 ? train_limit : 20000, 1), train_limit),
             limited(data::synthetic_images(test_limit > 0 ? test_limit : 4000, 2), test_limit)};
   }
-  return {limited(data::load_mnist(from, true), train_limit), limited(data::load_mnist(from, false), test_limit)};
+  return {limited(data::load_mnist(from, true), train_limit),
+          limited(data::load_mnist(from, false), test_limit)};
 }
 
 /// Fashion-MNIST's mean and deviation to 0 and 1.
 inline data::Normalize normalized() { return data::normalize({0.2860f}, {0.3530f}); }
 
 /// Shuffled batches of one size. Throws ConfigError where there is not one.
-inline data::DataLoader training_loader(const std::shared_ptr<const data::TensorDataset>& set, std::int64_t batch_size,
-                                        std::uint64_t seed) {
+inline data::DataLoader training_loader(const std::shared_ptr<const data::TensorDataset>& set,
+                                        std::int64_t batch_size, std::uint64_t seed) {
   if (set->size() < batch_size)
-    throw midtread::ConfigError("--batch-size", midtread::concat("got ", batch_size, ", but there are ", set->size(),
-                                                                 " training images"));
-  return {set, data::DataLoaderOptions(batch_size).transform(normalized()).shuffle(true).seed(seed).drop_last(true)};
+    throw midtread::ConfigError("--batch-size", midtread::concat("got ", batch_size, ", but there are ",
+                                                                 set->size(), " training images"));
+  return {
+      set,
+      data::DataLoaderOptions(batch_size).transform(normalized()).shuffle(true).seed(seed).drop_last(true)};
 }
 
 /// All images in order.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The frame of an example program: arguments in, results as JSON out, errors in one line with the status of their kind.
+// The frame of an example program: arguments in, results as JSON out, errors in one line with the status of
+// their kind.
 #pragma once
 
 #include <midtread/core/error.hpp>

@@ -27,7 +27,8 @@ inline double milliseconds(Clock::time_point from) {
 
 inline double median(std::vector<double> values) {
   if (values.empty()) return 0;
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
+  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2),
+                   values.end());
   return values[values.size() / 2];
 }
 
@@ -69,7 +70,8 @@ struct TrainingOptions {
   std::function<void(std::int64_t epoch)> on_epoch = {};
 };
 
-/// SGD with momentum 0.9, warm-up and cosine; learned scales without weight decay. Returns the median step in ms.
+/// SGD with momentum 0.9, warm-up and cosine; learned scales without weight decay. Returns the median step in
+/// ms.
 inline double train(mt::nn::Module& model, mt::data::DataLoader data, const TrainingOptions& o) {
   using Tag = mt::nn::ParameterTag;
   const auto sgd_options = mt::optim::SGDOptions(o.lr).momentum(0.9);

@@ -150,6 +150,21 @@ TEST(Lint, NamesTheFirstBrokenNode) {
   }
 }
 
+TEST(NodeMapping, NamesAnInputThatWasNotCopied) {
+  Node source, reader;
+  source.kind = NodeKind::kInput;
+  source.name = "x_0";
+  reader.name = "relu";
+  GraphModule from, to;
+  Node* x = from.add(source);
+  reader.inputs = {x, nullptr};
+  mt::graph::NodeMapping mapping(from.nodes().size());
+  expect_error<mt::StateError>([&] { mapping.apply(reader); }, {"relu", "reads 'x_0', which the new graph does not have"});
+  mapping[x] = to.add(source);
+  mapping.apply(reader);
+  EXPECT_EQ(reader.inputs, (std::vector<Node*>{to.find("x_0"), nullptr}));
+}
+
 TEST(Print, TextAndDotNameNodesQuantizersAndFloatOperations) {
   mt::test::Trained t = mt::test::trained(mt::test::float_layer(), mt::test::default_mapping(), 1);
   const std::string text = mt::graph::to_text(t.prepared);

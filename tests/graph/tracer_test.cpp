@@ -128,6 +128,12 @@ TEST(Tracer, ModelsOnTheStackAreNamed) {
   Net net;
   net.body = [](const mt::Tensors& in) -> mt::Tensors { return in; };
   expect_error<mt::TraceError>([&] { mt::graph::trace(net, kExample); }, {"Net", "shared_ptr"});
+  // A child that is registered, but that nobody owns.
+  mt::nn::LinearImpl fc(mt::nn::LinearOptions(4, 2));
+  auto root = std::make_shared<Net>();
+  root->add("fc", std::shared_ptr<mt::nn::LinearImpl>(std::make_shared<int>(0), &fc));
+  root->body = [&](const mt::Tensors& in) -> mt::Tensors { return {fc.forward(in[0])}; };
+  expect_error<mt::TraceError>([&] { mt::graph::trace(root, kExample); }, {"Linear", "not owned by a holder or a shared_ptr"});
 }
 
 TEST(Tracer, FindsDependenceOnTheBatch) {
@@ -140,7 +146,7 @@ TEST(Tracer, FindsDependenceOnTheBatch) {
   expect_error<mt::TraceError>([&] { mt::graph::trace(model([](const mt::Tensors& in) -> mt::Tensors {
                                  return {in[0].size(0) > 2 ? mt::relu(mt::relu(in[0])) : mt::relu(in[0])};
                                }), kExample); },
-                               {"batch"});
+                               {"relu", "depends on the batch size", "output"});
   const auto free = mt::graph::trace(model([](const mt::Tensors& in) -> mt::Tensors { return {F::reshape(in[0], {2, 2, 2})}; }), kExample,
                                      mt::graph::TraceOptions().check_batch(false));
   EXPECT_EQ(free.nodes().size(), 3u);

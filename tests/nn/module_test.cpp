@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What a module of the user's can get wrong.
 #include <midtread/nn/linear.hpp>
+#include <midtread/nn/quant_stub.hpp>
 
 #include <support/random_tensor.hpp>
 
@@ -31,6 +32,13 @@ TEST(Module, IsClonedWhereItSaysHow) {
   EXPECT_TRUE(nn::Linear(2, 2)->clone(map));
   expect_error<UnsupportedError>([&] { std::make_shared<TwiceImpl>()->clone(map); },
                                  {"this module cannot be cloned", "nn::Leaf"});
+}
+
+TEST(Module, FloatFunctionalIsCalledByItsOperations) {
+  const nn::FloatFunctional ff;
+  EXPECT_TRUE(identical(ff->add(ones({2}), ones({2})), ones({2}) + ones({2})));
+  expect_error<UnsupportedError>([&] { ff->forward(ones({2})); },
+                                 {"FloatFunctional", "call add, mul, cat", "not forward"});
 }
 
 }  // namespace module_test

@@ -106,6 +106,10 @@ TEST(ConvTranspose2d, RejectsWhatDoesNotFit) {
   EXPECT_THROW(conv_transpose2d(zeros({4, 3, 3}), zeros({4, 2, 2, 2})), ShapeError);
   EXPECT_THROW(conv_transpose2d(x, zeros({4, 2, 2})), ShapeError);
   EXPECT_THROW(conv_transpose2d(x, zeros({4, 2, 2, 2}), zeros({3})), ShapeError);
+  expect_error<ShapeError>([&] { return conv_transpose2d(x, zeros({4, 2, 0, 2})); },
+                           {"weight has shape [4, 2, 0, 2], every dimension must be at least 1"});
+  expect_error<ShapeError>([&] { return conv_transpose2d(zeros({1, 4, 0, 3}), zeros({4, 2, 2, 2})); },
+                           {"input has shape [1, 4, 0, 3], needs at least one pixel"});
   ops::ConvTranspose2d op;
   op.output_padding = {1, 0};
   EXPECT_THROW(conv_transpose2d(x, zeros({4, 2, 2, 2}), {}, op), ShapeError);

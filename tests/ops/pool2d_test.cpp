@@ -134,6 +134,9 @@ TEST(MaxPool2d, RejectsWhatDoesNotFit) {
   op.dilation = {3, 1};
   // taps at -1 and 2 of two rows
   expect_error<ShapeError>([&] { return max_pool2d(zeros({1, 1, 2, 4}), op); }, {"a window covers only padding", "[1, 1, 2, 4]"});
+  op = {};
+  op.kernel = {257, 256};
+  expect_error<ShapeError>([&] { return max_pool2d(zeros({1, 1, 260, 260}), op); }, {"kernel 257x256 has more than 65536 elements"});
 }
 
 TEST(AvgPool2d, EqualsTheDefinition) {

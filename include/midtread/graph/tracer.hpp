@@ -247,6 +247,7 @@ inline GraphModule trace(const std::shared_ptr<nn::Module>& model, const Tensors
                  "; keep the batch size out of reshape, or use TraceOptions().check_batch(false)"));
     }
     const auto &a = first.graph.nodes(), &b = second.graph.nodes();
+    // Where one is shorter, its output stands against another node.
     for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
       const std::string text_a = a[i]->operation ? a[i]->operation->attributes() : "";
       const std::string text_b = b[i]->operation ? b[i]->operation->attributes() : "";
@@ -256,9 +257,6 @@ inline GraphModule trace(const std::shared_ptr<nn::Module>& model, const Tensors
                                examples[0].size(0), " examples, ", b[i]->name, " = ", b[i]->type(), "(",
                                text_b, ") at ", larger[0].size(0), "; use reshape with -1 or 0, or flatten"));
     }
-    if (a.size() != b.size())
-      throw TraceError("trace", concat("forward takes another path at another batch size: ", a.size(),
-                                       " and ", b.size(), " nodes"));
     first.graph.run(larger, [&](const Node& node, const Tensor& value) {
       if (node.kind != NodeKind::kOutput && !identical(value, second.values[node.index]))
         throw TraceError(

@@ -9,6 +9,7 @@
 #include "support/training.hpp"
 
 #include <midtread/io/state_dict.hpp>
+#include <midtread/passes/adaround.hpp>
 #include <midtread/quant/schedule.hpp>
 
 #include <cstdio>
@@ -36,7 +37,8 @@ void add_options(CLI::App& app, Options& o) {
     app.add_option(name, to, what)->check(CLI::Range(low, high))->capture_default_str();
   };
   app.add_option("--model", o.model, "network: cnn, resnet8, mobilenet_v1")->capture_default_str();
-  app.add_option("--method", o.method, "quantizer: fake_quant, lsq, lsq_plus, pact, tqt, dorefa")
+  app.add_option("--method", o.method,
+                 "fake_quant, lsq, lsq_plus, pact, tqt, dorefa; without training: adaround")
       ->capture_default_str();
   app.add_option("--bits", o.bits, "bits of weights and activations, in the order of training")
       ->delimiter(',')
@@ -146,12 +148,27 @@ class LowBit {
     }
   }
 
-  /// Calibration gives the first scales; in the last epoch ranges and batch norm statistics stand still.
+  /// Calibration on 1024 images gives the first scales.
   Json train_quantized(const mt::graph::GraphModule& start, examples::BitWidths bits,
                        std::uint64_t seed) const {
     const auto mapping = examples::BitWidthPlan(start, bits, o_.all_layers).mapping(method_);
     mt::graph::GraphModule prepared = mt::passes::prepare_qat(start, mapping);
     mt::passes::calibrate(prepared, training(seed), std::max<std::int64_t>(1, 1024 / o_.batch_size));
+    if (o_.method != examples::kAdaRound) {
+      train(prepared, bits, seed);
+    } else {
+      const auto images = std::min<std::int64_t>(1024, data_.train->size());
+      const mt::Tensor batch = (*examples::training_loader(data_.train, images, seed).begin()).input;
+      mt::passes::AdaRoundReport report;
+      prepared = mt::passes::adaround(prepared, batch, {}, &report);
+      for (const mt::passes::AdaRoundLayer& layer : report) std::cout << "  " << layer << '\n';
+    }
+    prepared.eval();
+    return results(prepared);
+  }
+
+  /// In the last epoch ranges and batch norm statistics stand still.
+  void train(mt::graph::GraphModule& prepared, examples::BitWidths bits, std::uint64_t seed) const {
     mt::quant::for_each_fake_quantizer(prepared, [&](mt::quant::FakeQuantizeBase& f) {
       if (auto* lsq = dynamic_cast<mt::quant::LsqBase*>(&f); lsq && o_.method == "lsq")
         lsq->offset().requires_grad_(false);
@@ -165,8 +182,9 @@ class LowBit {
                                       0, decay};
     options.on_epoch = [&](std::int64_t epoch) { schedule.step(static_cast<int>(epoch), prepared); };
     examples::train(prepared, training(seed), options);
-    prepared.eval();
+  }
 
+  Json results(mt::graph::GraphModule& prepared) const {
     const mt::quantized::Model int8 = mt::passes::convert(prepared);
     const auto verified = o_.verify_limit > 0 && o_.verify_limit < data_.test->size()
                               ? data_.test->first(o_.verify_limit)

@@ -95,6 +95,9 @@ std::shared_ptr<const quant::AnyQConfig> clipped_qconfig(const LayerBits& bits) 
                        : with(quant::DefaultActivation::Options().bit_width(bits.activation));
 }
 
+/// Not trained: calibrated, then the rounding of the weights is learned (passes/adaround.hpp).
+constexpr const char* kAdaRound = "adaround";
+
 struct Method {
   const char* name;
   std::shared_ptr<const quant::AnyQConfig> (*qconfig)(const LayerBits& bits);
@@ -105,7 +108,8 @@ inline const std::vector<Method>& methods() {
                                        {"lsq_plus", lsq_plus_qconfig},
                                        {"pact", clipped_qconfig<quant::Pact<Averaged<quant::UInt8Affine>>>},
                                        {"tqt", tqt_qconfig},
-                                       {"dorefa", clipped_qconfig<quant::DoReFaActivation>}};
+                                       {"dorefa", clipped_qconfig<quant::DoReFaActivation>},
+                                       {kAdaRound, fake_quant_qconfig}};
   return all;
 }
 /// Throws ConfigError for an unknown name.

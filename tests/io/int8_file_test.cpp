@@ -232,6 +232,15 @@ TEST(Int8File, OperatorsOfEveryKindAreChecked) {
   numbers("permute", {0, 1, 1, 3}, {"step permute", "not an order of dimensions"});
   numbers("permute", {1, 0}, {"step permute", "2 dimensions for shape"});
   numbers("slice", {1, 1, 2, 0}, {"step slice", "'numbers' is not a slice"});
+  numbers("squeeze", {5}, {"step squeeze", "dimension 5 of a tensor of rank"});
+  numbers("reshape", {7, 7, 7}, {"step reshape", "does not fit [7, 7, 7]"});
+  numbers("flatten", {2, 1}, {"step flatten", "dimensions 2..1 of"});
+  numbers("upsample", {1, 1}, {"step cat", "input 1 has shape", "the first"});
+  change([](Changed& c) { c.number("transposed", "output_padding", 0) = 2; }, {"step transposed", "must be smaller than the stride or the dilation"});
+  change([](Changed& c) { c.number("constant", "output", 2) = 94; }, {"step constant", "'codes' holds a code outside the range"});
+  change([](Changed& c) { c.number("relu", "output", 3) = 254; }, {"step relu", "table entry 255 is 255, outside the code range"});
+  change([](Changed& c) { c.file.tensors.assign("conv2d.bias", midtread::BasicTensor<std::int32_t>(Shape{3}).fill_(0)); },
+         {"step conv2d", "'bias' has shape [3], needs [8]"});
   change([](Changed& c) { c.number("average", "dilation", 0) = 2; }, {"step average", "has no such window"});
   change([](Changed& c) { c.number("gate", "stride", 0) = 2; }, {"step gate", "has no such window"});
 }
@@ -246,8 +255,9 @@ TEST(Int8File, FloatOperationsAreChecked) {
     std::vector<bool> absent{false};
     if (constant.rank() > 0) {
       inputs.push_back(p.add("constant", std::make_shared<quantized::Constant>(quantized::Value(midtread::randn(constant, g))), {}));
-      absent = std::is_same_v<std::decay_t<decltype(op)>, midtread::ops::Matmul> ? std::vector<bool>{false, false}
-                                                                                   : std::vector<bool>{false, false, true};
+      const std::string name = op.kName;
+      absent = {false, false};
+      if (name != "matmul" && name != "cat") absent.push_back(true);  // no bias
     }
     Changed c(p.build({p.real("op", op, inputs, absent)}));
     c.program["inputs"] = {std::vector<std::int64_t>(other.begin(), other.end())};
@@ -256,6 +266,7 @@ TEST(Int8File, FloatOperationsAreChecked) {
   namespace ops = midtread::ops;
   refused(ops::Matmul{}, {2, 4, 6}, {6, 3}, {2, 4, 5}, {"step op", "shapes [2, 4, 5] and [6, 3]", "[.., K, N]"});
   refused(ops::Linear{}, {2, 4, 6}, {5, 6}, {2, 4, 5}, {"step op", "input [2, 4, 5] and weight [5, 6]"});
+  refused(ops::Cat{1}, {2, 4}, {2, 3}, {3, 4}, {"step op", "input 1 has shape [2, 3], the first [3, 4]"});
   refused(ops::Conv1d{}, {2, 4, 6}, {3, 4, 2}, {2, 4, 6, 6}, {"step op", "got shape [2, 4, 6, 6], needs rank 3"});
 
   ProgramBuilder p({Shape{2, 3}});
@@ -268,6 +279,42 @@ TEST(Int8File, AFloatOperationIsSavedBySaveOperator) {
   const quantized::FloatOperation op(midtread::ops::make_operation(midtread::ops::Relu{}), {false});
   expect_error<midtread::UnsupportedError>([&] { op.save(); }, {"float.relu", "call quantized::save_operator"});
   EXPECT_EQ(quantized::save_operator(op).kind, "float.relu");
+}
+
+/// A user's operation.
+struct Odd {
+  static constexpr const char* kName = "odd";
+  Tensor operator()(const Tensor& x) const { return x; }
+};
+
+TEST(Int8File, AUsersOperationHasNoName) {
+  const quantized::FloatOperation op(midtread::ops::make_operation(Odd{}), {false});
+  expect_error<midtread::UnsupportedError>([&] { quantized::save_operator(op); }, {"odd", "has no name in files"});
+}
+
+TEST(Int8File, RecordsOfOtherProgramsAreChecked) {
+  quantized::Record record;
+  record.kind = "roll";
+  record.numbers.insert("scale", {1.0, HUGE_VAL});
+  expect_error<FormatError>([&] { quantized::Move::load(record, "step"); }, {"step", "unknown operator 'roll'"});
+  expect_error<FormatError>([&] { quantized::RecordReader(record, "step").numbers("scale"); },
+                            {"'scale' holds a number that is not finite"});
+}
+
+TEST(Int8File, WeightsHaveNoZeroPoint) {
+  midtread::ChannelQParams qw;
+  qw.scales = {0.1f};
+  qw.zero_points = {0};
+  qw.dtype = midtread::DType::kUInt8;
+  const auto make = [&] {
+    quantized::quantize_conv_weights(midtread::ones({1, 4}), {}, qw, uint8_qparams(1, 0), uint8_qparams(1, 0), "fc");
+  };
+  expect_error<midtread::QuantizationError>(make, {"fc", "the kernels take int8"});
+  qw.dtype = midtread::DType::kInt8;
+  qw.range = {-127, 127};
+  EXPECT_NO_THROW(make());
+  qw.zero_points = {3};
+  expect_error<midtread::QuantizationError>(make, {"fc", "weight zero point 3 in channel 0", "use a symmetric spec"});
 }
 
 TEST(Int8File, NamesAreUtf8) {

@@ -180,6 +180,8 @@ TEST(HistogramObserver, StateGoesThroughACheckpointAndACopy) {
   auto& observer = dynamic_cast<Observer&>(second.observer());
   mt::Tensor(observer.histogram()).set({3}, -1.0f);
   expect_error<mt::QuantizationError>([&] { observer.qparams(); }, {"histogram holds -1"});
+  mt::Tensor(observer.histogram()).set_data(mt::ones({1}));
+  expect_error<mt::ShapeError>([&] { observer.qparams(); }, {"histogram has shape [1]", "two bins or more"});
 }
 
 TEST(HistogramObserver, Options) {

@@ -148,7 +148,8 @@ class BitWidthPlan {
       using graph::NodeKind;
       if (node->kind != NodeKind::kModule && node->kind != NodeKind::kFunction) continue;
       LayerBits bits{is_wide(node.get()) ? 8 : bits_.weight, activation_bits(node.get()), is_positive(*node)};
-      out.set_module_name(node->name, method.qconfig(bits));
+      if (node->name.find('#') == std::string::npos)  // later calls share the first one's
+        out.set_module_name(node->name, method.qconfig(bits));
     }
     return out;
   }

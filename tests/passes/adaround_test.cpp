@@ -143,7 +143,7 @@ TEST(AdaRound, NearTheBestOfAllRoundings) {
   int cases = 0;
   double nearest = 0, learned = 0;
   for (int bits : {3, 4})
-    for (std::uint64_t seed : {1, 2, 3}) {
+    for (std::uint64_t seed : {1u, 2u, 3u}) {
       mt::manual_seed(seed);
       mt::nn::Linear linear(kColumns, 4);
       mt::graph::GraphModule prepared = passes::prepare_qat(mt::nn::Sequential(linear), x0, mapping<>(bits));

@@ -28,6 +28,12 @@
 #define MIDTREAD_UNROLL(n)
 #endif
 
+#if MIDTREAD_GCC || MIDTREAD_CLANG
+#define MIDTREAD_ALWAYS_INLINE inline __attribute__((always_inline))
+#else
+#define MIDTREAD_ALWAYS_INLINE inline
+#endif
+
 #if MIDTREAD_CLANG && MIDTREAD_X86
 #define MIDTREAD_KEEP_PRODUCT(v) asm("" : "+x"(v))
 #elif MIDTREAD_CLANG && MIDTREAD_AARCH64

@@ -11,33 +11,40 @@
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack)
 
-/// 16 sums without the bias.
-inline void finish_tile_row(const std::int32_t* sums, std::int64_t pixel, const PanelOutput& out) {
-  int32x4_t acc[4];
-  MIDTREAD_UNROLL(4)
-  for (int i = 0; i < 4; ++i) acc[i] = vaddq_s32(vld1q_s32(sums + 4 * i), vld1q_s32(out.bias + 4 * i));
-  finish_pixel(acc, pixel, out);
+MIDTREAD_EXACT_BEGIN
+
+/// The sums of `count` units, [unit][kPixels][16], to the output.
+template <std::int64_t kPixels>
+MIDTREAD_ALWAYS_INLINE void finish_tile(const std::int32_t* acc, const BandUnit* units, std::int64_t count,
+                                        const PixelWriter& write) {
+  for (; count > 0; --count, ++units, acc += kPixels * kPanelColumns)
+    for (std::int64_t p = 0; p < (kPixels == 1 ? 1 : units->pixels); ++p) {
+      const std::int32_t* sums = acc + p * kPanelColumns;
+      write(vld1q_s32(sums), vld1q_s32(sums + 4), vld1q_s32(sums + 8), vld1q_s32(sums + 12), units->output + p);
+    }
 }
 
-/// `count` units against one panel. A tile of Tile::kUnits units (the last ones repeated) or of one.
+/// `count` units against one panel. A tile of Tile::kUnits units (the last one repeated) or of one.
 template <class Tile>
-void run_panel(const std::int8_t* band, const BandUnit* units, std::int64_t count, const Panel& panel,
-               const PanelOutput& out) {
+MIDTREAD_NOINLINE void run_panel(const std::int8_t* band, const BandUnit* units, std::int64_t count,
+                                 const Panel& panel, const PanelOutput& out) {
   alignas(64) std::int32_t acc[Tile::kUnits * Tile::kPixels * kPanelColumns];
-  for (std::int64_t u = 0; u < count; u += Tile::kUnits) {
-    const std::int64_t tile = std::min(Tile::kUnits, count - u);
-    if (tile == 1) {
-      Tile::run_one(band + units[u].input, panel, acc);
-    } else {
-      const std::int8_t* inputs[Tile::kUnits];
-      for (std::int64_t i = 0; i < Tile::kUnits; ++i) inputs[i] = band + units[u + std::min(i, tile - 1)].input;
-      Tile::run(inputs, panel, acc);
-    }
-    for (std::int64_t i = 0; i < tile; ++i)
-      for (std::int64_t p = 0; p < units[u + i].pixels; ++p)
-        finish_tile_row(acc + (i * Tile::kPixels + p) * kPanelColumns, units[u + i].output + p, out);
+  const PixelWriter write(out);
+  for (; count >= Tile::kUnits; count -= Tile::kUnits, units += Tile::kUnits) {
+    Tile::run({band + units[0].input, band + units[1].input, band + units[2].input, band + units[3].input}, panel,
+              out.bias, acc);
+    finish_tile<Tile::kPixels>(acc, units, Tile::kUnits, write);
   }
+  if (count == 0) return;
+  if (count == 1)
+    Tile::run_one(band + units[0].input, panel, out.bias, acc);
+  else
+    Tile::run({band + units[0].input, band + units[1].input, band + units[count - 1].input,
+               band + units[count - 1].input}, panel, out.bias, acc);
+  finish_tile<Tile::kPixels>(acc, units, count, write);
 }
+
+MIDTREAD_EXACT_END
 
 template <class Tile>
 void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call, Scratch& scratch) {
@@ -62,8 +69,8 @@ void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const ConvCa
   scratch.prepare_leases(static_cast<std::size_t>(band.bytes()) +
                          static_cast<std::size_t>(plan.pixels()) * sizeof(BandUnit));
 
-  // Few bands: share out the panels as well, each piece copying its band again.
-  const std::int64_t panels_per_piece = bands >= 4 ? all_panels : kPanelsPerPiece;
+  // Fewer bands than threads: share out the panels as well, each piece copying its band again.
+  const std::int64_t panels_per_piece = bands >= num_threads() ? all_panels : kPanelsPerPiece;
   const std::int64_t splits = (all_panels + panels_per_piece - 1) / panels_per_piece;
   parallel_for(0, bands * splits, 1, [&](std::int64_t piece, std::int64_t) {
     const Scratch::Lease lease(scratch);

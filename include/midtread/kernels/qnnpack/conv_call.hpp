@@ -35,10 +35,16 @@ struct PanelOutput {
 
 MIDTREAD_EXACT_BEGIN
 
-/// Accumulators as they are, and the rarer roundings.
+/// Accumulators as they are, fewer than 16 channels, and the rarer roundings.
 MIDTREAD_NOINLINE inline void finish_slowly(const std::int32_t* row, std::int64_t at, const PanelOutput& out) {
   if (out.acc != nullptr) {
     std::memcpy(out.acc + at, row, static_cast<std::size_t>(out.columns) * sizeof(std::int32_t));
+    return;
+  }
+  if (out.general == nullptr) {
+    const Requantizer requantizer(out.multiplier, out.bounds);
+    store_codes(requantizer(vld1q_s32(row), vld1q_s32(row + 4), vld1q_s32(row + 8), vld1q_s32(row + 12)),
+                out.codes + at, out.columns);
     return;
   }
   const Epilogue& e = *out.general;
@@ -47,17 +53,37 @@ MIDTREAD_NOINLINE inline void finish_slowly(const std::int32_t* row, std::int64_
         requantize(row[c], out.multiplier[c], e.zero_point, e.lo, e.hi, e.rounding));
 }
 
-/// 16 sums, the bias included, to where output `pixel` goes.
-inline void finish_pixel(const int32x4_t* acc, std::int64_t pixel, const PanelOutput& out) {
-  const std::int64_t at = pixel * out.pitch;
-  if (out.acc == nullptr && out.general == nullptr) {
-    store_codes(requantize_16(acc, out.multiplier, out.bounds), out.codes + at, out.columns);
-    return;
+/// Takes 16 sums, the bias included, to where output `pixel` goes. What the usual case needs is held in registers: the
+/// compiler must take a store of codes to change anything in memory.
+class PixelWriter {
+ public:
+  MIDTREAD_ALWAYS_INLINE explicit PixelWriter(const PanelOutput& out)
+      : requantizer_(out.multiplier, out.bounds),
+        codes_(out.acc == nullptr && out.general == nullptr && out.columns == kPanelColumns ? out.codes : nullptr),
+        pitch_(out.pitch),
+        out_(out) {}
+
+  MIDTREAD_ALWAYS_INLINE void operator()(int32x4_t a, int32x4_t b, int32x4_t c, int32x4_t d,
+                                         std::int64_t pixel) const {
+    const std::int64_t at = pixel * pitch_;
+    if (codes_ != nullptr) {
+      vst1q_u8(codes_ + at, requantizer_(a, b, c, d));
+      return;
+    }
+    std::int32_t row[kPanelColumns];
+    vst1q_s32(row, a);
+    vst1q_s32(row + 4, b);
+    vst1q_s32(row + 8, c);
+    vst1q_s32(row + 12, d);
+    finish_slowly(row, at, out_);
   }
-  std::int32_t row[kPanelColumns];
-  for (int i = 0; i < 4; ++i) vst1q_s32(row + 4 * i, acc[i]);
-  finish_slowly(row, at, out);
-}
+
+ private:
+  Requantizer requantizer_;
+  std::uint8_t* codes_;
+  std::int64_t pitch_;
+  const PanelOutput& out_;
+};
 
 MIDTREAD_EXACT_END
 

@@ -40,6 +40,11 @@ struct Segments {
   }
 };
 
+/// Where the four units of a tile start in the band.
+struct TileInputs {
+  const std::int8_t *a, *b, *c, *d;
+};
+
 /// The weights of 16 output channels.
 struct Panel {
   const PanelHeader* header;    ///< the weights follow

@@ -28,16 +28,17 @@ MIDTREAD_TARGET_DOTPROD_BEGIN
   MIDTREAD_SDOT_HIGH(lane) "ldp q6, q7, [%[w]], #32\n"
 // clang-format on
 
-/// 4 pixels x 16 channels; `acc` is [4][16].
-MIDTREAD_NOINLINE inline void gemm_4x16c4(const std::int8_t* const* rows, const Panel& panel, std::int32_t* acc) {
+/// 4 pixels x 16 channels from bias on; `acc` is [4][16].
+MIDTREAD_NOINLINE inline void gemm_4x16c4(const TileInputs& in, const Panel& panel, const std::int32_t* bias,
+                                          std::int32_t* acc) {
   const std::int8_t *w = panel.weights(), *a0, *a1, *a2, *a3;
   const std::int32_t* offsets = panel.offsets;
   std::int64_t segments = panel.segments, k;
   asm volatile(
-      "movi v16.4s, #0\n movi v17.4s, #0\n movi v18.4s, #0\n movi v19.4s, #0\n"
-      "movi v20.4s, #0\n movi v21.4s, #0\n movi v22.4s, #0\n movi v23.4s, #0\n"
-      "movi v24.4s, #0\n movi v25.4s, #0\n movi v26.4s, #0\n movi v27.4s, #0\n"
-      "movi v28.4s, #0\n movi v29.4s, #0\n movi v30.4s, #0\n movi v31.4s, #0\n"
+      "ldp q16, q17, [%[bias]]\n ldp q18, q19, [%[bias], #32]\n"
+      "mov v20.16b, v16.16b\n mov v21.16b, v17.16b\n mov v22.16b, v18.16b\n mov v23.16b, v19.16b\n"
+      "mov v24.16b, v16.16b\n mov v25.16b, v17.16b\n mov v26.16b, v18.16b\n mov v27.16b, v19.16b\n"
+      "mov v28.16b, v16.16b\n mov v29.16b, v17.16b\n mov v30.16b, v18.16b\n mov v31.16b, v19.16b\n"
       "1: ldrsw %[k], [%[offsets]], #4\n"
       "add %[a0], %[r0], %[k]\n add %[a1], %[r1], %[k]\n"
       "add %[a2], %[r2], %[k]\n add %[a3], %[r3], %[k]\n"
@@ -62,8 +63,8 @@ MIDTREAD_NOINLINE inline void gemm_4x16c4(const std::int8_t* const* rows, const 
       "stp q28, q29, [%[acc], #192]\n stp q30, q31, [%[acc], #224]\n"
       : [w] "+r"(w), [offsets] "+r"(offsets), [segments] "+r"(segments), [k] "=&r"(k), [a0] "=&r"(a0),
         [a1] "=&r"(a1), [a2] "=&r"(a2), [a3] "=&r"(a3)
-      : [r0] "r"(rows[0]), [r1] "r"(rows[1]), [r2] "r"(rows[2]), [r3] "r"(rows[3]), [length] "r"(panel.length),
-        [acc] "r"(acc)
+      : [r0] "r"(in.a), [r1] "r"(in.b), [r2] "r"(in.c), [r3] "r"(in.d), [length] "r"(panel.length),
+        [bias] "r"(bias), [acc] "r"(acc)
       : "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23",
         "v24", "v25", "v26", "v27", "v28", "v29", "v30", "v31", "cc", "memory");
 }
@@ -78,12 +79,13 @@ MIDTREAD_NOINLINE inline void gemm_4x16c4(const std::int8_t* const* rows, const 
   "sdot " c2 ".4s, " b2 ".16b, v0.4b[" lane "]\n sdot " c3 ".4s, " b3 ".16b, v0.4b[" lane "]\n"
 
 /// One pixel: two chains of sums.
-MIDTREAD_NOINLINE inline void gemm_1x16c4(const std::int8_t* row, const Panel& panel, std::int32_t* acc) {
+MIDTREAD_NOINLINE inline void gemm_1x16c4(const std::int8_t* row, const Panel& panel, const std::int32_t* bias,
+                                          std::int32_t* acc) {
   const std::int8_t *w = panel.weights(), *a0;
   const std::int32_t* offsets = panel.offsets;
   std::int64_t segments = panel.segments, k;
   asm volatile(
-      "movi v16.4s, #0\n movi v17.4s, #0\n movi v18.4s, #0\n movi v19.4s, #0\n"
+      "ldp q16, q17, [%[bias]]\n ldp q18, q19, [%[bias], #32]\n"
       "movi v20.4s, #0\n movi v21.4s, #0\n movi v22.4s, #0\n movi v23.4s, #0\n"
       "1: ldrsw %[k], [%[offsets]], #4\n"
       "add %[a0], %[row], %[k]\n"
@@ -110,7 +112,7 @@ MIDTREAD_NOINLINE inline void gemm_1x16c4(const std::int8_t* row, const Panel& p
       "add v18.4s, v18.4s, v22.4s\n add v19.4s, v19.4s, v23.4s\n"
       "stp q16, q17, [%[acc]]\n stp q18, q19, [%[acc], #32]\n"
       : [w] "+r"(w), [offsets] "+r"(offsets), [segments] "+r"(segments), [k] "=&r"(k), [a0] "=&r"(a0)
-      : [row] "r"(row), [length] "r"(panel.length), [acc] "r"(acc)
+      : [row] "r"(row), [length] "r"(panel.length), [bias] "r"(bias), [acc] "r"(acc)
       : "v0", "v4", "v5", "v6", "v7", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26",
         "v27", "cc", "memory");
 }
@@ -126,11 +128,11 @@ struct Tile {
   static std::int64_t at(std::int64_t, std::int64_t k, std::int64_t column) {
     return (k / 4 * kColumns + column) * 4 + k % 4;
   }
-  static void run(const std::int8_t* const* rows, const Panel& panel, std::int32_t* acc) {
-    gemm_4x16c4(rows, panel, acc);
+  static void run(const TileInputs& in, const Panel& panel, const std::int32_t* bias, std::int32_t* acc) {
+    gemm_4x16c4(in, panel, bias, acc);
   }
-  static void run_one(const std::int8_t* row, const Panel& panel, std::int32_t* acc) {
-    gemm_1x16c4(row, panel, acc);
+  static void run_one(const std::int8_t* row, const Panel& panel, const std::int32_t* bias, std::int32_t* acc) {
+    gemm_1x16c4(row, panel, bias, acc);
   }
 };
 

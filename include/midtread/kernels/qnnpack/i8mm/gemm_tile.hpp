@@ -21,6 +21,10 @@ MIDTREAD_TARGET_I8MM_BEGIN
   MIDTREAD_SMMLA_ROW(a1, b0, b1, b2, b3, "v20", "v21", "v22", "v23")         \
   MIDTREAD_SMMLA_ROW(a2, b0, b1, b2, b3, "v24", "v25", "v26", "v27")         \
   MIDTREAD_SMMLA_ROW(a3, b0, b1, b2, b3, "v28", "v29", "v30", "v31")
+// Both pixels of a pair begin with the bias.
+#define MIDTREAD_SMMLA_BIAS                                                                          \
+  "ld1r {v16.2d}, [%[bias]], #8\n ld1r {v17.2d}, [%[bias]], #8\n"                                    \
+  "ld1r {v18.2d}, [%[bias]], #8\n ld1r {v19.2d}, [%[bias]], #8\n"
 // The two pixels of a pair apart, to rows 64 bytes from each other.
 #define MIDTREAD_SMMLA_STORE(c0, c1, c2, c3, first, second)                                          \
   "zip1 v0.2d, " c0 ".2d, " c1 ".2d\n zip1 v1.2d, " c2 ".2d, " c3 ".2d\n"                            \
@@ -28,17 +32,17 @@ MIDTREAD_TARGET_I8MM_BEGIN
   "stp q0, q1, [%[acc], #" first "]\n stp q2, q3, [%[acc], #" second "]\n"
 // clang-format on
 
-/// 8 pixels x 8 channels; `acc` is [8][16]. Moves `weights` on.
-MIDTREAD_NOINLINE inline void gemm_8x8c8(const std::int8_t* const* pairs, const Panel& panel,
-                                         const std::int8_t*& weights, std::int32_t* acc) {
-  const std::int8_t *w = weights, *a0, *a1, *a2, *a3;
+/// 8 pixels x 8 channels from bias on; `acc` is [8][16]. Returns where the next channels' weights begin.
+MIDTREAD_NOINLINE inline const std::int8_t* gemm_8x8c8(const TileInputs& in, const Panel& panel, const std::int8_t* w,
+                                                       const std::int32_t* bias, std::int32_t* acc) {
+  const std::int8_t *a0, *a1, *a2, *a3;
   const std::int32_t* offsets = panel.offsets;
   std::int64_t segments = panel.segments, k;
   asm volatile(
-      "movi v16.4s, #0\n movi v17.4s, #0\n movi v18.4s, #0\n movi v19.4s, #0\n"
-      "movi v20.4s, #0\n movi v21.4s, #0\n movi v22.4s, #0\n movi v23.4s, #0\n"
-      "movi v24.4s, #0\n movi v25.4s, #0\n movi v26.4s, #0\n movi v27.4s, #0\n"
-      "movi v28.4s, #0\n movi v29.4s, #0\n movi v30.4s, #0\n movi v31.4s, #0\n"
+      MIDTREAD_SMMLA_BIAS
+      "mov v20.16b, v16.16b\n mov v21.16b, v17.16b\n mov v22.16b, v18.16b\n mov v23.16b, v19.16b\n"
+      "mov v24.16b, v16.16b\n mov v25.16b, v17.16b\n mov v26.16b, v18.16b\n mov v27.16b, v19.16b\n"
+      "mov v28.16b, v16.16b\n mov v29.16b, v17.16b\n mov v30.16b, v18.16b\n mov v31.16b, v19.16b\n"
       "1: ldrsw %[k], [%[offsets]], #4\n"
       "add %[a0], %[r0], %[k]\n add %[a1], %[r1], %[k]\n"
       "add %[a2], %[r2], %[k]\n add %[a3], %[r3], %[k]\n"
@@ -60,24 +64,24 @@ MIDTREAD_NOINLINE inline void gemm_8x8c8(const std::int8_t* const* pairs, const 
       MIDTREAD_SMMLA_STORE("v24", "v25", "v26", "v27", "256", "320")
       MIDTREAD_SMMLA_STORE("v28", "v29", "v30", "v31", "384", "448")
       // clang-format on
-      : [w] "+r"(w), [offsets] "+r"(offsets), [segments] "+r"(segments), [k] "=&r"(k), [a0] "=&r"(a0),
+      : [w] "+r"(w), [bias] "+r"(bias), [offsets] "+r"(offsets), [segments] "+r"(segments), [k] "=&r"(k), [a0] "=&r"(a0),
         [a1] "=&r"(a1), [a2] "=&r"(a2), [a3] "=&r"(a3)
-      : [r0] "r"(pairs[0]), [r1] "r"(pairs[1]), [r2] "r"(pairs[2]), [r3] "r"(pairs[3]),
-        [length] "r"(panel.length), [acc] "r"(acc)
+      : [r0] "r"(in.a), [r1] "r"(in.b), [r2] "r"(in.c), [r3] "r"(in.d), [length] "r"(panel.length), [acc] "r"(acc)
       : "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14", "v15", "v16",
         "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30", "v31",
         "cc", "memory");
-  weights = w;
+  return w;
 }
 
-/// One pair of pixels x 8 channels; `acc` is [2][16]. Moves `weights` on.
-MIDTREAD_NOINLINE inline void gemm_2x8c8(const std::int8_t* pair, const Panel& panel, const std::int8_t*& weights,
-                                         std::int32_t* acc) {
-  const std::int8_t *w = weights, *a0;
+/// One pair of pixels x 8 channels; `acc` is [2][16].
+MIDTREAD_NOINLINE inline const std::int8_t* gemm_2x8c8(const std::int8_t* pair, const Panel& panel,
+                                                       const std::int8_t* w, const std::int32_t* bias,
+                                                       std::int32_t* acc) {
+  const std::int8_t* a0;
   const std::int32_t* offsets = panel.offsets;
   std::int64_t segments = panel.segments, k;
   asm volatile(
-      "movi v16.4s, #0\n movi v17.4s, #0\n movi v18.4s, #0\n movi v19.4s, #0\n"
+      MIDTREAD_SMMLA_BIAS
       "movi v20.4s, #0\n movi v21.4s, #0\n movi v22.4s, #0\n movi v23.4s, #0\n"
       "1: ldrsw %[k], [%[offsets]], #4\n"
       "add %[a0], %[pair], %[k]\n"
@@ -96,14 +100,15 @@ MIDTREAD_NOINLINE inline void gemm_2x8c8(const std::int8_t* pair, const Panel& p
       "add v18.4s, v18.4s, v22.4s\n add v19.4s, v19.4s, v23.4s\n"
       MIDTREAD_SMMLA_STORE("v16", "v17", "v18", "v19", "0", "64")
       // clang-format on
-      : [w] "+r"(w), [offsets] "+r"(offsets), [segments] "+r"(segments), [k] "=&r"(k), [a0] "=&r"(a0)
+      : [w] "+r"(w), [bias] "+r"(bias), [offsets] "+r"(offsets), [segments] "+r"(segments), [k] "=&r"(k), [a0] "=&r"(a0)
       : [pair] "r"(pair), [length] "r"(panel.length), [acc] "r"(acc)
       : "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23",
         "v24", "v25", "v26", "v27", "cc", "memory");
-  weights = w;
+  return w;
 }
 
 #undef MIDTREAD_SMMLA_STORE
+#undef MIDTREAD_SMMLA_BIAS
 #undef MIDTREAD_SMMLA_STEP
 #undef MIDTREAD_SMMLA_ROW
 
@@ -116,13 +121,13 @@ struct Tile {
   static std::int64_t at(std::int64_t, std::int64_t k, std::int64_t column) {
     return (k / 8 * kColumns + column) * 8 + k % 8;
   }
-  static void run(const std::int8_t* const* pairs, const Panel& panel, std::int32_t* acc) {
+  static void run(const TileInputs& in, const Panel& panel, const std::int32_t* bias, std::int32_t* acc) {
     const std::int8_t* w = panel.weights();
-    for (std::int64_t c = 0; c < panel.columns; c += kColumns) gemm_8x8c8(pairs, panel, w, acc + c);
+    for (std::int64_t c = 0; c < panel.columns; c += kColumns) w = gemm_8x8c8(in, panel, w, bias + c, acc + c);
   }
-  static void run_one(const std::int8_t* pair, const Panel& panel, std::int32_t* acc) {
+  static void run_one(const std::int8_t* pair, const Panel& panel, const std::int32_t* bias, std::int32_t* acc) {
     const std::int8_t* w = panel.weights();
-    for (std::int64_t c = 0; c < panel.columns; c += kColumns) gemm_2x8c8(pair, panel, w, acc + c);
+    for (std::int64_t c = 0; c < panel.columns; c += kColumns) w = gemm_2x8c8(pair, panel, w, bias + c, acc + c);
   }
 };
 

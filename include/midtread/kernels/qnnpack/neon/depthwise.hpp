@@ -57,6 +57,7 @@ inline void add_products(int32x4_t* acc, int16x8_t low, int16x8_t high) {
 template <int kPixels, bool kPaired>
 MIDTREAD_NOINLINE void depthwise_pixels(const std::int8_t* band, const BandUnit* units, std::int64_t count,
                                         const DepthwiseBlock& block, const PanelOutput& out) {
+  const PixelWriter write(out);
   for (std::int64_t p = 0; p < count; p += kPixels, units += kPixels) {
     const std::int8_t* inputs[kPixels];
     int32x4_t acc[kPixels][4];
@@ -91,7 +92,8 @@ MIDTREAD_NOINLINE void depthwise_pixels(const std::int8_t* band, const BandUnit*
       }
     }
     MIDTREAD_UNROLL(4)
-    for (int i = 0; i < kPixels; ++i) finish_pixel(acc[i], units[i].output, out);
+    for (int i = 0; i < kPixels; ++i)
+      write(acc[i][0], acc[i][1], acc[i][2], acc[i][3], units[i].output);
   }
 }
 

@@ -54,10 +54,13 @@ MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::neon)
 // All segments, 16 products at a time, then 8; then the sums of each accumulator's lanes.
 #define MIDTREAD_NEON_TILE(step)                                                              \
   asm volatile(                                                                               \
-      "movi v16.4s, #0\n movi v17.4s, #0\n movi v18.4s, #0\n movi v19.4s, #0\n"               \
-      "movi v20.4s, #0\n movi v21.4s, #0\n movi v22.4s, #0\n movi v23.4s, #0\n"               \
-      "movi v24.4s, #0\n movi v25.4s, #0\n movi v26.4s, #0\n movi v27.4s, #0\n"               \
-      "movi v28.4s, #0\n movi v29.4s, #0\n movi v30.4s, #0\n movi v31.4s, #0\n"               \
+      "ldp s16, s17, [%[bias]]\n ldp s18, s19, [%[bias], #8]\n"                               \
+      "mov v20.16b, v16.16b\n mov v21.16b, v17.16b\n"                                         \
+      "mov v22.16b, v18.16b\n mov v23.16b, v19.16b\n"                                         \
+      "mov v24.16b, v16.16b\n mov v25.16b, v17.16b\n"                                         \
+      "mov v26.16b, v18.16b\n mov v27.16b, v19.16b\n"                                         \
+      "mov v28.16b, v16.16b\n mov v29.16b, v17.16b\n"                                         \
+      "mov v30.16b, v18.16b\n mov v31.16b, v19.16b\n"                                         \
       "1: ldrsw %[k], [%[offsets]], #4\n"                                                     \
       "add %[a0], %[r0], %[k]\n add %[a1], %[r1], %[k]\n"                                     \
       "add %[a2], %[r2], %[k]\n add %[a3], %[r3], %[k]\n"                                     \
@@ -82,27 +85,86 @@ MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::neon)
       "str q24, [%[acc], #128]\n str q28, [%[acc], #192]\n"                                   \
       : [w] "+r"(w), [offsets] "+r"(offsets), [segments] "+r"(segments), [k] "=&r"(k),        \
         [a0] "=&r"(a0), [a1] "=&r"(a1), [a2] "=&r"(a2), [a3] "=&r"(a3)                        \
-      : [r0] "r"(rows[0]), [r1] "r"(rows[1]), [r2] "r"(rows[2]), [r3] "r"(rows[3]),           \
-        [length] "r"(panel.length), [acc] "r"(acc)                                            \
+      : [r0] "r"(in.a), [r1] "r"(in.b), [r2] "r"(in.c), [r3] "r"(in.d),                       \
+        [length] "r"(panel.length), [bias] "r"(bias), [acc] "r"(acc)                          \
       : "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v16",      \
         "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28",   \
         "v29", "v30", "v31", "cc", "memory")
 // clang-format on
 
-/// 4 pixels x 4 channels; `acc` is [4][16]. Moves `w` on.
+/// 4 pixels x 4 channels from bias on; `acc` is [4][16]. Returns where the next channels' weights begin.
 template <bool kPaired>
-MIDTREAD_NOINLINE void gemm_4x4c16(const std::int8_t* const* rows, const Panel& panel, const std::int8_t*& weights,
-                                   std::int32_t* acc) {
-  const std::int8_t *w = weights, *a0, *a1, *a2, *a3;
+MIDTREAD_NOINLINE const std::int8_t* gemm_4x4c16(const TileInputs& in, const Panel& panel, const std::int8_t* w,
+                                                 const std::int32_t* bias, std::int32_t* acc) {
+  const std::int8_t *a0, *a1, *a2, *a3;
   const std::int32_t* offsets = panel.offsets;
   std::int64_t segments = panel.segments, k;
   if (kPaired)
     MIDTREAD_NEON_TILE(MIDTREAD_NEON_PAIRED);
   else
     MIDTREAD_NEON_TILE(MIDTREAD_NEON_APART);
-  weights = w;
+  return w;
 }
 
+// clang-format off
+#define MIDTREAD_NEON_PAIRED_ROW                                                \
+  "smull v8.8h, v0.8b, v4.8b\n smull v9.8h, v0.8b, v5.8b\n"                     \
+  "smull v10.8h, v0.8b, v6.8b\n smull v11.8h, v0.8b, v7.8b\n"                   \
+  "smlal2 v8.8h, v0.16b, v4.16b\n smlal2 v9.8h, v0.16b, v5.16b\n"               \
+  "smlal2 v10.8h, v0.16b, v6.16b\n smlal2 v11.8h, v0.16b, v7.16b\n"             \
+  MIDTREAD_NEON_ADD_ROW
+#define MIDTREAD_NEON_SINGLE_ROW                                                \
+  "smull v8.8h, v0.8b, v4.8b\n smull v9.8h, v0.8b, v5.8b\n"                     \
+  "smull v10.8h, v0.8b, v6.8b\n smull v11.8h, v0.8b, v7.8b\n"                   \
+  MIDTREAD_NEON_ADD_ROW
+#define MIDTREAD_NEON_APART_ROW                                                 \
+  MIDTREAD_NEON_SINGLE_ROW                                                      \
+  "smull2 v8.8h, v0.16b, v4.16b\n smull2 v9.8h, v0.16b, v5.16b\n"               \
+  "smull2 v10.8h, v0.16b, v6.16b\n smull2 v11.8h, v0.16b, v7.16b\n"             \
+  MIDTREAD_NEON_ADD_ROW
+#define MIDTREAD_NEON_ADD_ROW                                                   \
+  "sadalp v16.4s, v8.8h\n sadalp v17.4s, v9.8h\n"                               \
+  "sadalp v18.4s, v10.8h\n sadalp v19.4s, v11.8h\n"
+#define MIDTREAD_NEON_ONE(step)                                                               \
+  asm volatile(                                                                               \
+      "ldp s16, s17, [%[bias]]\n ldp s18, s19, [%[bias], #8]\n"                               \
+      "1: ldrsw %[k], [%[offsets]], #4\n add %[a0], %[r0], %[k]\n"                            \
+      "subs %[k], %[length], #16\n b.lo 3f\n"                                                 \
+      "2: ldr q0, [%[a0]], #16\n ldp q4, q5, [%[w]], #32\n ldp q6, q7, [%[w]], #32\n"         \
+      step                                                                                    \
+      "subs %[k], %[k], #16\n b.hs 2b\n"                                                      \
+      "3: cmn %[k], #16\n b.eq 4f\n"                                                          \
+      "ldr d0, [%[a0]]\n ldp d4, d5, [%[w]], #16\n ldp d6, d7, [%[w]], #16\n"                 \
+      MIDTREAD_NEON_SINGLE_ROW                                                                \
+      "4: subs %[segments], %[segments], #1\n b.ne 1b\n"                                      \
+      "addp v16.4s, v16.4s, v17.4s\n addp v18.4s, v18.4s, v19.4s\n"                           \
+      "addp v16.4s, v16.4s, v18.4s\n str q16, [%[acc]]\n"                                     \
+      : [w] "+r"(w), [offsets] "+r"(offsets), [segments] "+r"(segments), [k] "=&r"(k),        \
+        [a0] "=&r"(a0)                                                                        \
+      : [r0] "r"(row), [length] "r"(panel.length), [bias] "r"(bias), [acc] "r"(acc)           \
+      : "v0", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v16", "v17", "v18", "v19",   \
+        "cc", "memory")
+// clang-format on
+
+/// One pixel x 4 channels.
+template <bool kPaired>
+MIDTREAD_NOINLINE const std::int8_t* gemm_1x4c16(const std::int8_t* row, const Panel& panel, const std::int8_t* w,
+                                                 const std::int32_t* bias, std::int32_t* acc) {
+  const std::int8_t* a0;
+  const std::int32_t* offsets = panel.offsets;
+  std::int64_t segments = panel.segments, k;
+  if (kPaired)
+    MIDTREAD_NEON_ONE(MIDTREAD_NEON_PAIRED_ROW);
+  else
+    MIDTREAD_NEON_ONE(MIDTREAD_NEON_APART_ROW);
+  return w;
+}
+
+#undef MIDTREAD_NEON_ONE
+#undef MIDTREAD_NEON_ADD_ROW
+#undef MIDTREAD_NEON_APART_ROW
+#undef MIDTREAD_NEON_SINGLE_ROW
+#undef MIDTREAD_NEON_PAIRED_ROW
 #undef MIDTREAD_NEON_TILE
 #undef MIDTREAD_NEON_COLUMNS
 #undef MIDTREAD_NEON_APART
@@ -117,14 +179,15 @@ struct Tile {
     const std::int64_t block = k / 16 * 16;
     return block * kColumns + (block + 16 <= length ? column * 16 : column * 8) + k % 16;
   }
-  static void run(const std::int8_t* const* rows, const Panel& panel, std::int32_t* acc) {
+  static void run(const TileInputs& in, const Panel& panel, const std::int32_t* bias, std::int32_t* acc) {
+    const auto tile = panel.header->has_minus_128 ? gemm_4x4c16<false> : gemm_4x4c16<true>;
     const std::int8_t* w = panel.weights();
-    for (std::int64_t c = 0; c < panel.columns; c += kColumns)
-      (panel.header->has_minus_128 ? gemm_4x4c16<false> : gemm_4x4c16<true>)(rows, panel, w, acc + c);
+    for (std::int64_t c = 0; c < panel.columns; c += kColumns) w = tile(in, panel, w, bias + c, acc + c);
   }
-  static void run_one(const std::int8_t* row, const Panel& panel, std::int32_t* acc) {
-    const std::int8_t* rows[4] = {row, row, row, row};
-    run(rows, panel, acc);
+  static void run_one(const std::int8_t* row, const Panel& panel, const std::int32_t* bias, std::int32_t* acc) {
+    const auto tile = panel.header->has_minus_128 ? gemm_1x4c16<false> : gemm_1x4c16<true>;
+    const std::int8_t* w = panel.weights();
+    for (std::int64_t c = 0; c < panel.columns; c += kColumns) w = tile(row, panel, w, bias + c, acc + c);
   }
 };
 

@@ -38,17 +38,34 @@ inline uint8x16_t clamp_16(int16x8_t low, int16x8_t high, const OutputCodes& out
   return vminq_u8(vmaxq_u8(codes, vdupq_n_u8(out.lo)), vdupq_n_u8(out.hi));
 }
 
-/// 16 accumulators, bias included, to codes.
-inline uint8x16_t requantize_16(const int32x4_t* acc, const float* multiplier, const OutputCodes& out) {
-  const float32x4_t a = vmulq_f32(vcvtq_f32_s32(acc[0]), vld1q_f32(multiplier));
-  const float32x4_t b = vmulq_f32(vcvtq_f32_s32(acc[1]), vld1q_f32(multiplier + 4));
-  const float32x4_t c = vmulq_f32(vcvtq_f32_s32(acc[2]), vld1q_f32(multiplier + 8));
-  const float32x4_t d = vmulq_f32(vcvtq_f32_s32(acc[3]), vld1q_f32(multiplier + 12));
-  return clamp_16(round_8(a, b, out), round_8(c, d, out), out);
-}
+/// Requantization of 16 channels, its constants in registers.
+struct Requantizer {
+  float32x4_t multiplier[4];
+  int16x8_t zero_point;
+  uint8x16_t lo, hi;
+
+  MIDTREAD_ALWAYS_INLINE Requantizer(const float* m, const OutputCodes& out)
+      : multiplier{vld1q_f32(m), vld1q_f32(m + 4), vld1q_f32(m + 8), vld1q_f32(m + 12)},
+        zero_point(vdupq_n_s16(out.zero_point)),
+        lo(vdupq_n_u8(out.lo)),
+        hi(vdupq_n_u8(out.hi)) {}
+
+  /// Accumulators, bias included, to codes.
+  MIDTREAD_ALWAYS_INLINE uint8x16_t operator()(int32x4_t a, int32x4_t b, int32x4_t c, int32x4_t d) const {
+    const int16x4_t low = vqmovn_s32(scaled(a, 0)), high = vqmovn_s32(scaled(c, 2));
+    const int16x8_t first = vqaddq_s16(vqmovn_high_s32(low, scaled(b, 1)), zero_point);
+    const int16x8_t second = vqaddq_s16(vqmovn_high_s32(high, scaled(d, 3)), zero_point);
+    return vminq_u8(vmaxq_u8(vqmovun_high_s16(vqmovun_s16(first), second), lo), hi);
+  }
+
+ private:
+  MIDTREAD_ALWAYS_INLINE int32x4_t scaled(int32x4_t acc, int i) const {
+    return vcvtnq_s32_f32(vmulq_f32(vcvtq_f32_s32(acc), multiplier[i]));
+  }
+};
 
 /// The first `n` of 16 codes, n <= 16.
-inline void store_codes(uint8x16_t codes, std::uint8_t* out, std::int64_t n) {
+MIDTREAD_ALWAYS_INLINE void store_codes(uint8x16_t codes, std::uint8_t* out, std::int64_t n) {
   if (n == 16) {
     vst1q_u8(out, codes);
     return;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The whole way on Fashion-MNIST: train in float, calibrate, train quantization-aware, convert to int8, run, compare.
+// The whole way on Fashion-MNIST: train in float, calibrate, train quantization-aware, convert to int8, run,
+// compare.
 
 #include "support/data.hpp"
 #include "support/models.hpp"
@@ -8,15 +9,15 @@
 
 #include <midtread/io/int8_model.hpp>
 
+#include <sys/resource.h>
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
-#include <sys/resource.h>
 
 namespace mt = midtread;
-using mt::Tensor;
 using examples::evaluate;
 using examples::train;
+using mt::Tensor;
 
 namespace {
 
@@ -30,19 +31,36 @@ struct Options {
 };
 
 void add_options(CLI::App& app, Options& o) {
-  app.add_option("--model", o.model, "network")->check(CLI::IsMember({"cnn", "resnet8", "mobilenet_v1"}))->capture_default_str();
+  app.add_option("--model", o.model, "network")
+      ->check(CLI::IsMember({"cnn", "resnet8", "mobilenet_v1"}))
+      ->capture_default_str();
   app.add_option("--data", o.data, "directory of the four IDX files, or 'synthetic'");
-  app.add_option("--engine", o.engine, "int8 engine: auto, fbgemm, qnnpack, reference")->capture_default_str();
+  app.add_option("--engine", o.engine, "int8 engine: auto, fbgemm, qnnpack, reference")
+      ->capture_default_str();
   app.add_option("--isa", o.isa, "instruction set the engine must use")->capture_default_str();
   app.add_option("--epochs", o.epochs, "float epochs")->check(CLI::Range(0, 10000))->capture_default_str();
-  app.add_option("--qat-epochs", o.qat_epochs, "quantization-aware epochs")->check(CLI::Range(0, 10000))->capture_default_str();
-  app.add_option("--batch-size", o.batch_size, "images per step")->check(CLI::Range(2, 65536))->capture_default_str();
-  app.add_option("--lr", o.lr, "learning rate of the float epochs")->check(CLI::Range(0.0, 100.0))->capture_default_str();
-  app.add_option("--qat-lr", o.qat_lr, "learning rate of the QAT epochs")->check(CLI::Range(0.0, 100.0))->capture_default_str();
+  app.add_option("--qat-epochs", o.qat_epochs, "quantization-aware epochs")
+      ->check(CLI::Range(0, 10000))
+      ->capture_default_str();
+  app.add_option("--batch-size", o.batch_size, "images per step")
+      ->check(CLI::Range(2, 65536))
+      ->capture_default_str();
+  app.add_option("--lr", o.lr, "learning rate of the float epochs")
+      ->check(CLI::Range(0.0, 100.0))
+      ->capture_default_str();
+  app.add_option("--qat-lr", o.qat_lr, "learning rate of the QAT epochs")
+      ->check(CLI::Range(0.0, 100.0))
+      ->capture_default_str();
   app.add_option("--seed", o.seed, "of weights and order")->capture_default_str();
-  app.add_option("--threads", o.threads, "threads, 0: all processors")->check(CLI::Range(0, 1024))->capture_default_str();
-  app.add_option("--train-limit", o.train_limit, "first N training images, 0: all")->check(CLI::Range(0, 1 << 30))->capture_default_str();
-  app.add_option("--test-limit", o.test_limit, "first N test images, 0: all")->check(CLI::Range(0, 1 << 30))->capture_default_str();
+  app.add_option("--threads", o.threads, "threads, 0: all processors")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  app.add_option("--train-limit", o.train_limit, "first N training images, 0: all")
+      ->check(CLI::Range(0, 1 << 30))
+      ->capture_default_str();
+  app.add_option("--test-limit", o.test_limit, "first N test images, 0: all")
+      ->check(CLI::Range(0, 1 << 30))
+      ->capture_default_str();
   app.add_flag("--float-control", o.float_control, "also train float for the QAT epochs");
   app.add_option("--save", o.save, "write the int8 model here");
   app.add_option("--json", o.json, "write the results here");
@@ -71,14 +89,16 @@ nlohmann::ordered_json run(const Options& o) {
   const examples::DataSets data = examples::load_data(o.data, o.train_limit, o.test_limit);
   const auto training = [&] { return examples::training_loader(data.train, o.batch_size, o.seed); };
   const auto test = [&] { return examples::test_loader(data.test); };
-  std::printf("%s: %lld training and %lld test images, %d threads\n", o.model.c_str(), static_cast<long long>(data.train->size()),
-              static_cast<long long>(data.test->size()), mt::num_threads());
+  std::printf("%s: %lld training and %lld test images, %d threads\n", o.model.c_str(),
+              static_cast<long long>(data.train->size()), static_cast<long long>(data.test->size()),
+              mt::num_threads());
   const std::shared_ptr<mt::nn::Module> model = examples::make_model(o.model);
   nlohmann::ordered_json r;
 
   const double float_step = train(*model, training(), {"float", o.epochs, o.lr, 100});
   model->eval();
-  const examples::Evaluation float_result = evaluate([&](const Tensor& x) { return model->forward(x); }, test());
+  const examples::Evaluation float_result =
+      evaluate([&](const Tensor& x) { return model->forward(x); }, test());
   r["float_accuracy"] = float_result.accuracy;
   r["float_control_accuracy"] = nullptr;
 
@@ -102,7 +122,8 @@ nlohmann::ordered_json run(const Options& o) {
 
   // Quantization-aware; in the last epoch ranges and batch norm statistics stand still.
   mt::graph::GraphModule prepared = mt::passes::prepare_qat(fused, mapping);
-  if (o.qat_epochs == 0) mt::passes::calibrate(prepared, calibration, std::max<std::int64_t>(1, 1024 / o.batch_size));
+  if (o.qat_epochs == 0)
+    mt::passes::calibrate(prepared, calibration, std::max<std::int64_t>(1, 1024 / o.batch_size));
   examples::TrainingOptions qat{"QAT", o.qat_epochs, o.qat_lr};
   qat.on_epoch = [&](std::int64_t epoch) {
     if (epoch + 1 < o.qat_epochs || o.qat_epochs < 2) return;
@@ -155,7 +176,8 @@ void print_table(const nlohmann::ordered_json& r) {
     std::printf("\n");
   };
   row("float accuracy", "%8.2f %%", number("float_accuracy"));
-  if (!r["float_control_accuracy"].is_null()) row("float accuracy, trained on", "%8.2f %%", number("float_control_accuracy"));
+  if (!r["float_control_accuracy"].is_null())
+    row("float accuracy, trained on", "%8.2f %%", number("float_control_accuracy"));
   row("int8 accuracy, calibrated only", "%8.2f %%", number("ptq_int8_accuracy"));
   row("QAT accuracy", "%8.2f %%", number("qat_accuracy"));
   row("int8 accuracy", "%8.2f %%", number("int8_accuracy"));
@@ -166,7 +188,8 @@ void print_table(const nlohmann::ordered_json& r) {
   row("float inference, per image", "%8.4f ms", number("float_infer_ms"));
   row("int8 inference, per image", "%8.4f ms", number("int8_infer_ms"));
   row("peak memory", "%8.1f MB", number("peak_rss_mb"));
-  std::printf("%-34s %s, %s\n", "engine, ISA", r["engine"].get<std::string>().c_str(), r["isa"].get<std::string>().c_str());
+  std::printf("%-34s %s, %s\n", "engine, ISA", r["engine"].get<std::string>().c_str(),
+              r["isa"].get<std::string>().c_str());
   std::printf("codes that differ between the prepared model in eval mode and the int8 model: %lld of %lld\n",
               r["mismatched_codes"].get<long long>(), r["compared_codes"].get<long long>());
   std::printf("predictions that differ: %lld; codes of the training forward that differ: %lld\n",

@@ -15,9 +15,10 @@ namespace F = midtread::nn::functional;
 using midtread::Tensor;
 
 /// Convolution, batch norm and ReLU; `groups` = `in` makes it depthwise.
-inline nn::Sequential conv_bn_relu(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride = 1,
-                                   std::int64_t groups = 1) {
-  const auto options = nn::Conv2dOptions(in, out, kernel).stride(stride).padding(kernel / 2).groups(groups).bias(false);
+inline nn::Sequential conv_bn_relu(std::int64_t in, std::int64_t out, std::int64_t kernel,
+                                   std::int64_t stride = 1, std::int64_t groups = 1) {
+  const auto options =
+      nn::Conv2dOptions(in, out, kernel).stride(stride).padding(kernel / 2).groups(groups).bias(false);
   return nn::Sequential(nn::Conv2d(options), nn::BatchNorm2d(out), nn::ReLU());
 }
 
@@ -41,7 +42,8 @@ struct ResidualBlockImpl : nn::Module {
         conv2(register_module("conv2", nn::Conv2d(nn::Conv2dOptions(out, out, 3).padding(1).bias(false)))),
         bn2(register_module("bn2", nn::BatchNorm2d(out))) {
     if (in == out && stride == 1) return;
-    projection = register_module("projection", nn::Conv2d(nn::Conv2dOptions(in, out, 1).stride(stride).bias(false)));
+    projection =
+        register_module("projection", nn::Conv2d(nn::Conv2dOptions(in, out, 1).stride(stride).bias(false)));
     projection_bn = register_module("projection_bn", nn::BatchNorm2d(out));
   }
   Tensor forward(const Tensor& x) override {
@@ -97,7 +99,8 @@ inline std::shared_ptr<nn::Module> make_model(const std::string& name) {
   if (name == "cnn") return Cnn{}.ptr();
   if (name == "resnet8") return ResNet8{}.ptr();
   if (name == "mobilenet_v1") return MobileNetV1{}.ptr();
-  throw midtread::ConfigError("--model", "got '" + midtread::printable(name) + "', allowed cnn, resnet8, mobilenet_v1");
+  throw midtread::ConfigError("--model",
+                              "got '" + midtread::printable(name) + "', allowed cnn, resnet8, mobilenet_v1");
 }
 
 }  // namespace examples

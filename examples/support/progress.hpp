@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Progress of an epoch: a bar with the time left on a terminal, a plain line now and then where output is piped.
+// Progress of an epoch: a bar with the time left on a terminal, a plain line now and then where output is
+// piped.
 #pragma once
 
 #include <algorithm>
@@ -16,7 +17,10 @@ namespace examples {
 class Progress {
  public:
   Progress(std::string title, std::int64_t total)
-      : title_(std::move(title)), total_(std::max<std::int64_t>(total, 1)), start_(Clock::now()), terminal_(isatty(STDOUT_FILENO) != 0) {}
+      : title_(std::move(title)),
+        total_(std::max<std::int64_t>(total, 1)),
+        start_(Clock::now()),
+        terminal_(isatty(STDOUT_FILENO) != 0) {}
 
   /// `done` of the total; `text` is shown behind the bar. At most ten updates a second reach a terminal.
   void update(std::int64_t done, const std::string& text) {
@@ -49,8 +53,10 @@ class Progress {
   void draw() const {
     constexpr int kWidth = 28;
     const auto filled = static_cast<int>(kWidth * done_ / total_);
-    const std::string bar = std::string(static_cast<std::size_t>(filled), '#') + std::string(static_cast<std::size_t>(kWidth - filled), '.');
-    std::printf("\r\033[K%s [%s] %3.0f %%  %s  ETA %.0f s", title_.c_str(), bar.c_str(), percent(), text_.c_str(), left());
+    const std::string bar = std::string(static_cast<std::size_t>(filled), '#') +
+                            std::string(static_cast<std::size_t>(kWidth - filled), '.');
+    std::printf("\r\033[K%s [%s] %3.0f %%  %s  ETA %.0f s", title_.c_str(), bar.c_str(), percent(),
+                text_.c_str(), left());
     std::fflush(stdout);
   }
 

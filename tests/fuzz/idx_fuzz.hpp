@@ -17,8 +17,7 @@ inline int fuzz_idx(const std::uint8_t* data, std::size_t size) {
   try {
     const midtread::AnyTensor tensor = midtread::data::parse_idx(bytes, "fuzz");
     const std::size_t width = data[2] == 0x0B ? 2 : midtread::size_of(tensor.dtype());
-    const auto values = static_cast<std::size_t>(tensor.bytes()) /
-                        midtread::size_of(tensor.dtype());
+    const auto values = static_cast<std::size_t>(tensor.bytes()) / midtread::size_of(tensor.dtype());
     if (4 + 4 * std::size_t{data[3]} + values * width != size) std::abort();  // every byte is accounted for
     ++good;
   } catch (const midtread::FormatError&) {

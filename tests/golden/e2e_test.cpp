@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// PyTorch's whole flow on a small network, with its own qconfig, fusion list, state and data: losses, trained state,
-// evaluation and int8 model.
+// PyTorch's whole flow on a small network, with its own qconfig, fusion list, state and data: losses, trained
+// state, evaluation and int8 model.
 #include <midtread/passes/convert.hpp>
 #include <midtread/passes/verify_convert.hpp>
 #include <midtread/quant/numeric_suite.hpp>
@@ -52,9 +52,9 @@ nn::StateDict state_of(const golden::Json& from, const nn::StateDict& own) {
   for (const auto& item : from.items()) {
     if (!own.contains(item.key())) throw std::runtime_error("we have no " + item.key());
     own.at(item.key()).visit([&](const auto& t) {
-          using Scalar = typename std::decay_t<decltype(t)>::scalar_type;
-          out.insert(item.key(), mt::AnyTensor(golden::tensor<Scalar>(item.value())));
-        });
+      using Scalar = typename std::decay_t<decltype(t)>::scalar_type;
+      out.insert(item.key(), mt::AnyTensor(golden::tensor<Scalar>(item.value())));
+    });
   }
   return out;
 }
@@ -68,18 +68,23 @@ TEST(GoldenEndToEnd, PyTorchsFlow) {
     Net net;
     net->qconfig = quant::pytorch_qat_qconfig("qnnpack");
     auto graph = mt::graph::trace(net, mt::ones(mt::Shape{2, 2, 6, 6}));
-    auto prepared = mt::passes::prepare_qat(mt::passes::fuse_modules(graph, c.attrs.at("fuse").get<mt::passes::FuseGroups>()));
-    prepared.load_state_dict(state_of(c.inputs.at("init_state"), prepared.state_dict()), true);  // the same keys
+    auto prepared = mt::passes::prepare_qat(
+        mt::passes::fuse_modules(graph, c.attrs.at("fuse").get<mt::passes::FuseGroups>()));
+    prepared.load_state_dict(state_of(c.inputs.at("init_state"), prepared.state_dict()),
+                             true);  // the same keys
 
     mt::optim::SGD sgd(prepared.parameters(), c.attrs.at("lr").get<double>());
     std::size_t step = 0;
     for (const golden::Json& batch : c.inputs.at("batches")) {
       sgd.zero_grad();
-      const mt::Tensor loss = F::cross_entropy(prepared(golden::tensor(batch.at("x"))), golden::tensor<std::int64_t>(batch.at("y")));
+      const mt::Tensor loss = F::cross_entropy(prepared(golden::tensor(batch.at("x"))),
+                                               golden::tensor<std::int64_t>(batch.at("y")));
       loss.backward();
       sgd.step();
       const double want = c.expected.at("losses").at(step++);
-      EXPECT_LE(std::abs(static_cast<double>(loss.item()) - want), c.tolerance.abs + c.tolerance.rel * std::abs(want)) << "loss " << loss.item() << ", expected " << want;
+      EXPECT_LE(std::abs(static_cast<double>(loss.item()) - want),
+                c.tolerance.abs + c.tolerance.rel * std::abs(want))
+          << "loss " << loss.item() << ", expected " << want;
     }
     quant::disable_observer(prepared);
     mt::qat::freeze_bn_stats(prepared);
@@ -87,16 +92,20 @@ TEST(GoldenEndToEnd, PyTorchsFlow) {
     const nn::StateDict got = prepared.state_dict();
     for (const auto& item : state_of(c.expected.at("trained_state"), got))
       item.second.visit([&](const auto& want) {
-            SCOPED_TRACE(item.first);
-            EXPECT_EQ(golden::difference(got.at(item.first).get<typename std::decay_t<decltype(want)>::scalar_type>(), want, c.tolerance), "");
-            values += want.numel();
-          });
+        SCOPED_TRACE(item.first);
+        EXPECT_EQ(
+            golden::difference(got.at(item.first).get<typename std::decay_t<decltype(want)>::scalar_type>(),
+                               want, c.tolerance),
+            "");
+        values += want.numel();
+      });
 
     // From PyTorch's trained state on, so that what follows has nothing to forgive but rounding.
     prepared.load_state_dict(state_of(c.expected.at("trained_state"), got), true);
     const mt::Tensor x = golden::tensor(c.inputs.at("x_test"));
     const mt::NoGradGuard no_grad;
-    EXPECT_EQ(golden::difference(prepared(x), golden::tensor(c.expected.at("y_fake_quant")), c.tolerance), "");
+    EXPECT_EQ(golden::difference(prepared(x), golden::tensor(c.expected.at("y_fake_quant")), c.tolerance),
+              "");
     const mt::quantized::Model int8 = mt::passes::convert(prepared);
     const mt::Tensor y = int8(x);
     EXPECT_TRUE(mt::identical(y, prepared(x)));

@@ -54,10 +54,10 @@ void compare_state(const quant::FakeQuantizeBase& module, const golden::Json& ex
     SCOPED_TRACE(item.key());
     ASSERT_TRUE(state.contains(item.key()));
     state.at(item.key()).visit([&](const auto& t) {
-          using Scalar = typename std::decay_t<decltype(t)>::scalar_type;
-          EXPECT_EQ(std::string(mt::to_string(t.dtype())), item.value().at("dtype").get<std::string>());
-          EXPECT_EQ(golden::difference(t, golden::tensor<Scalar>(item.value()), kExact), "");
-        });
+      using Scalar = typename std::decay_t<decltype(t)>::scalar_type;
+      EXPECT_EQ(std::string(mt::to_string(t.dtype())), item.value().at("dtype").get<std::string>());
+      EXPECT_EQ(golden::difference(t, golden::tensor<Scalar>(item.value()), kExact), "");
+    });
   }
 }
 

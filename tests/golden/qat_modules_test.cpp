@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// QAT convolution and linear units against PyTorch's modules: outputs, gradients, statistics and quantizers over two
-// steps of SGD. PyTorch's observers run in eval mode too: there ours are set to calibrate.
+// QAT convolution and linear units against PyTorch's modules: outputs, gradients, statistics and quantizers
+// over two steps of SGD. PyTorch's observers run in eval mode too: there ours are set to calibrate.
 #include <midtread/qat/conv_unit.hpp>
 #include <midtread/quant/default_qconfig.hpp>
 
@@ -20,7 +20,8 @@ bool has(const std::string& text, const char* part) { return text.find(part) != 
 
 std::shared_ptr<quant::FakeQuantizeBase> weight_quantizer(const std::string& kind) {
   using Tensorwise = quant::FakeQuantize<quant::MovingAverageMinMaxObserver<quant::Int8Symmetric>>;
-  using Channelwise = quant::FakeQuantize<quant::MovingAveragePerChannelMinMaxObserver<quant::Int8PerChannel>>;
+  using Channelwise =
+      quant::FakeQuantize<quant::MovingAveragePerChannelMinMaxObserver<quant::Int8PerChannel>>;
   std::shared_ptr<quant::FakeQuantizeBase> out;
   if (kind == "fq_pc")
     out = std::make_shared<Channelwise>(Channelwise::Options().quant_min(-128).quant_max(127));
@@ -41,22 +42,27 @@ std::shared_ptr<nn::Module> fused_module(const golden::Case& c) {
     layer = nn::Conv1d(nn::Conv1dOptions(3, 4, 3).padding(padding).bias(bias)).ptr();
   else
     layer = nn::Conv2d(nn::Conv2dOptions(2, 4, 3).padding(padding).groups(groups).bias(bias)).ptr();
-  const nn::BatchNormOptions options = nn::BatchNormOptions(4).eps(c.attrs.at("eps")).momentum(c.attrs.at("momentum").get<double>());
-  if (has(c.op, "Bn")) bn = has(c.op, "2d") ? std::shared_ptr<nn::Module>(nn::BatchNorm2d(options).ptr()) : nn::BatchNorm1d(options).ptr();
-  const nn::FusedActivation activation = has(c.op, "ReLU") ? nn::FusedActivation::kRelu : nn::FusedActivation::kNone;
+  const nn::BatchNormOptions options =
+      nn::BatchNormOptions(4).eps(c.attrs.at("eps")).momentum(c.attrs.at("momentum").get<double>());
+  if (has(c.op, "Bn"))
+    bn = has(c.op, "2d") ? std::shared_ptr<nn::Module>(nn::BatchNorm2d(options).ptr())
+                         : nn::BatchNorm1d(options).ptr();
+  const nn::FusedActivation activation =
+      has(c.op, "ReLU") ? nn::FusedActivation::kRelu : nn::FusedActivation::kNone;
   if (!bn && activation == nn::FusedActivation::kNone) return layer;
   return std::make_shared<nn::FusedImpl>(layer, bn, activation);
 }
 
 /// The named tensors of a JSON object that `state` has; with PyTorch's names they are the same.
-void compare_state(const nn::StateDict& state, const golden::Json& expected, const golden::Tolerance& tolerance) {
+void compare_state(const nn::StateDict& state, const golden::Json& expected,
+                   const golden::Tolerance& tolerance) {
   for (const auto& item : expected.items()) {
     SCOPED_TRACE(item.key());
     ASSERT_TRUE(state.contains(item.key()));
     state.at(item.key()).visit([&](const auto& t) {
-          using Scalar = typename std::decay_t<decltype(t)>::scalar_type;
-          EXPECT_EQ(golden::difference(t, golden::tensor<Scalar>(item.value()), tolerance), "");
-        });
+      using Scalar = typename std::decay_t<decltype(t)>::scalar_type;
+      EXPECT_EQ(golden::difference(t, golden::tensor<Scalar>(item.value()), tolerance), "");
+    });
   }
 }
 
@@ -65,7 +71,8 @@ TEST(GoldenQatModules, TwoStepsOfTraining) {
   for (const golden::Case& c : golden::load("qat_modules")) {
     if (c.op == "fold_conv_bn") continue;
     const std::string kind = c.attrs.at("weight_fake_quant"), mode = c.attrs.at("mode");
-    if (kind.rfind("fused", 0) == 0 || has(mode, "slow")) continue;  // documents: PyTorch's other rule, and its other formula
+    if (kind.rfind("fused", 0) == 0 || has(mode, "slow"))
+      continue;  // documents: PyTorch's other rule, and its other formula
     SCOPED_TRACE(c.id + " " + kind + " " + mode);
     auto post = std::make_shared<quant::DefaultActivation>();
     post->set_fake_quant_enabled(false);
@@ -76,9 +83,9 @@ TEST(GoldenQatModules, TwoStepsOfTraining) {
     for (const auto& item : c.inputs.at("state").items()) {
       ASSERT_TRUE(own.contains(item.key())) << item.key();
       own.at(item.key()).visit([&](const auto& t) {
-            using Scalar = typename std::decay_t<decltype(t)>::scalar_type;
-            initial.insert(item.key(), mt::AnyTensor(golden::tensor<Scalar>(item.value())));
-          });
+        using Scalar = typename std::decay_t<decltype(t)>::scalar_type;
+        initial.insert(item.key(), mt::AnyTensor(golden::tensor<Scalar>(item.value())));
+      });
     }
     unit->load_state_dict(initial, false);
     if (mode == "frozen") mt::qat::freeze_bn_stats(*unit);
@@ -126,8 +133,12 @@ TEST(GoldenQatModules, FoldConvBn) {
     bn.variance = golden::tensor(c.inputs.at("var"));
     bn.eps = c.attrs.at("eps").get<float>();
     const mt::Tensor factor = mt::qat::batch_norm_factor(bn, mt::qat::Vanishing::kZero);
-    EXPECT_EQ(golden::difference(mt::qat::scale_weight(golden::tensor(c.inputs.at("weight")), bn, factor), golden::tensor(c.expected.at("weight")), c.tolerance), "");
-    EXPECT_EQ(golden::difference(mt::qat::fold_bias(golden::tensor(c.inputs.at("bias")), bn), golden::tensor(c.expected.at("bias")), c.tolerance), "");
+    EXPECT_EQ(golden::difference(mt::qat::scale_weight(golden::tensor(c.inputs.at("weight")), bn, factor),
+                                 golden::tensor(c.expected.at("weight")), c.tolerance),
+              "");
+    EXPECT_EQ(golden::difference(mt::qat::fold_bias(golden::tensor(c.inputs.at("bias")), bn),
+                                 golden::tensor(c.expected.at("bias")), c.tolerance),
+              "");
     ++cases;
   }
   EXPECT_EQ(cases, 2);

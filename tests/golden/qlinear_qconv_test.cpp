@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Quantized linear and convolution against PyTorch's QNNPACK, whose requantization is ours: equal codes, on every
-// engine and instruction set.
+// Quantized linear and convolution against PyTorch's QNNPACK, whose requantization is ours: equal codes, on
+// every engine and instruction set.
 #include <midtread/core/fp_env.hpp>
 #include <midtread/quantized/conv.hpp>
 #include <midtread/tensor/compare.hpp>
@@ -18,7 +18,8 @@ namespace qlinear_qconv_test {
 
 std::vector<const mt::kernels::KernelSet*> all_kernel_sets() {
   std::vector<const mt::kernels::KernelSet*> sets;
-  for (auto engine : {mt::kernels::Engine::kReference, mt::kernels::Engine::kFbgemm, mt::kernels::Engine::kQnnpack})
+  for (auto engine :
+       {mt::kernels::Engine::kReference, mt::kernels::Engine::kFbgemm, mt::kernels::Engine::kQnnpack})
     for (const mt::kernels::KernelSet& set : mt::kernels::kernel_sets(engine)) sets.push_back(&set);
   return sets;
 }
@@ -49,13 +50,17 @@ TEST(GoldenQuantizedLayers, EqualsQnnpack) {
     mt::Tensor weight(codes.shape());
     float* to = weight.mutable_data();
     const std::int64_t inner = codes.numel() / codes.size(0);
-    for (std::int64_t i = 0; i < codes.numel(); ++i) to[i] = static_cast<float>(codes.data()[i]) * qw.scale(i / inner);
+    for (std::int64_t i = 0; i < codes.numel(); ++i)
+      to[i] = static_cast<float>(codes.data()[i]) * qw.scale(i / inner);
 
     q8::ConvGeometry g;
     g.out_channels = codes.size(0);
     g.rank = codes.rank();
     if (g.rank == 4) {
-      const auto both = [&](const char* name) { return std::array<std::int64_t, 2>{c.attrs.at(name).get<std::int64_t>(), c.attrs.at(name).get<std::int64_t>()}; };
+      const auto both = [&](const char* name) {
+        return std::array<std::int64_t, 2>{c.attrs.at(name).get<std::int64_t>(),
+                                           c.attrs.at(name).get<std::int64_t>()};
+      };
       g.groups = c.attrs.at("groups");
       g.kernel = {codes.size(2), codes.size(3)};
       g.stride = both("stride");
@@ -66,7 +71,8 @@ TEST(GoldenQuantizedLayers, EqualsQnnpack) {
     const mt::Tensor bias = c.inputs.contains("bias") ? golden::tensor(c.inputs.at("bias")) : mt::Tensor();
     q8::ConvWeights weights = q8::quantize_conv_weights(weight, bias, qw, x, y, c.id);
     EXPECT_TRUE(mt::identical(weights.codes, codes));
-    weights.codes = mt::BasicTensor<std::int8_t>(codes.storage(), codes.offset(), g.weight_shape(), mt::contiguous_strides(g.weight_shape()));
+    weights.codes = mt::BasicTensor<std::int8_t>(codes.storage(), codes.offset(), g.weight_shape(),
+                                                 mt::contiguous_strides(g.weight_shape()));
     const mt::CodeRange clamp{c.attrs.at("relu").get<bool>() ? y.zero_point : 0, 255};
     const q8::Conv conv(g, std::move(weights), x, y, clamp);
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // add, mul, cat, activations and pools on codes against PyTorch, on every engine and instruction set.
 //
-// Ours are PyTorch's native add (QNNPACK's rounds ties away from zero) and QNNPACK's average pools (the native ones
-// round before the zero point is added, so exact ties may differ by one code); the rest is the same in both.
+// Ours are PyTorch's native add (QNNPACK's rounds ties away from zero) and QNNPACK's average pools (the
+// native ones round before the zero point is added, so exact ties may differ by one code); the rest is the
+// same in both.
 #include <midtread/passes/preserving.hpp>
 #include <midtread/quantized/elementwise.hpp>
 
@@ -27,7 +28,8 @@ mt::QParams qparams(const golden::Json& tensor) {
 template <class Op>
 Operator table(const Op& op, const mt::QParams& x, const mt::QParams& y) {
   const mt::ops::OperationOf<Op> operation(op);
-  return std::make_shared<q8::Lookup>(Op::kName, q8::pointwise_table(x, y, [&](float v) { return *operation.pointwise(v); }), y);
+  return std::make_shared<q8::Lookup>(
+      Op::kName, q8::pointwise_table(x, y, [&](float v) { return *operation.pointwise(v); }), y);
 }
 template <class Op>
 std::vector<Operator> preserving(const Op& op, int rank, const mt::QParams& q) {
@@ -39,9 +41,11 @@ std::vector<Operator> operators(const golden::Case& c, const mt::QParams& x, con
   const bool native = c.attrs.at("engine") == "native";
   if (c.op == "qadd" || c.op == "qadd_relu" || c.op == "qadd.ties") {
     if (!native) return {};
-    return {std::make_shared<q8::Binary>(q8::BinaryOp::kAdd, y, mt::CodeRange{c.op == "qadd_relu" ? y.zero_point : 0, 255})};
+    return {std::make_shared<q8::Binary>(q8::BinaryOp::kAdd, y,
+                                         mt::CodeRange{c.op == "qadd_relu" ? y.zero_point : 0, 255})};
   }
-  if (c.op == "qmul" || c.op == "qmul.ties") return {std::make_shared<q8::Binary>(q8::BinaryOp::kMul, y, y.range)};
+  if (c.op == "qmul" || c.op == "qmul.ties")
+    return {std::make_shared<q8::Binary>(q8::BinaryOp::kMul, y, y.range)};
   if (c.op == "qcat") return {std::make_shared<q8::Cat>(c.attrs.at("dim").get<int>(), y)};
   if (c.op == "qrelu") return preserving(mt::ops::Relu{}, rank, x);
   if (c.op == "qrelu6") return preserving(mt::ops::Relu6{}, rank, x);
@@ -51,7 +55,10 @@ std::vector<Operator> operators(const golden::Case& c, const mt::QParams& x, con
   if (c.op == "qhardswish") return {table(mt::ops::Hardswish{}, x, y)};
   if (c.op == "qleaky_relu") return {table(mt::ops::LeakyRelu{c.attrs.at("slope").get<double>()}, x, y)};
   if (c.op == "qelu") return {table(mt::ops::Elu{c.attrs.at("alpha").get<double>()}, x, y)};
-  const auto both = [&](const char* name) { return std::array<std::int64_t, 2>{c.attrs.at(name).get<std::int64_t>(), c.attrs.at(name).get<std::int64_t>()}; };
+  const auto both = [&](const char* name) {
+    return std::array<std::int64_t, 2>{c.attrs.at(name).get<std::int64_t>(),
+                                       c.attrs.at(name).get<std::int64_t>()};
+  };
   if (c.op == "qmax_pool2d") {
     mt::ops::MaxPool2d op;
     op.kernel = both("kernel"), op.stride = both("stride"), op.padding = both("padding");
@@ -61,7 +68,8 @@ std::vector<Operator> operators(const golden::Case& c, const mt::QParams& x, con
   if (native && include_pad) return {};  // averages: QNNPACK's; it ignores count_include_pad = false
   if (c.op == "qavg_pool2d") {
     mt::ops::AvgPool2d op;
-    op.kernel = both("kernel"), op.stride = both("stride"), op.padding = both("padding"), op.count_include_pad = include_pad;
+    op.kernel = both("kernel"), op.stride = both("stride"), op.padding = both("padding"),
+    op.count_include_pad = include_pad;
     return preserving(op, rank, x);
   }
   if (c.op == "qadaptive_avg_pool2d") return preserving(mt::ops::AdaptiveAvgPool2d{both("output")}, rank, x);
@@ -71,7 +79,8 @@ std::vector<Operator> operators(const golden::Case& c, const mt::QParams& x, con
 
 TEST(GoldenQuantizedOperations, EqualPyTorch) {
   std::vector<const mt::kernels::KernelSet*> sets;
-  for (auto engine : {mt::kernels::Engine::kReference, mt::kernels::Engine::kFbgemm, mt::kernels::Engine::kQnnpack})
+  for (auto engine :
+       {mt::kernels::Engine::kReference, mt::kernels::Engine::kFbgemm, mt::kernels::Engine::kQnnpack})
     for (const mt::kernels::KernelSet& set : mt::kernels::kernel_sets(engine)) sets.push_back(&set);
   int cases = 0, runs = 0, one_off = 0;
   for (const golden::Case& c : golden::load("qops")) {
@@ -79,13 +88,15 @@ TEST(GoldenQuantizedOperations, EqualPyTorch) {
     std::vector<q8::Value> inputs;
     for (const char* name : {"a", "b", "x"})
       if (c.inputs.contains(name))
-        inputs.emplace_back(q8::Tensor(golden::tensor<std::uint8_t>(c.inputs.at(name)).channels_last(), qparams(c.inputs.at(name))));
+        inputs.emplace_back(q8::Tensor(golden::tensor<std::uint8_t>(c.inputs.at(name)).channels_last(),
+                                       qparams(c.inputs.at(name))));
     const q8::Tensor& first = std::get<q8::Tensor>(inputs.at(0));
     const mt::QParams y = qparams(c.expected.at("y"));
     const std::vector<Operator> ops = operators(c, first.qparams(), y, first.shape().rank());
     if (ops.empty()) continue;
     ASSERT_EQ(ops.size(), 1u);
-    // The native average rounds sum(q) / n, not sum(q - z) / n: they differ by one code on exact ties where z is odd.
+    // The native average rounds sum(q) / n, not sum(q - z) / n: they differ by one code on exact ties where z
+    // is odd.
     const bool native_average = c.op == "qavg_pool2d" && c.attrs.at("engine") == "native";
     const auto want = golden::tensor<std::uint8_t>(c.expected.at("y"));
     for (const mt::kernels::KernelSet* set : sets) {

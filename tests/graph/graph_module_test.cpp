@@ -21,7 +21,8 @@ mt::Tensors clones(const mt::Tensors& tensors) {
   return out;
 }
 
-// Every network: the clone computes the same, training it does not touch the original, and what was shared stays shared.
+// Every network: the clone computes the same, training it does not touch the original, and what was shared
+// stays shared.
 TEST(GraphModule, ClonesAreEqualAndIndependent) {
   int cases = 0;
   for (const mt::test::Network& network : mt::test::all_networks()) {
@@ -115,7 +116,8 @@ TEST(Lint, NamesTheFirstBrokenNode) {
     graph.add(output(graph.find("x_0")));
     EXPECT_NO_THROW(mt::graph::lint(graph, "p"));
     graph.add(input("x_1"));
-    expect_error<mt::StateError>([&] { mt::graph::lint(graph, "p"); }, {"x_1", "after p", "follows the output"});
+    expect_error<mt::StateError>([&] { mt::graph::lint(graph, "p"); },
+                                 {"x_1", "after p", "follows the output"});
   }
   {
     GraphModule graph, other;
@@ -159,7 +161,8 @@ TEST(NodeMapping, NamesAnInputThatWasNotCopied) {
   Node* x = from.add(source);
   reader.inputs = {x, nullptr};
   mt::graph::NodeMapping mapping(from.nodes().size());
-  expect_error<mt::StateError>([&] { mapping.apply(reader); }, {"relu", "reads 'x_0', which the new graph does not have"});
+  expect_error<mt::StateError>([&] { mapping.apply(reader); },
+                               {"relu", "reads 'x_0', which the new graph does not have"});
   mapping[x] = to.add(source);
   mapping.apply(reader);
   EXPECT_EQ(reader.inputs, (std::vector<Node*>{to.find("x_0"), nullptr}));
@@ -168,19 +171,22 @@ TEST(NodeMapping, NamesAnInputThatWasNotCopied) {
 TEST(Print, TextAndDotNameNodesQuantizersAndFloatOperations) {
   mt::test::Trained t = mt::test::trained(mt::test::float_layer(), mt::test::default_mapping(), 1);
   const std::string text = mt::graph::to_text(t.prepared);
-  for (const char* part : {"node", "target", "inputs", "x_0", "input_0", "QatConv2dBnReLU(3, 4", "output: uint8_affine, 0..255, scale=", "weight: int8_symmetric_per_channel",
+  for (const char* part : {"node", "target", "inputs", "x_0", "input_0", "QatConv2dBnReLU(3, 4",
+                           "output: uint8_affine, 0..255, scale=", "weight: int8_symmetric_per_channel",
                            "stays float: qconfig is none", "c2_quantize", "output"})
     EXPECT_NE(text.find(part), std::string::npos) << part << " in\n" << text;
   std::ostringstream stream;
   stream << t.prepared;
   EXPECT_EQ(stream.str(), text);
   const std::string dot = mt::graph::to_dot(t.prepared);
-  for (const char* part : {"digraph", "\"x_0\" -> \"input_0\"", "palegreen", "orange", "\"c3\" -> \"output\""})
+  for (const char* part :
+       {"digraph", "\"x_0\" -> \"input_0\"", "palegreen", "orange", "\"c3\" -> \"output\""})
     EXPECT_NE(dot.find(part), std::string::npos) << part << " in\n" << dot;
   EXPECT_EQ(dot.back(), '\n');
   EXPECT_EQ(std::count(dot.begin(), dot.end(), '{'), std::count(dot.begin(), dot.end(), '}'));
   EXPECT_EQ(mt::graph::detail::quoted("a\"b\\c"), "a\\\"b\\\\c");
-  const auto plain = mt::graph::to_text(mt::graph::trace(mt::test::two_in_two_out().make(), mt::test::random_inputs(mt::test::two_in_two_out(), 2, 1)));
+  const auto plain = mt::graph::to_text(mt::graph::trace(
+      mt::test::two_in_two_out().make(), mt::test::random_inputs(mt::test::two_in_two_out(), 2, 1)));
   EXPECT_NE(plain.find("x_1"), std::string::npos);
   EXPECT_EQ(plain.find("stays float"), std::string::npos);
 }

@@ -44,8 +44,9 @@ TEST(Tracer, NamesAreModulePaths) {
     return {y + mt::relu(in[0]) + in[0]};
   };
   const auto graph = mt::graph::trace(root, kExample);
-  EXPECT_EQ(names(graph), (Names{"x_0", "block.fc", "block.fc#2", "block.act", "block.add", "block.fc#3", "block.fc#4", "block.act#2",
-                                 "block.add#2", "mul_scalar", "relu", "relu#2", "add", "add#2", "output"}));
+  EXPECT_EQ(names(graph),
+            (Names{"x_0", "block.fc", "block.fc#2", "block.act", "block.add", "block.fc#3", "block.fc#4",
+                   "block.act#2", "block.add#2", "mul_scalar", "relu", "relu#2", "add", "add#2", "output"}));
   const mt::graph::Node* node = graph.find("block.act");
   ASSERT_NE(node, nullptr);
   EXPECT_EQ(node->kind, NodeKind::kFunction);
@@ -74,7 +75,8 @@ TEST(Tracer, NamesThatAreTakenGetTheNextNumber) {
   auto root = std::make_shared<Net>();
   const mt::Tensor own = root->register_buffer("add", mt::ones(mt::Shape{4}));
   root->body = [own](const mt::Tensors& in) -> mt::Tensors { return {((in[0] + own) + own) + in[0]}; };
-  EXPECT_EQ(names(mt::graph::trace(root, kExample)), (Names{"x_0", "add", "add#2", "add#3", "add#4", "output"}));
+  EXPECT_EQ(names(mt::graph::trace(root, kExample)),
+            (Names{"x_0", "add", "add#2", "add#3", "add#4", "output"}));
   root->body = [own](const mt::Tensors& in) -> mt::Tensors { return {in[0] + in[0]}; };
   EXPECT_EQ(names(mt::graph::trace(root, kExample)), (Names{"x_0", "add#2", "output"}));
 }
@@ -102,26 +104,50 @@ TEST(Tracer, ParametersAreNodes) {
 
 TEST(Tracer, RefusesWhatItCannotSee) {
   const mt::Tensor outside = mt::ones(mt::Shape{4});
-  expect_error<mt::TraceError>([&] { mt::graph::trace(model([=](const mt::Tensors& in) -> mt::Tensors { return {in[0] + outside}; }), kExample); },
-                               {"add", "[4]", "no recorded operation", "register"});
-  expect_error<mt::TraceError>([&] { mt::graph::trace(model([=](const mt::Tensors& in) -> mt::Tensors { return {mt::relu(in[0].detach())}; }), kExample); },
-                               {"relu", "no recorded operation"});
-  expect_error<mt::TraceError>([&] { mt::graph::trace(model([](const mt::Tensors&) -> mt::Tensors { return {mt::ones(mt::Shape{2})}; }), kExample); },
-                               {"the output", "no recorded operation"});
-  expect_error<mt::TraceError>([&] { mt::graph::trace(model([](const mt::Tensors&) -> mt::Tensors { return {}; }), kExample); }, {"output", "forward returned nothing"});
+  expect_error<mt::TraceError>(
+      [&] {
+        mt::graph::trace(model([=](const mt::Tensors& in) -> mt::Tensors { return {in[0] + outside}; }),
+                         kExample);
+      },
+      {"add", "[4]", "no recorded operation", "register"});
+  expect_error<mt::TraceError>(
+      [&] {
+        mt::graph::trace(
+            model([=](const mt::Tensors& in) -> mt::Tensors { return {mt::relu(in[0].detach())}; }),
+            kExample);
+      },
+      {"relu", "no recorded operation"});
+  expect_error<mt::TraceError>(
+      [&] {
+        mt::graph::trace(model([](const mt::Tensors&) -> mt::Tensors { return {mt::ones(mt::Shape{2})}; }),
+                         kExample);
+      },
+      {"the output", "no recorded operation"});
+  expect_error<mt::TraceError>(
+      [&] { mt::graph::trace(model([](const mt::Tensors&) -> mt::Tensors { return {}; }), kExample); },
+      {"output", "forward returned nothing"});
   const mt::nn::Linear loose(4, 4);
-  expect_error<mt::TraceError>([&] { mt::graph::trace(model([=](const mt::Tensors& in) -> mt::Tensors { return {loose(in[0])}; }), kExample); },
-                               {"Linear", "not registered"});
-  expect_error<mt::TraceError>([&] {
-    mt::graph::trace(model([](const mt::Tensors& in) -> mt::Tensors {
-                       mt::Tensor y = mt::relu(in[0]);
-                       const mt::Tensor z = y * 2.0;
-                       y.fill_(3.0f);
-                       return {z + y};
-                     }), kExample);
-  }, {"relu", "in place"});
-  expect_error<mt::TraceError>([&] { mt::graph::trace(std::shared_ptr<mt::nn::Module>(), kExample); }, {"empty"});
-  expect_error<mt::TraceError>([&] { mt::graph::trace(model([](const mt::Tensors& in) { return in; }), mt::Tensors{}); }, {"example"});
+  expect_error<mt::TraceError>(
+      [&] {
+        mt::graph::trace(model([=](const mt::Tensors& in) -> mt::Tensors { return {loose(in[0])}; }),
+                         kExample);
+      },
+      {"Linear", "not registered"});
+  expect_error<mt::TraceError>(
+      [&] {
+        mt::graph::trace(model([](const mt::Tensors& in) -> mt::Tensors {
+                           mt::Tensor y = mt::relu(in[0]);
+                           const mt::Tensor z = y * 2.0;
+                           y.fill_(3.0f);
+                           return {z + y};
+                         }),
+                         kExample);
+      },
+      {"relu", "in place"});
+  expect_error<mt::TraceError>([&] { mt::graph::trace(std::shared_ptr<mt::nn::Module>(), kExample); },
+                               {"empty"});
+  expect_error<mt::TraceError>(
+      [&] { mt::graph::trace(model([](const mt::Tensors& in) { return in; }), mt::Tensors{}); }, {"example"});
 }
 
 TEST(Tracer, ModelsOnTheStackAreNamed) {
@@ -133,39 +159,63 @@ TEST(Tracer, ModelsOnTheStackAreNamed) {
   auto root = std::make_shared<Net>();
   root->add("fc", std::shared_ptr<mt::nn::LinearImpl>(std::make_shared<int>(0), &fc));
   root->body = [&](const mt::Tensors& in) -> mt::Tensors { return {fc.forward(in[0])}; };
-  expect_error<mt::TraceError>([&] { mt::graph::trace(root, kExample); }, {"Linear", "not owned by a holder or a shared_ptr"});
+  expect_error<mt::TraceError>([&] { mt::graph::trace(root, kExample); },
+                               {"Linear", "not owned by a holder or a shared_ptr"});
 }
 
 TEST(Tracer, FindsDependenceOnTheBatch) {
-  expect_error<mt::TraceError>([&] { mt::graph::trace(model([](const mt::Tensors& in) -> mt::Tensors { return {F::reshape(in[0], {2, 2, 2})}; }), kExample); },
-                               {"reshape", "batch of 3"});
-  expect_error<mt::TraceError>([&] { mt::graph::trace(model([](const mt::Tensors& in) -> mt::Tensors {
-                                 return {in[0] * static_cast<double>(in[0].size(0))};
-                               }), kExample); },
-                               {"mul_scalar", "batch size"});
-  expect_error<mt::TraceError>([&] { mt::graph::trace(model([](const mt::Tensors& in) -> mt::Tensors {
-                                 return {in[0].size(0) > 2 ? mt::relu(mt::relu(in[0])) : mt::relu(in[0])};
-                               }), kExample); },
-                               {"relu", "depends on the batch size", "output"});
-  const auto free = mt::graph::trace(model([](const mt::Tensors& in) -> mt::Tensors { return {F::reshape(in[0], {2, 2, 2})}; }), kExample,
-                                     mt::graph::TraceOptions().check_batch(false));
+  expect_error<mt::TraceError>(
+      [&] {
+        mt::graph::trace(model([](const mt::Tensors& in) -> mt::Tensors {
+                           return {F::reshape(in[0], {2, 2, 2})};
+                         }),
+                         kExample);
+      },
+      {"reshape", "batch of 3"});
+  expect_error<mt::TraceError>(
+      [&] {
+        mt::graph::trace(model([](const mt::Tensors& in) -> mt::Tensors {
+                           return {in[0] * static_cast<double>(in[0].size(0))};
+                         }),
+                         kExample);
+      },
+      {"mul_scalar", "batch size"});
+  expect_error<mt::TraceError>(
+      [&] {
+        mt::graph::trace(model([](const mt::Tensors& in) -> mt::Tensors {
+                           return {in[0].size(0) > 2 ? mt::relu(mt::relu(in[0])) : mt::relu(in[0])};
+                         }),
+                         kExample);
+      },
+      {"relu", "depends on the batch size", "output"});
+  const auto free = mt::graph::trace(model([](const mt::Tensors& in) -> mt::Tensors {
+                                       return {F::reshape(in[0], {2, 2, 2})};
+                                     }),
+                                     kExample, mt::graph::TraceOptions().check_batch(false));
   EXPECT_EQ(free.nodes().size(), 3u);
 }
 
 TEST(Tracer, FindsStateAndRandomness) {
   auto calls = std::make_shared<int>(0);
-  expect_error<mt::TraceError>([&] { mt::graph::trace(model([calls](const mt::Tensors& in) -> mt::Tensors {
-                                 return {in[0] * static_cast<double>(++*calls)};
-                               }), kExample); },
-                               {"mul_scalar"});
+  expect_error<mt::TraceError>(
+      [&] {
+        mt::graph::trace(model([calls](const mt::Tensors& in) -> mt::Tensors {
+                           return {in[0] * static_cast<double>(++*calls)};
+                         }),
+                         kExample);
+      },
+      {"mul_scalar"});
   // An opaque module that keeps state.
   auto stateful = std::make_shared<Net>();
   stateful->set_leaf(true);
-  stateful->body = [calls](const mt::Tensors& in) -> mt::Tensors { return {in[0] * static_cast<double>(++*calls)}; };
+  stateful->body = [calls](const mt::Tensors& in) -> mt::Tensors {
+    return {in[0] * static_cast<double>(++*calls)};
+  };
   auto root = std::make_shared<Net>();
   root->add("stateful", stateful);
   root->body = [=](const mt::Tensors& in) -> mt::Tensors { return stateful->call(in); };
-  expect_error<mt::TraceError>([&] { mt::graph::trace(root, kExample); }, {"stateful", "random numbers or keep state"});
+  expect_error<mt::TraceError>([&] { mt::graph::trace(root, kExample); },
+                               {"stateful", "random numbers or keep state"});
 }
 
 TEST(Tracer, OpaqueModulesAreOneNode) {
@@ -219,7 +269,8 @@ TEST(Tracer, LeavesModesBuffersAndGeneratorsAlone) {
 // F::dropout's default is training = true: the graph's mode decides.
 TEST(Tracer, FunctionalDropoutAndBatchNormFollowTheGraphsMode) {
   auto net = std::make_shared<Net>();
-  const mt::Tensor mean = net->register_buffer("mean", mt::zeros(mt::Shape{4})), var = net->register_buffer("var", mt::ones(mt::Shape{4}));
+  const mt::Tensor mean = net->register_buffer("mean", mt::zeros(mt::Shape{4})),
+                   var = net->register_buffer("var", mt::ones(mt::Shape{4}));
   net->body = [=](const mt::Tensors& in) -> mt::Tensors {
     mt::ops::BatchNorm train;
     train.training = true;
@@ -247,7 +298,11 @@ TEST(Tracer, SeveralInputsAndOutputs) {
   ASSERT_EQ(out.size(), 3u);
   EXPECT_EQ(out[0].at({0, 0}), 2.0f);
   expect_error<mt::ShapeError>([&] { graph(kExample); }, {"x_1", "more inputs"});
-  expect_error<mt::ShapeError>([&] { graph(mt::Tensors{kExample, kExample, kExample}); }, {"the model takes 2 inputs, got 3"});
+  expect_error<mt::ShapeError>(
+      [&] {
+        graph(mt::Tensors{kExample, kExample, kExample});
+      },
+      {"the model takes 2 inputs, got 3"});
 }
 
 }  // namespace tracer_test

@@ -182,7 +182,8 @@ TEST(WriteFile, KeepsLinksAndAccessRights) {
   expect_error<IoError>([&] { write_file(directory / "a", "x"); }, {"Too many levels"});
 
   system_calls().inject("readlink", 1, EIO);  // the second link of the chain
-  expect_error<IoError>([&] { write_file(directory / "chain", "x"); }, {directory / "link", "cannot follow", "Input/output error"});
+  expect_error<IoError>([&] { write_file(directory / "chain", "x"); },
+                        {directory / "link", "cannot follow", "Input/output error"});
   system_calls().stop();
   EXPECT_EQ(directory.get("sub/target"), "two");
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Int8 model files changed where a fuzzer that knows the format would, with right checksums: whatever is read must also
-// run. Only midtread::Error may come out; the sanitizer builds look for the rest.
+// Int8 model files changed where a fuzzer that knows the format would, with right checksums: whatever is read
+// must also run. Only midtread::Error may come out; the sanitizer builds look for the rest.
 #include "fuzz/mutation.hpp"
 #include "io/int8_models.hpp"
 
@@ -20,13 +20,49 @@ using nlohmann::json;
 
 namespace int8_fuzz_test {
 
-std::size_t below(Generator& random, std::size_t bound) { return static_cast<std::size_t>(random.below(static_cast<std::int64_t>(bound))); }
+std::size_t below(Generator& random, std::size_t bound) {
+  return static_cast<std::size_t>(random.below(static_cast<std::int64_t>(bound)));
+}
 
 json interesting(Generator& random) {
-  static const std::vector<json> kValues = {
-      0,    1,    -1,   2,     3,     4,    5,    7,      8,      9,     16,    127,   128,     255,     256,  -128, 1000,
-      4095, 4096, 4097, 65535, 65536, 1e-3, 1e30, 1e-39,  -0.5,   0.5,   1.5,   1e300, INT_MAX, INT_MIN, json::array(),
-      std::int64_t{1} << 40, INT64_MAX,     nullptr,      true,   "add", json::object()};
+  static const std::vector<json> kValues = {0,
+                                            1,
+                                            -1,
+                                            2,
+                                            3,
+                                            4,
+                                            5,
+                                            7,
+                                            8,
+                                            9,
+                                            16,
+                                            127,
+                                            128,
+                                            255,
+                                            256,
+                                            -128,
+                                            1000,
+                                            4095,
+                                            4096,
+                                            4097,
+                                            65535,
+                                            65536,
+                                            1e-3,
+                                            1e30,
+                                            1e-39,
+                                            -0.5,
+                                            0.5,
+                                            1.5,
+                                            1e300,
+                                            INT_MAX,
+                                            INT_MIN,
+                                            json::array(),
+                                            std::int64_t{1} << 40,
+                                            INT64_MAX,
+                                            nullptr,
+                                            true,
+                                            "add",
+                                            json::object()};
   return kValues[below(random, kValues.size())];
 }
 /// A place in the tree, leaves more often than lists.
@@ -64,7 +100,7 @@ void change_program(json& program, const json& other, Generator& random) {
     default: {  // another kind of step in the same place
       json& steps = program["steps"];
       if (!steps.is_array() || steps.empty()) break;
-      const json &from = other["steps"][below(random, other["steps"].size())];
+      const json& from = other["steps"][below(random, other["steps"].size())];
       json& to = steps[below(random, steps.size())];
       if (!to.is_object()) break;
       for (const char* key : {"kind", "numbers"})
@@ -76,20 +112,22 @@ void change_tensor(io::TensorFile& file, Generator& random) {
   if (file.tensors.empty()) return;
   auto item = file.tensors.begin() + static_cast<std::ptrdiff_t>(below(random, file.tensors.size()));
   item->second.visit([&](const auto& tensor) {
-        using T = std::decay_t<decltype(tensor)>;
-        T copy = tensor.clone();
-        if (below(random, 4) == 0) {
-          Shape shape = copy.shape();
-          if (shape.rank() > 0) shape[static_cast<int>(below(random, static_cast<std::size_t>(shape.rank())))] = random.below(6);
-          copy = T(shape);
-          copy.fill_(1);
-        } else if (copy.numel() > 0) {
-          auto* bytes = reinterpret_cast<unsigned char*>(copy.mutable_data());
-          const std::size_t count = static_cast<std::size_t>(copy.numel()) * sizeof(*copy.data());
-          for (std::size_t i = 0, flips = 1 + below(random, 4); i < flips; ++i) bytes[below(random, count)] = static_cast<unsigned char>(below(random, 256));
-        }
-        item->second = copy;
-      });
+    using T = std::decay_t<decltype(tensor)>;
+    T copy = tensor.clone();
+    if (below(random, 4) == 0) {
+      Shape shape = copy.shape();
+      if (shape.rank() > 0)
+        shape[static_cast<int>(below(random, static_cast<std::size_t>(shape.rank())))] = random.below(6);
+      copy = T(shape);
+      copy.fill_(1);
+    } else if (copy.numel() > 0) {
+      auto* bytes = reinterpret_cast<unsigned char*>(copy.mutable_data());
+      const std::size_t count = static_cast<std::size_t>(copy.numel()) * sizeof(*copy.data());
+      for (std::size_t i = 0, flips = 1 + below(random, 4); i < flips; ++i)
+        bytes[below(random, count)] = static_cast<unsigned char>(below(random, 256));
+    }
+    item->second = copy;
+  });
 }
 
 /// Whether it was read; runs what was, also on no example at all.
@@ -128,7 +166,8 @@ TEST(Int8Fuzz, OnlyErrorsComeOut) {
     seeds.push_back(seed);
   };
   add(midtread::test::small_model());
-  for (const quantized::Model& whole : {midtread::test::every_operator(), midtread::test::every_float_operation()})
+  for (const quantized::Model& whole :
+       {midtread::test::every_operator(), midtread::test::every_float_operation()})
     for (std::size_t i = 0; i < whole.outputs().size(); ++i) add(midtread::test::part_of(whole, i));
   const Generator base(20240607);
   constexpr int kRounds = 30000;
@@ -136,7 +175,8 @@ TEST(Int8Fuzz, OnlyErrorsComeOut) {
   for (int round = 0; round < kRounds; ++round) {
     Generator random = base.fork(static_cast<std::uint64_t>(round));
     midtread::set_isa(round % 2 ? "auto" : "portable");
-    const Seed& seed = seeds[below(random, 2) ? below(random, 4) : below(random, seeds.size())];  // the first four: int8
+    const Seed& seed =
+        seeds[below(random, 2) ? below(random, 4) : below(random, seeds.size())];  // the first four: int8
     const json& other = seeds[below(random, seeds.size())].program;
     io::TensorFile file = seed.file;
     json program = seed.program;

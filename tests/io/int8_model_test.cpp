@@ -38,7 +38,8 @@ TEST_P(Int8Model, SurvivesAFile) {
       const mt::Tensors inputs = random_inputs(GetParam(), batch, static_cast<std::uint64_t>(90 + batch));
       const mt::Tensors expected = int8(inputs), got = loaded(inputs);
       ASSERT_EQ(expected.size(), got.size());
-      for (std::size_t i = 0; i < expected.size(); ++i, ++cases) EXPECT_TRUE(mt::identical(expected[i], got[i])) << engine << ", output " << i;
+      for (std::size_t i = 0; i < expected.size(); ++i, ++cases)
+        EXPECT_TRUE(mt::identical(expected[i], got[i])) << engine << ", output " << i;
     }
   }
   std::printf("cases=%d\n", cases);
@@ -47,7 +48,8 @@ TEST_P(Int8Model, SurvivesAFile) {
 INSTANTIATE_TEST_SUITE_P(All, Int8Model, testing::ValuesIn(all_networks()),
                          [](const testing::TestParamInfo<Network>& tested) { return tested.param.name; });
 
-/// Layers with a qconfig of none: linear, convolutions, batch norm, alone and fused, as operations with constants.
+/// Layers with a qconfig of none: linear, convolutions, batch norm, alone and fused, as operations with
+/// constants.
 TEST(Int8ModelFloat, KeepsEveryLayer) {
   const Network layers = network("layers", {{4, 8, 8}}, [](Net& n) {
     auto c = n.add("conv", mt::nn::Conv2d(conv(4, 4, 3).bias(false)));
@@ -57,7 +59,9 @@ TEST(Int8ModelFloat, KeepsEveryLayer) {
     auto line = n.add("line", mt::nn::Conv1d(6, 5, 3));
     auto quantized = n.add("quantized", mt::nn::Linear(5, 4));
     auto head = n.add("head", mt::nn::Linear(4, 3));
-    for (mt::nn::Module* module : std::initializer_list<mt::nn::Module*>{&*c, &*norm, &*up, &*alone, &*line, &*head}) module->qconfig = nullptr;
+    for (mt::nn::Module* module :
+         std::initializer_list<mt::nn::Module*>{&*c, &*norm, &*up, &*alone, &*line, &*head})
+      module->qconfig = nullptr;
     return [=](const mt::Tensors& in) -> mt::Tensors {
       mt::Tensor x = alone(F::relu(up(F::relu(norm(c(in[0]))))));
       x = F::mean(line(F::flatten(x, 2)), {2});

@@ -31,7 +31,9 @@ class ProgramBuilder {
   template <class Op>
   int real(const std::string& name, const Op& op, std::vector<int> inputs, std::vector<bool> absent = {}) {
     if (absent.empty()) absent.assign(inputs.size(), false);
-    return add(name, std::make_shared<quantized::FloatOperation>(std::make_shared<ops::OperationOf<Op>>(op), absent), std::move(inputs));
+    return add(
+        name, std::make_shared<quantized::FloatOperation>(std::make_shared<ops::OperationOf<Op>>(op), absent),
+        std::move(inputs));
   }
   int move(const std::string& name, quantized::MoveKind kind, std::vector<std::int64_t> numbers, int input) {
     return add(name, std::make_shared<quantized::Move>(kind, std::move(numbers)), {input});
@@ -43,7 +45,8 @@ class ProgramBuilder {
   std::vector<quantized::Model::Step> steps_;
 };
 
-inline std::shared_ptr<const quantized::Operator> random_conv(const quantized::ConvGeometry& geometry, const QParams& x, const QParams& y,
+inline std::shared_ptr<const quantized::Operator> random_conv(const quantized::ConvGeometry& geometry,
+                                                              const QParams& x, const QParams& y,
                                                               std::uint64_t seed) {
   Generator g(seed);
   const Shape shape = geometry.weight_shape();
@@ -54,9 +57,11 @@ inline std::shared_ptr<const quantized::Operator> random_conv(const quantized::C
     qw.scales.push_back(0.02f + 0.001f * static_cast<float>(c));
     qw.zero_points.push_back(0);
   }
-  return std::make_shared<quantized::Conv>(geometry, quantized::quantize_conv_weights(weight, bias, qw, x, y, "test"), x, y, y.range);
+  return std::make_shared<quantized::Conv>(
+      geometry, quantized::quantize_conv_weights(weight, bias, qw, x, y, "test"), x, y, y.range);
 }
-inline quantized::ConvGeometry geometry(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t padding, int rank = 4) {
+inline quantized::ConvGeometry geometry(std::int64_t in, std::int64_t out, std::int64_t kernel,
+                                        std::int64_t padding, int rank = 4) {
   quantized::ConvGeometry g;
   g.rank = rank;
   g.in_channels = in;
@@ -72,7 +77,8 @@ inline quantized::Model small_model() {
   ProgramBuilder p({Shape{1, 2, 4, 4}});
   int v = p.add("input_0", std::make_shared<quantized::Quantize>("input_0", a), {0});
   v = p.add("conv", random_conv(geometry(2, 2, 3, 1), a, b, 1), {v});
-  v = p.add("add", std::make_shared<quantized::Binary>(quantized::BinaryOp::kAdd, b, CodeRange{100, 255}), {v, v});
+  v = p.add("add", std::make_shared<quantized::Binary>(quantized::BinaryOp::kAdd, b, CodeRange{100, 255}),
+            {v, v});
   quantized::PoolGeometry pool;
   pool.maximum = true;
   pool.kernel = pool.stride = {2, 2};
@@ -92,7 +98,9 @@ inline quantized::Model every_operator() {
   s.range = {-100, 127};
   s.rounding = Rounding::kHalfUp;
   ProgramBuilder p({Shape{2, 4, 6, 6}, Shape{2, 4, 8}});
-  const auto binary = [&](quantized::BinaryOp op) { return std::make_shared<quantized::Binary>(op, b, b.range); };
+  const auto binary = [&](quantized::BinaryOp op) {
+    return std::make_shared<quantized::Binary>(op, b, b.range);
+  };
   int v = p.add("input_0", std::make_shared<quantized::Quantize>("input_0", a), {0});
   quantized::ConvGeometry grouped = geometry(4, 8, 3, 1);
   grouped.groups = 2;
@@ -116,29 +124,34 @@ inline quantized::Model every_operator() {
   adaptive.kernel = {1, 1};
   const int gate = p.add("gate", std::make_shared<quantized::Pool>(adaptive), {v});
   v = p.add("mul", binary(quantized::BinaryOp::kMul), {v, gate});
-  const int relu = p.add("relu", std::make_shared<quantized::Lookup>("relu", quantized::clamp_table(b, {100, 255}), b), {v});
+  const int relu = p.add(
+      "relu", std::make_shared<quantized::Lookup>("relu", quantized::clamp_table(b, {100, 255}), b), {v});
   quantized::PoolGeometry max;
   max.maximum = true;
   max.kernel = {2, 2};
   max.dilation = {2, 2};
-  v = p.add("max", std::make_shared<quantized::Pool>(max), {relu});  // [2, 8, 2, 5]
-  v = p.move("upsample", MoveKind::kUpsample, {2, 1}, v);            // [2, 8, 4, 5]
-  v = p.move("pad", MoveKind::kPad2d, {1, 1, 0, 0}, v);              // [2, 8, 4, 7]
+  v = p.add("max", std::make_shared<quantized::Pool>(max), {relu});     // [2, 8, 2, 5]
+  v = p.move("upsample", MoveKind::kUpsample, {2, 1}, v);               // [2, 8, 4, 5]
+  v = p.move("pad", MoveKind::kPad2d, {1, 1, 0, 0}, v);                 // [2, 8, 4, 7]
   v = p.add("cat", std::make_shared<quantized::Cat>(1, a), {v, relu});  // [2, 16, 4, 7]
-  v = p.move("slice", MoveKind::kSlice, {1, 1, -1, 2}, v);           // [2, 7, 4, 7]
-  v = p.move("transpose", MoveKind::kTranspose, {2, 3}, v);          // [2, 7, 7, 4]
-  v = p.move("permute", MoveKind::kPermute, {0, 2, 1, 3}, v);        // [2, 7, 7, 4]
-  v = p.move("reshape", MoveKind::kReshape, {0, -1, 4}, v);          // [2, 49, 4]
+  v = p.move("slice", MoveKind::kSlice, {1, 1, -1, 2}, v);              // [2, 7, 4, 7]
+  v = p.move("transpose", MoveKind::kTranspose, {2, 3}, v);             // [2, 7, 7, 4]
+  v = p.move("permute", MoveKind::kPermute, {0, 2, 1, 3}, v);           // [2, 7, 7, 4]
+  v = p.move("reshape", MoveKind::kReshape, {0, -1, 4}, v);             // [2, 49, 4]
   v = p.move("unsqueeze", MoveKind::kUnsqueeze, {-1}, v);
   v = p.move("squeeze", MoveKind::kSqueeze, {-1}, v);
   Generator g(3);
   const Tensor offset = randn({49, 1}, g);
   const int real = p.add("offset", std::make_shared<quantized::Constant>(quantized::Value(offset)), {});
-  const int codes = p.add("offset.quantize", std::make_shared<quantized::Quantize>("offset.quantize", b), {real});
+  const int codes =
+      p.add("offset.quantize", std::make_shared<quantized::Quantize>("offset.quantize", b), {real});
   const int summed = p.add("sum", binary(quantized::BinaryOp::kAdd), {v, codes});
   BasicTensor<std::uint8_t> kept(Shape{1, 49, 4});
   kept.fill_(93);
-  const int constant = p.add("constant", std::make_shared<quantized::Constant>(quantized::Value(quantized::Tensor(kept.channels_last(), b))), {});
+  const int constant = p.add(
+      "constant",
+      std::make_shared<quantized::Constant>(quantized::Value(quantized::Tensor(kept.channels_last(), b))),
+      {});
   const int first = p.add("with_constant", binary(quantized::BinaryOp::kMul), {summed, constant});
   v = p.add("input_1", std::make_shared<quantized::Quantize>("input_1", s), {1});
   v = p.add("conv1d", random_conv(geometry(4, 3, 3, 1, 3), s, a, 4), {v});
@@ -147,7 +160,8 @@ inline quantized::Model every_operator() {
   const auto dequantize = [&](const std::string& name, int value) {
     return p.add(name + ".dequantize", std::make_shared<quantized::Dequantize>(), {value});
   };
-  const int one = dequantize("with_constant", first), two = dequantize("linear", v), three = dequantize("relu", relu);
+  const int one = dequantize("with_constant", first), two = dequantize("linear", v),
+            three = dequantize("relu", relu);
   return p.build({one, two, three});
 }
 
@@ -158,27 +172,35 @@ inline quantized::Model every_float_operation() {
   const auto constant = [&](const std::string& name, const Tensor& value) {
     return p.add(name, std::make_shared<quantized::Constant>(quantized::Value(value)), {});
   };
-  const int gate = constant("gate", randn({4, 1, 1}, g).channels_last()), weight = constant("weight", randn({8, 2, 3, 3}, g)),
-            bias = constant("bias", randn({8}, g)), back = constant("back", randn({4, 3, 2, 2}, g)), line = constant("line", randn({5, 6}, g)),
+  const int gate = constant("gate", randn({4, 1, 1}, g).channels_last()),
+            weight = constant("weight", randn({8, 2, 3, 3}, g)), bias = constant("bias", randn({8}, g)),
+            back = constant("back", randn({4, 3, 2, 2}, g)), line = constant("line", randn({5, 6}, g)),
             square = constant("square", randn({6, 3}, g)), mean = constant("mean", randn({4}, g)),
-            variance = constant("variance", abs(randn({4}, g))), ordered = constant("ordered", randn({2, 4, 6, 6}, g).channels_last());
+            variance = constant("variance", abs(randn({4}, g))),
+            ordered = constant("ordered", randn({2, 4, 6, 6}, g).channels_last());
   std::vector<int> out;
   const auto add = [&](const auto& op, std::vector<int> inputs, std::vector<bool> absent = {}) {
     out.push_back(p.real(concat(op.kName, out.size()), op, std::move(inputs), std::move(absent)));
     return out.back();
   };
-  add(ops::Add{}, {0, gate}), add(ops::Sub{}, {0, gate}), add(ops::Mul{}, {0, gate}), add(ops::Div{}, {0, gate}), add(ops::AddRelu{}, {0, ordered});
-  add(ops::AddScalar{0.1}, {0}), add(ops::MulScalar{-1.0 / 3.0}, {0}), add(ops::Relu{}, {0}), add(ops::Relu6{}, {0});
-  add(ops::Clamp{-0.3, HUGE_VAL}, {0}), add(ops::Clamp{-HUGE_VAL, 0.7}, {0}), add(ops::LeakyRelu{0.2}, {0}), add(ops::Elu{1.7}, {0});
-  add(ops::Sigmoid{}, {0}), add(ops::Tanh{}, {0}), add(ops::Silu{}, {0}), add(ops::Gelu{}, {0}), add(ops::Hardsigmoid{}, {0});
+  add(ops::Add{}, {0, gate}), add(ops::Sub{}, {0, gate}), add(ops::Mul{}, {0, gate}),
+      add(ops::Div{}, {0, gate}), add(ops::AddRelu{}, {0, ordered});
+  add(ops::AddScalar{0.1}, {0}), add(ops::MulScalar{-1.0 / 3.0}, {0}), add(ops::Relu{}, {0}),
+      add(ops::Relu6{}, {0});
+  add(ops::Clamp{-0.3, HUGE_VAL}, {0}), add(ops::Clamp{-HUGE_VAL, 0.7}, {0}), add(ops::LeakyRelu{0.2}, {0}),
+      add(ops::Elu{1.7}, {0});
+  add(ops::Sigmoid{}, {0}), add(ops::Tanh{}, {0}), add(ops::Silu{}, {0}), add(ops::Gelu{}, {0}),
+      add(ops::Hardsigmoid{}, {0});
   add(ops::Hardswish{}, {0}), add(ops::Exp{}, {0}), add(ops::Pow{2.0}, {0});
   const int positive = add(ops::Abs{}, {0});
   add(ops::Log{}, {positive}), add(ops::Sqrt{}, {positive});
-  add(ops::Sum{{1, -1}, true}, {0}), add(ops::Sum{{}, false}, {0}), add(ops::Mean{{2, 3}, false}, {0}), add(ops::Sum{{0}, false}, {ordered});
+  add(ops::Sum{{1, -1}, true}, {0}), add(ops::Sum{{}, false}, {0}), add(ops::Mean{{2, 3}, false}, {0}),
+      add(ops::Sum{{0}, false}, {ordered});
   add(ops::Softmax{1}, {0}), add(ops::LogSoftmax{-1}, {0});
   ops::BatchNorm norm;
   norm.eps = 0.01;
-  add(norm, {0, mean, variance}, {false, true, true, false, false}), add(norm, {0}, {false, true, true, true, true});
+  add(norm, {0, mean, variance}, {false, true, true, false, false}),
+      add(norm, {0}, {false, true, true, true, true});
   add(ops::Matmul{}, {0, square}), add(ops::Linear{}, {0, line}, {false, false, true});
   ops::Conv2d conv;
   conv.groups = 2;
@@ -191,8 +213,10 @@ inline quantized::Model every_float_operation() {
   up.padding = {1, 0};
   up.output_padding = {1, 1};
   add(up, {0, back}, {false, false, true});
-  add(ops::MaxPool2d{{3, 2}, {2, 0}, {1, 0}, {1, 2}, true}, {0}), add(ops::AvgPool2d{{3, 3}, {0, 0}, {1, 1}, true, false}, {0});
-  add(ops::AdaptiveAvgPool2d{{2, 5}}, {0}), add(ops::Cat{1}, {0, ordered, 0}), add(ops::Pad2d{1, 0, 2, 3, -0.5}, {0});
+  add(ops::MaxPool2d{{3, 2}, {2, 0}, {1, 0}, {1, 2}, true}, {0}),
+      add(ops::AvgPool2d{{3, 3}, {0, 0}, {1, 1}, true, false}, {0});
+  add(ops::AdaptiveAvgPool2d{{2, 5}}, {0}), add(ops::Cat{1}, {0, ordered, 0}),
+      add(ops::Pad2d{1, 0, 2, 3, -0.5}, {0});
   add(ops::UpsampleNearest2d{2, 3}, {0});
   const int flat = add(ops::Reshape{{0, 4, -1}}, {0});
   ops::Conv1d conv1d;
@@ -200,7 +224,8 @@ inline quantized::Model every_float_operation() {
   conv1d.padding = 2;
   add(conv1d, {flat, constant("filter", randn({3, 4, 5}, g)), constant("shift", randn({3}, g))});
   add(ops::Flatten{1, 2}, {0}), add(ops::Transpose{1, -1}, {0}), add(ops::Permute{{0, -1, 1, 2}}, {0});
-  add(ops::Slice{3, 1, std::numeric_limits<std::int64_t>::max(), 2}, {0}), add(ops::Squeeze{1}, {add(ops::Unsqueeze{1}, {0})});
+  add(ops::Slice{3, 1, std::numeric_limits<std::int64_t>::max(), 2}, {0}),
+      add(ops::Squeeze{1}, {add(ops::Unsqueeze{1}, {0})});
   return p.build(out);
 }
 

@@ -31,8 +31,9 @@ std::string file(const std::string& header, const std::string& body = "") {
   return out + header + body;
 }
 bool same(const AnyTensor& a, const AnyTensor& b) {
-  return a.dtype() == b.dtype() &&
-         a.visit([&](const auto& x) { return midtread::identical(x, b.get<typename std::decay_t<decltype(x)>::scalar_type>()); });
+  return a.dtype() == b.dtype() && a.visit([&](const auto& x) {
+    return midtread::identical(x, b.get<typename std::decay_t<decltype(x)>::scalar_type>());
+  });
 }
 bool same(const TensorFile& a, const TensorFile& b) {
   if (a.tensors.size() != b.tensors.size() || a.metadata.size() != b.metadata.size()) return false;
@@ -108,9 +109,7 @@ TEST(Safetensors, AlignsEveryTensorToItsElements) {
   const auto header = midtread::io::parse_header(bytes.substr(8, length), bytes.size() - 8 - length, "f");
   EXPECT_EQ(header.tensors.size(), everything().tensors.size());
   for (const auto& tensor : header.tensors)
-    EXPECT_EQ(
-        tensor.begin % midtread::size_of(everything().tensors.at(tensor.name).dtype()),
-        0u);
+    EXPECT_EQ(tensor.begin % midtread::size_of(everything().tensors.at(tensor.name).dtype()), 0u);
 }
 
 // Written by the reference implementation (safetensors 0.8.0 for Python).

@@ -44,8 +44,9 @@ bool equal(const nn::StateDict& a, const nn::StateDict& b) {
   if (a.size() != b.size()) return false;
   for (const auto& item : a)
     if (!item.second.visit([&](const auto& t) {
-              return midtread::identical(t, b.at(item.first).get<typename std::decay_t<decltype(t)>::scalar_type>());
-            }))
+          return midtread::identical(t,
+                                     b.at(item.first).get<typename std::decay_t<decltype(t)>::scalar_type>());
+        }))
       return false;
   return true;
 }

@@ -39,8 +39,12 @@ TEST(Affine, OtherRoundingsNextToTies) {
   const auto check = [&](float x) {
     const double v = static_cast<double>(x), size = std::fabs(v);
     EXPECT_EQ(kernels::round(x, Rounding::kHalfUp), static_cast<int>(std::floor(v + 0.5))) << v;
-    EXPECT_EQ(kernels::round(x, Rounding::kHalfDown), static_cast<int>(std::copysign(std::ceil(size - 0.5), v))) << v;
-    EXPECT_EQ(kernels::round(x, Rounding::kStdRound), static_cast<int>(std::copysign(std::floor(size + 0.5), v))) << v;
+    EXPECT_EQ(kernels::round(x, Rounding::kHalfDown),
+              static_cast<int>(std::copysign(std::ceil(size - 0.5), v)))
+        << v;
+    EXPECT_EQ(kernels::round(x, Rounding::kStdRound),
+              static_cast<int>(std::copysign(std::floor(size + 0.5), v)))
+        << v;
     ++cases;
   };
   for (int half = -600; half <= 600; ++half) {

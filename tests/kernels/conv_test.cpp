@@ -250,7 +250,8 @@ TEST(Conv, RefusesWhatDoesNotFit) {
                                      {"differs from the one its weights were packed for"});
 }
 
-// One row of 2^16 pixels by 2^15 channels does not fit a kernel's 32-bit offsets. Nothing is read before that is known.
+// One row of 2^16 pixels by 2^15 channels does not fit a kernel's 32-bit offsets. Nothing is read before that
+// is known.
 TEST(Conv, RefusesRowsThatAreTooLong) {
   namespace k = midtread::kernels;
   const std::vector<std::int8_t> w((std::size_t{1} << 15) * 3, 1);

@@ -84,7 +84,8 @@ TEST(Init, FillsInPlaceAndFollowsTheGenerator) {
 }
 
 TEST(Init, NeedsTwoDimensionsForAFan) {
-  expect_error<ShapeError>([] { init::kaiming_uniform_(Tensor(Shape{3})); }, {"init", "needs a weight of rank 2 and up", "[3]"});
+  expect_error<ShapeError>([] { init::kaiming_uniform_(Tensor(Shape{3})); },
+                           {"init", "needs a weight of rank 2 and up", "[3]"});
 }
 
 }  // namespace init_test

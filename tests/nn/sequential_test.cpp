@@ -47,7 +47,8 @@ TEST(Sequential, TakesNames) {
   for (const auto& child : net->children()) names += child.first + ' ';
   EXPECT_EQ(names, "fc act out 3 ");
   expect_error<ConfigError>([&] { net->push_back("act", nn::ReLU()); }, {"act", "registered already"});
-  expect_error<ConfigError>([&] { net->push_back("a.b", nn::ReLU()); }, {"a.b", "must not be empty nor contain a dot"});
+  expect_error<ConfigError>([&] { net->push_back("a.b", nn::ReLU()); },
+                            {"a.b", "must not be empty nor contain a dot"});
 }
 
 TEST(Sequential, GivesItsModulesBack) {
@@ -55,7 +56,8 @@ TEST(Sequential, GivesItsModulesBack) {
   EXPECT_EQ((*net)[1]->type_name(), "ReLU");
   EXPECT_EQ(net->at<nn::LinearImpl>(0).options.out_features(), 3);
   expect_error<ConfigError>([&] { return (*net)[2]; }, {"no module 2", "there are 2"});
-  expect_error<ConfigError>([&] { net->at<nn::LinearImpl>(1); }, {"module 1 is a ReLU, not of the class asked for"});
+  expect_error<ConfigError>([&] { net->at<nn::LinearImpl>(1); },
+                            {"module 1 is a ReLU, not of the class asked for"});
   const std::shared_ptr<nn::Module> pointer = std::make_shared<nn::ReLUImpl>();
   net->push_back(pointer);
   EXPECT_EQ((*net)[2], pointer);

@@ -215,7 +215,8 @@ TEST(Activation, BitsDoNotDependOnThreads) {
 }
 
 TEST(Activation, RejectsAnEmptyInterval) {
-  expect_error<ConfigError>([] { return clamp(ones({1}), 2, 1); }, {"clamp", "min 2 must not be above max 1"});
+  expect_error<ConfigError>([] { return clamp(ones({1}), 2, 1); },
+                            {"clamp", "min 2 must not be above max 1"});
   expect_error<ConfigError>([] { return clamp(ones({1}), 0, std::nan("")); }, {"clamp"});
 }
 

@@ -4,8 +4,8 @@
 #include <midtread/autograd/grad_check.hpp>
 #include <midtread/tensor/compare.hpp>
 
-#include <cstdio>
 #include <gtest/gtest.h>
+#include <cstdio>
 
 namespace midtread {
 namespace batch_norm_test {
@@ -25,7 +25,8 @@ struct Plain {
 TEST(BatchNorm, TrainingNormalisesAndMovesRunningStatistics) {
   Generator g(1);
   int cases = 0;
-  for (const Shape& shape : {Shape{8, 5}, Shape{3, 4, 7}, Shape{2, 3, 5, 4}, Shape{64, 33, 5, 5}, Shape{2, 1, 1, 1}, Shape{1, 17, 9, 9}}) {
+  for (const Shape& shape : {Shape{8, 5}, Shape{3, 4, 7}, Shape{2, 3, 5, 4}, Shape{64, 33, 5, 5},
+                             Shape{2, 1, 1, 1}, Shape{1, 17, 9, 9}}) {
     const std::int64_t channels = shape[1];
     Tensor x = randn(shape, g);
     for (std::int64_t i = 0; i < x.numel(); ++i) x.mutable_data()[i] = x.data()[i] * 3.0f + 5.0f;
@@ -46,11 +47,15 @@ TEST(BatchNorm, TrainingNormalisesAndMovesRunningStatistics) {
         for (std::int64_t p = 0; p < px.pixels; ++p) v += (px.at(n, c, p) - m) * (px.at(n, c, p) - m) / count;
       for (std::int64_t n = 0; n < px.n; ++n)
         for (std::int64_t p = 0; p < px.pixels; ++p) {
-          const double expected = (px.at(n, c, p) - m) / std::sqrt(v + 1e-5) * static_cast<double>(gamma.at({c})) + static_cast<double>(beta.at({c}));
+          const double expected =
+              (px.at(n, c, p) - m) / std::sqrt(v + 1e-5) * static_cast<double>(gamma.at({c})) +
+              static_cast<double>(beta.at({c}));
           EXPECT_NEAR(py.at(n, c, p), expected, 2e-5 * (1 + std::abs(expected)));
         }
-      EXPECT_NEAR(static_cast<double>(mean.at({c})), 0.7 * static_cast<double>(mean_before.at({c})) + 0.3 * m, 1e-5);
-      EXPECT_NEAR(static_cast<double>(var.at({c})), 0.7 * static_cast<double>(var_before.at({c})) + 0.3 * v * count / (count - 1), 1e-4);
+      EXPECT_NEAR(static_cast<double>(mean.at({c})), 0.7 * static_cast<double>(mean_before.at({c})) + 0.3 * m,
+                  1e-5);
+      EXPECT_NEAR(static_cast<double>(var.at({c})),
+                  0.7 * static_cast<double>(var_before.at({c})) + 0.3 * v * count / (count - 1), 1e-4);
     }
     ++cases;
   }
@@ -59,7 +64,8 @@ TEST(BatchNorm, TrainingNormalisesAndMovesRunningStatistics) {
 
 TEST(BatchNorm, EvalUsesRunningStatisticsAndLeavesThem) {
   Generator g(2);
-  const Tensor x = randn({2, 3, 4, 5}, g), gamma = randn({3}, g), beta = randn({3}, g), mean = randn({3}, g), var = full({3}, 0.7f);
+  const Tensor x = randn({2, 3, 4, 5}, g), gamma = randn({3}, g), beta = randn({3}, g), mean = randn({3}, g),
+               var = full({3}, 0.7f);
   const Tensor mean_before = mean.clone(), var_before = var.clone();
   const Tensor y = batch_norm(x, gamma, beta, mean, var);
   EXPECT_TRUE(identical(mean, mean_before));
@@ -69,7 +75,9 @@ TEST(BatchNorm, EvalUsesRunningStatisticsAndLeavesThem) {
       for (std::int64_t i = 0; i < 4; ++i)
         for (std::int64_t j = 0; j < 5; ++j) {
           const double d = static_cast<double>(x.at({n, c, i, j})) - static_cast<double>(mean.at({c}));
-          const double expected = d / std::sqrt(static_cast<double>(0.7f) + 1e-5) * static_cast<double>(gamma.at({c})) + static_cast<double>(beta.at({c}));
+          const double expected =
+              d / std::sqrt(static_cast<double>(0.7f) + 1e-5) * static_cast<double>(gamma.at({c})) +
+              static_cast<double>(beta.at({c}));
           EXPECT_NEAR(static_cast<double>(y.at({n, c, i, j})), expected, 1e-5);
         }
 }
@@ -109,16 +117,21 @@ TEST(BatchNorm, GradientsKeepPrecisionFarFromZero) {
     gamma.requires_grad_();
     const T y = batch_norm(in, gamma, T(), T(), T(), op);
     y.backward(gradient);
-    return std::vector<BasicTensor<double>>{cast<double>(y), cast<double>(in.grad()), cast<double>(gamma.grad())};
+    return std::vector<BasicTensor<double>>{cast<double>(y), cast<double>(in.grad()),
+                                            cast<double>(gamma.grad())};
   };
-  const auto single = run(x, dy, ones({5})), exact = run(cast<double>(x), cast<double>(dy), ones<double>({5}));
-  for (std::size_t i = 0; i < 3; ++i) EXPECT_TRUE(allclose(single[i], exact[i], 1e-5, 1e-5)) << i << " " << closeness(single[i], exact[i], 1e-5, 1e-5);
+  const auto single = run(x, dy, ones({5})),
+             exact = run(cast<double>(x), cast<double>(dy), ones<double>({5}));
+  for (std::size_t i = 0; i < 3; ++i)
+    EXPECT_TRUE(allclose(single[i], exact[i], 1e-5, 1e-5))
+        << i << " " << closeness(single[i], exact[i], 1e-5, 1e-5);
 }
 
 TEST(BatchNorm, GradientsAgreeWithDifferences) {
   Generator g(4);
   int cases = 0;
-  for (const Shape& shape : {Shape{4, 3}, Shape{2, 3, 4}, Shape{3, 2, 3, 2}, Shape{1, 1, 2, 2}, Shape{2, 5, 1, 1}, Shape{2, 9, 2, 3}})
+  for (const Shape& shape : {Shape{4, 3}, Shape{2, 3, 4}, Shape{3, 2, 3, 2}, Shape{1, 1, 2, 2},
+                             Shape{2, 5, 1, 1}, Shape{2, 9, 2, 3}})
     for (const bool training : {false, true})
       for (const int affine : {0, 1, 2, 3}) {
         ops::BatchNorm op;
@@ -126,11 +139,13 @@ TEST(BatchNorm, GradientsAgreeWithDifferences) {
         std::vector<BasicTensor<double>> inputs{randn<double>(shape, g)};
         if (affine & 1) inputs.push_back(randn<double>({shape[1]}, g));
         if (affine & 2) inputs.push_back(randn<double>({shape[1]}, g));
-        const BasicTensor<double> running_mean = randn<double>({shape[1]}, g), running_var = full({shape[1]}, 0.8);
+        const BasicTensor<double> running_mean = randn<double>({shape[1]}, g),
+                                  running_var = full({shape[1]}, 0.8);
         const auto result = autograd::grad_check(
             [&](const std::vector<BasicTensor<double>>& t) {
-              return batch_norm(t[0], affine & 1 ? t[1] : BasicTensor<double>(), affine & 2 ? t.back() : BasicTensor<double>(),
-                                running_mean.clone(), running_var.clone(), op);
+              return batch_norm(t[0], affine & 1 ? t[1] : BasicTensor<double>(),
+                                affine & 2 ? t.back() : BasicTensor<double>(), running_mean.clone(),
+                                running_var.clone(), op);
             },
             inputs, 1e-5, 1e-5);
         EXPECT_TRUE(result.ok) << shape << training << affine << " " << result.where;

@@ -4,8 +4,8 @@
 #include <midtread/autograd/grad_check.hpp>
 #include <midtread/tensor/compare.hpp>
 
-#include <cstdio>
 #include <gtest/gtest.h>
+#include <cstdio>
 
 namespace midtread {
 namespace conv1d_test {
@@ -15,11 +15,14 @@ TEST(Conv1d, EqualsPlainLoops) {
   int cases = 0;
   while (cases < 200) {
     ops::Conv1d op;
-    op.stride = 1 + g.below(3), op.padding = g.below(4), op.dilation = 1 + g.below(3), op.groups = 1 + g.below(3);
-    const std::int64_t n = 1 + g.below(3), in = 1 + g.below(5), out = 1 + g.below(18), length = 1 + g.below(12), k = 1 + g.below(4);
+    op.stride = 1 + g.below(3), op.padding = g.below(4), op.dilation = 1 + g.below(3),
+    op.groups = 1 + g.below(3);
+    const std::int64_t n = 1 + g.below(3), in = 1 + g.below(5), out = 1 + g.below(18),
+                       length = 1 + g.below(12), k = 1 + g.below(4);
     const std::int64_t reach = length + 2 * op.padding - op.dilation * (k - 1) - 1;
     if (reach < 0) continue;
-    const Tensor x = randn({n, in * op.groups, length}, g), w = randn({out * op.groups, in, k}, g), b = randn({out * op.groups}, g);
+    const Tensor x = randn({n, in * op.groups, length}, g), w = randn({out * op.groups, in, k}, g),
+                 b = randn({out * op.groups}, g);
     const Tensor y = conv1d(x, w, b, op);
     ASSERT_EQ(y.shape(), (Shape{n, out * op.groups, reach / op.stride + 1}));
     double worst = 0;
@@ -31,7 +34,8 @@ TEST(Conv1d, EqualsPlainLoops) {
             for (std::int64_t u = 0; u < k; ++u) {
               const std::int64_t from = at * op.stride - op.padding + u * op.dilation;
               if (from < 0 || from >= length) continue;
-              sum += static_cast<double>(x.at({i, o / out * in + c, from})) * static_cast<double>(w.at({o, c, u}));
+              sum += static_cast<double>(x.at({i, o / out * in + c, from})) *
+                     static_cast<double>(w.at({o, c, u}));
             }
           worst = std::max(worst, std::abs(sum - static_cast<double>(y.at({i, o, at}))));
         }
@@ -46,13 +50,14 @@ TEST(Conv1d, GradientsAgreeWithDifferences) {
   int cases = 0;
   while (cases < 40) {
     ops::Conv1d op;
-    op.stride = 1 + g.below(3), op.padding = g.below(3), op.dilation = 1 + g.below(3), op.groups = 1 + g.below(3);
+    op.stride = 1 + g.below(3), op.padding = g.below(3), op.dilation = 1 + g.below(3),
+    op.groups = 1 + g.below(3);
     const std::int64_t in = 1 + g.below(3), out = 1 + g.below(4), length = 1 + g.below(9), k = 1 + g.below(4);
     if (length + 2 * op.padding - op.dilation * (k - 1) - 1 < 0) continue;
     const auto result = autograd::grad_check(
         [&](const std::vector<BasicTensor<double>>& t) { return conv1d(t[0], t[1], t[2], op); },
-        {randn<double>({1 + g.below(2), in * op.groups, length}, g), randn<double>({out * op.groups, in, k}, g),
-         randn<double>({out * op.groups}, g)});
+        {randn<double>({1 + g.below(2), in * op.groups, length}, g),
+         randn<double>({out * op.groups, in, k}, g), randn<double>({out * op.groups}, g)});
     EXPECT_TRUE(result.ok) << op.attributes() << " " << result.where;
     ++cases;
   }

@@ -4,15 +4,16 @@
 #include <midtread/autograd/grad_check.hpp>
 #include <midtread/tensor/compare.hpp>
 
-#include <cstdio>
 #include <gtest/gtest.h>
+#include <cstdio>
 #include <string>
 
 namespace midtread {
 namespace conv2d_test {
 
 template <class S>
-BasicTensor<S> plain_conv2d(const BasicTensor<S>& x, const BasicTensor<S>& w, const BasicTensor<S>& b, const ops::Conv2d& p) {
+BasicTensor<S> plain_conv2d(const BasicTensor<S>& x, const BasicTensor<S>& w, const BasicTensor<S>& b,
+                            const ops::Conv2d& p) {
   const kernels::Conv2dShape s = p.shape(x.shape(), w.shape());
   BasicTensor<S> y(Shape{s.batch, s.out_channels, s.out_height, s.out_width});
   for (std::int64_t n = 0; n < s.batch; ++n)
@@ -27,7 +28,8 @@ BasicTensor<S> plain_conv2d(const BasicTensor<S>& x, const BasicTensor<S>& w, co
                 const std::int64_t column = j * p.stride[1] - p.padding[1] + v * p.dilation[1];
                 if (row < 0 || row >= s.in_height || column < 0 || column >= s.in_width) continue;
                 const std::int64_t channel = o / s.out_group() * s.in_group() + c;
-                sum += static_cast<double>(x.at({n, channel, row, column})) * static_cast<double>(w.at({o, c, u, v}));
+                sum += static_cast<double>(x.at({n, channel, row, column})) *
+                       static_cast<double>(w.at({o, c, u, v}));
               }
           y.set({n, o, i, j}, static_cast<S>(sum));
         }
@@ -45,7 +47,8 @@ Case random_case(Generator& g) {
   for (;;) {
     Case c;
     const std::int64_t groups = g.below(3) == 0 ? 1 + g.below(4) : 1;
-    const std::int64_t in = groups * (1 + g.below(g.below(2) ? 3 : 9)), out = groups * (1 + g.below(g.below(2) ? 3 : 20));
+    const std::int64_t in = groups * (1 + g.below(g.below(2) ? 3 : 9)),
+                       out = groups * (1 + g.below(g.below(2) ? 3 : 20));
     c.op.groups = groups;
     c.op.stride = {1 + g.below(3), 1 + g.below(3)};
     c.op.padding = {g.below(4), g.below(4)};
@@ -59,7 +62,8 @@ Case random_case(Generator& g) {
       c.w[0] = c.op.groups * (1 + g.below(2));
       c.w[1] = 1;
     }
-    if (c.x[2] + 2 * c.op.padding[0] > c.op.dilation[0] * (c.w[2] - 1) && c.x[3] + 2 * c.op.padding[1] > c.op.dilation[1] * (c.w[3] - 1))
+    if (c.x[2] + 2 * c.op.padding[0] > c.op.dilation[0] * (c.w[2] - 1) &&
+        c.x[3] + 2 * c.op.padding[1] > c.op.dilation[1] * (c.w[3] - 1))
       return c;
   }
 }
@@ -86,7 +90,9 @@ TEST(Conv2d, GradientsAgreeWithDifferences) {
     std::vector<BasicTensor<double>> inputs{randn<double>(c.x, g), randn<double>(c.w, g)};
     if (c.bias) inputs.push_back(randn<double>(Shape{c.w[0]}, g));
     const auto result = autograd::grad_check(
-        [&](const std::vector<BasicTensor<double>>& in) { return conv2d(in[0], in[1], c.bias ? in[2] : BasicTensor<double>(), c.op); },
+        [&](const std::vector<BasicTensor<double>>& in) {
+          return conv2d(in[0], in[1], c.bias ? in[2] : BasicTensor<double>(), c.op);
+        },
         inputs);
     EXPECT_TRUE(result.ok) << c.x << c.w << c.op.attributes() << " " << result.where;
   }
@@ -98,7 +104,8 @@ TEST(Conv2d, GivenValuesGetTheSameGradients) {
   ops::Conv2d op;
   op.padding = {1, 1};
   const Tensor dy = randn({2, 4, 5, 5}, g);
-  Tensor x = randn({2, 3, 5, 5}, g).requires_grad_(), w = randn({4, 3, 3, 3}, g).requires_grad_(), b = randn({4}, g).requires_grad_();
+  Tensor x = randn({2, 3, 5, 5}, g).requires_grad_(), w = randn({4, 3, 3, 3}, g).requires_grad_(),
+         b = randn({4}, g).requires_grad_();
   conv2d(x, w, b, op).backward(dy);
   const Tensor dx = x.grad(), dw = w.grad(), db = b.grad();
   for (Tensor* t : {&x, &w, &b}) t->set_grad({});

@@ -129,8 +129,16 @@ TEST(Loss, ShapesMustFit) {
       },
       {"got logits [3, 4] and labels [2]", "[N, C] and [N]"});
   expect_error<ShapeError>([] { return cross_entropy(ones({3}), tensor<std::int64_t>({0, 1, 2})); }, {"[3]"});
-  expect_error<ShapeError>([] { return cross_entropy(Tensor({0, 3}), Labels(Shape{0})); }, {"logits [0, 3] are empty"});
-  expect_error<ShapeError>([] { return mse_loss(ones({3}), ones({3, 1})); }, {"mse_loss", "got input [3] and target [3, 1]"});
+  expect_error<ShapeError>(
+      [] {
+        return cross_entropy(Tensor({0, 3}), Labels(Shape{0}));
+      },
+      {"logits [0, 3] are empty"});
+  expect_error<ShapeError>(
+      [] {
+        return mse_loss(ones({3}), ones({3, 1}));
+      },
+      {"mse_loss", "got input [3] and target [3, 1]"});
   expect_error<ShapeError>([] { return mse_loss(Tensor({0}), Tensor({0})); }, {"input [0] is empty"});
   expect_error<ConfigError>(
       [] {

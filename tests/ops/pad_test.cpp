@@ -3,8 +3,8 @@
 
 #include <midtread/autograd/grad_check.hpp>
 
-#include <cstdio>
 #include <gtest/gtest.h>
+#include <cstdio>
 
 namespace midtread {
 namespace pad_test {
@@ -14,8 +14,10 @@ TEST(Pad2d, PutsTheInputInsideAFrame) {
   int cases = 0;
   for (; cases < 50; ++cases) {
     ops::Pad2d op{g.below(3), g.below(4), g.below(3), g.below(4), 1.5};
-    const Tensor x = randn({1 + g.below(2), 1 + g.below(4), 1 + g.below(4), 1 + g.below(4)}, g), y = pad2d(x, op);
-    ASSERT_EQ(y.shape(), (Shape{x.size(0), x.size(1), x.size(2) + op.top + op.bottom, x.size(3) + op.left + op.right}));
+    const Tensor x = randn({1 + g.below(2), 1 + g.below(4), 1 + g.below(4), 1 + g.below(4)}, g),
+                 y = pad2d(x, op);
+    ASSERT_EQ(y.shape(),
+              (Shape{x.size(0), x.size(1), x.size(2) + op.top + op.bottom, x.size(3) + op.left + op.right}));
     for (std::int64_t n = 0; n < y.size(0); ++n)
       for (std::int64_t c = 0; c < y.size(1); ++c)
         for (std::int64_t i = 0; i < y.size(2); ++i)
@@ -31,8 +33,9 @@ TEST(Pad2d, PutsTheInputInsideAFrame) {
 TEST(Pad2d, GradientsAgreeWithDifferences) {
   Generator g(2);
   const ops::Pad2d op{1, 2, 0, 3, -1.0};
-  const auto result = autograd::grad_check([&](const std::vector<BasicTensor<double>>& t) { return pad2d(t[0], op); },
-                                           {randn<double>({2, 3, 4, 5}, g)});
+  const auto result =
+      autograd::grad_check([&](const std::vector<BasicTensor<double>>& t) { return pad2d(t[0], op); },
+                           {randn<double>({2, 3, 4, 5}, g)});
   EXPECT_TRUE(result.ok) << result.where;
 }
 

@@ -4,8 +4,8 @@
 #include <midtread/autograd/grad_check.hpp>
 #include <midtread/tensor/compare.hpp>
 
-#include <cstdio>
 #include <gtest/gtest.h>
+#include <cstdio>
 
 #include <data/expect_error.hpp>
 #include <limits>
@@ -81,8 +81,9 @@ TEST(MaxPool2d, GradientsAgreeWithDifferences) {
     std::vector<double> values = x.to_vector();
     g.shuffle(values);
     for (double& v : values) v *= 0.01;
-    const auto result = autograd::grad_check(
-        [&](const std::vector<BasicTensor<double>>& t) { return max_pool2d(t[0], op); }, {from_vector(values, shape)});
+    const auto result =
+        autograd::grad_check([&](const std::vector<BasicTensor<double>>& t) { return max_pool2d(t[0], op); },
+                             {from_vector(values, shape)});
     EXPECT_TRUE(result.ok) << shape << op.attributes() << " " << result.where;
   }
   std::printf("cases=%d\n", cases);
@@ -93,7 +94,8 @@ TEST(MaxPool2d, LargeWindowsCountTapsBeyondAByte) {
   ops::MaxPool2d op;
   op.kernel = {1, 300};
   std::vector<double> values(600);
-  for (std::size_t i = 0; i < 600; ++i) values[i] = static_cast<double>(i % 300 == 290) + 1e-3 * static_cast<double>(i);
+  for (std::size_t i = 0; i < 600; ++i)
+    values[i] = static_cast<double>(i % 300 == 290) + 1e-3 * static_cast<double>(i);
   BasicTensor<double> x = from_vector(values, Shape{1, 1, 1, 600}).requires_grad_();
   max_pool2d(x, op).backward(ones<double>({1, 1, 1, 2}));
   for (std::int64_t i = 0; i < 600; ++i) EXPECT_EQ(x.grad().at({0, 0, 0, i}), i % 300 == 290 ? 1.0 : 0.0);
@@ -122,7 +124,11 @@ TEST(MaxPool2d, RejectsWhatDoesNotFit) {
   EXPECT_THROW(max_pool2d(zeros({1, 1, 4, 4}), op), ShapeError);
   op = {};
   op.kernel = {0, 2};
-  expect_error<ShapeError>([&] { return max_pool2d(zeros({1, 1, 4, 4}), op); }, {"max_pool2d", "kernel is 0, allowed 1.."});
+  expect_error<ShapeError>(
+      [&] {
+        return max_pool2d(zeros({1, 1, 4, 4}), op);
+      },
+      {"max_pool2d", "kernel is 0, allowed 1.."});
   op = {};
   op.stride = {-1, 2};
   EXPECT_THROW(max_pool2d(zeros({1, 1, 4, 4}), op), ShapeError);
@@ -133,10 +139,18 @@ TEST(MaxPool2d, RejectsWhatDoesNotFit) {
   op.padding = {1, 0};
   op.dilation = {3, 1};
   // taps at -1 and 2 of two rows
-  expect_error<ShapeError>([&] { return max_pool2d(zeros({1, 1, 2, 4}), op); }, {"a window covers only padding", "[1, 1, 2, 4]"});
+  expect_error<ShapeError>(
+      [&] {
+        return max_pool2d(zeros({1, 1, 2, 4}), op);
+      },
+      {"a window covers only padding", "[1, 1, 2, 4]"});
   op = {};
   op.kernel = {257, 256};
-  expect_error<ShapeError>([&] { return max_pool2d(zeros({1, 1, 260, 260}), op); }, {"kernel 257x256 has more than 65536 elements"});
+  expect_error<ShapeError>(
+      [&] {
+        return max_pool2d(zeros({1, 1, 260, 260}), op);
+      },
+      {"kernel 257x256 has more than 65536 elements"});
 }
 
 TEST(AvgPool2d, EqualsTheDefinition) {
@@ -151,8 +165,10 @@ TEST(AvgPool2d, EqualsTheDefinition) {
       const Taps taps = taps_of(s, oy, ox);
       double sum = 0;
       for (const auto& t : taps.inside) sum += static_cast<double>(x.at({n, c, t[0], t[1]}));
-      const auto counted = op.count_include_pad ? taps.with_padding : static_cast<std::int64_t>(taps.inside.size());
-      EXPECT_NEAR(static_cast<double>(y.at({n, c, oy, ox})), sum / static_cast<double>(counted), 1e-5) << op.attributes();
+      const auto counted =
+          op.count_include_pad ? taps.with_padding : static_cast<std::int64_t>(taps.inside.size());
+      EXPECT_NEAR(static_cast<double>(y.at({n, c, oy, ox})), sum / static_cast<double>(counted), 1e-5)
+          << op.attributes();
     });
   }
   std::printf("cases=%d\n", cases);
@@ -164,8 +180,9 @@ TEST(AvgPool2d, GradientsAgreeWithDifferences) {
   for (; cases < 40; ++cases) {
     ops::AvgPool2d op;
     op.count_include_pad = g.below(2) == 0;
-    const auto result = autograd::grad_check(
-        [&](const std::vector<BasicTensor<double>>& t) { return avg_pool2d(t[0], op); }, {randn<double>(random_input(g, op), g)});
+    const auto result =
+        autograd::grad_check([&](const std::vector<BasicTensor<double>>& t) { return avg_pool2d(t[0], op); },
+                             {randn<double>(random_input(g, op), g)});
     EXPECT_TRUE(result.ok) << op.attributes() << " " << result.where;
   }
   std::printf("cases=%d\n", cases);
@@ -177,19 +194,23 @@ TEST(AdaptiveAvgPool2d, EqualsTheDefinitionAndItsGradientDifferences) {
   for (; cases < 60; ++cases) {
     ops::AdaptiveAvgPool2d op;
     op.output = {1 + g.below(7), 1 + g.below(7)};
-    const BasicTensor<double> x = randn<double>({1 + g.below(2), 1 + g.below(5), 1 + g.below(8), 1 + g.below(8)}, g);
+    const BasicTensor<double> x =
+        randn<double>({1 + g.below(2), 1 + g.below(5), 1 + g.below(8), 1 + g.below(8)}, g);
     const BasicTensor<double> y = adaptive_avg_pool2d(x, op);
-    for_each_output(op.shape(x.shape()), [&](std::int64_t n, std::int64_t c, std::int64_t oy, std::int64_t ox) {
-      const std::int64_t y0 = oy * x.size(2) / op.output[0], x0 = ox * x.size(3) / op.output[1];
-      const auto y1 = static_cast<std::int64_t>(std::ceil(static_cast<double>((oy + 1) * x.size(2)) / static_cast<double>(op.output[0])));
-      const auto x1 = static_cast<std::int64_t>(std::ceil(static_cast<double>((ox + 1) * x.size(3)) / static_cast<double>(op.output[1])));
-      double sum = 0;
-      for (std::int64_t i = y0; i < y1; ++i)
-        for (std::int64_t j = x0; j < x1; ++j) sum += x.at({n, c, i, j});
-      EXPECT_NEAR(y.at({n, c, oy, ox}), sum / static_cast<double>((y1 - y0) * (x1 - x0)), 1e-12);
-    });
-    const auto result =
-        autograd::grad_check([&](const std::vector<BasicTensor<double>>& t) { return adaptive_avg_pool2d(t[0], op); }, {x});
+    for_each_output(
+        op.shape(x.shape()), [&](std::int64_t n, std::int64_t c, std::int64_t oy, std::int64_t ox) {
+          const std::int64_t y0 = oy * x.size(2) / op.output[0], x0 = ox * x.size(3) / op.output[1];
+          const auto y1 = static_cast<std::int64_t>(
+              std::ceil(static_cast<double>((oy + 1) * x.size(2)) / static_cast<double>(op.output[0])));
+          const auto x1 = static_cast<std::int64_t>(
+              std::ceil(static_cast<double>((ox + 1) * x.size(3)) / static_cast<double>(op.output[1])));
+          double sum = 0;
+          for (std::int64_t i = y0; i < y1; ++i)
+            for (std::int64_t j = x0; j < x1; ++j) sum += x.at({n, c, i, j});
+          EXPECT_NEAR(y.at({n, c, oy, ox}), sum / static_cast<double>((y1 - y0) * (x1 - x0)), 1e-12);
+        });
+    const auto result = autograd::grad_check(
+        [&](const std::vector<BasicTensor<double>>& t) { return adaptive_avg_pool2d(t[0], op); }, {x});
     EXPECT_TRUE(result.ok) << op.attributes() << " " << result.where;
   }
   std::printf("cases=%d\n", cases);
@@ -219,7 +240,8 @@ void expect_value_of_codes(const Tensor& y, const QParams& qparams) {
   ASSERT_EQ(y.codes()->values.shape(), y.shape());
   ASSERT_EQ(y.codes()->values.strides(), y.strides());
   for (std::int64_t i = 0; i < y.numel(); ++i)
-    ASSERT_EQ(y.data()[i], static_cast<float>(y.codes()->values.data()[i] - stored(qparams).zero_point) * qparams.scale);
+    ASSERT_EQ(y.data()[i],
+              static_cast<float>(y.codes()->values.data()[i] - stored(qparams).zero_point) * qparams.scale);
 }
 
 TEST(Pools, KeepCodes) {
@@ -249,8 +271,10 @@ TEST(Pools, KeepCodes) {
         std::int64_t sum = 0;
         const std::int64_t z = stored(qparams).zero_point;
         for (const auto& t : taps.inside) sum += x.codes()->values.at({n, c, t[0], t[1]}) - z;
-        const auto counted = average.count_include_pad ? taps.with_padding : static_cast<std::int64_t>(taps.inside.size());
-        const auto rounded = static_cast<std::int64_t>(std::nearbyint(static_cast<double>(sum) / static_cast<double>(counted)));
+        const auto counted =
+            average.count_include_pad ? taps.with_padding : static_cast<std::int64_t>(taps.inside.size());
+        const auto rounded = static_cast<std::int64_t>(
+            std::nearbyint(static_cast<double>(sum) / static_cast<double>(counted)));
         EXPECT_EQ(mean.codes()->values.at({n, c, oy, ox}), rounded + z);
       });
       x = coded({2, 3, 5, 4}, qparams, g);

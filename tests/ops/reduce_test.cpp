@@ -178,7 +178,11 @@ TEST(Reduce, EmptyTensors) {
 
 TEST(Reduce, RejectsWrongDimensions) {
   expect_error<ShapeError>([] { return sum(ones({2, 3}), {2}); }, {"sum", "dimension 2"});
-  expect_error<ShapeError>([] { return mean(ones({2, 3}), {0, -2}); }, {"mean", "dimension -2 is named twice"});
+  expect_error<ShapeError>(
+      [] {
+        return mean(ones({2, 3}), {0, -2});
+      },
+      {"mean", "dimension -2 is named twice"});
   expect_error<ShapeError>([] { return argmax(ones({2}), 1); }, {"argmax"});
   EXPECT_EQ((ops::Sum{{}, false}.attributes()), "all");
   EXPECT_EQ((ops::Mean{{2, 3}, true}.attributes()), "dims 2, 3, keepdim");

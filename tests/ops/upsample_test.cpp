@@ -3,8 +3,8 @@
 
 #include <midtread/autograd/grad_check.hpp>
 
-#include <cstdio>
 #include <gtest/gtest.h>
+#include <cstdio>
 
 namespace midtread {
 namespace upsample_test {
@@ -14,8 +14,10 @@ TEST(UpsampleNearest2d, RepeatsElements) {
   int cases = 0;
   for (; cases < 50; ++cases) {
     const ops::UpsampleNearest2d op{1 + g.below(4), 1 + g.below(4)};
-    const Tensor x = randn({1 + g.below(2), 1 + g.below(4), 1 + g.below(4), 1 + g.below(4)}, g), y = upsample_nearest2d(x, op);
-    ASSERT_EQ(y.shape(), (Shape{x.size(0), x.size(1), x.size(2) * op.scale_height, x.size(3) * op.scale_width}));
+    const Tensor x = randn({1 + g.below(2), 1 + g.below(4), 1 + g.below(4), 1 + g.below(4)}, g),
+                 y = upsample_nearest2d(x, op);
+    ASSERT_EQ(y.shape(),
+              (Shape{x.size(0), x.size(1), x.size(2) * op.scale_height, x.size(3) * op.scale_width}));
     for (std::int64_t n = 0; n < y.size(0); ++n)
       for (std::int64_t c = 0; c < y.size(1); ++c)
         for (std::int64_t i = 0; i < y.size(2); ++i)
@@ -28,7 +30,10 @@ TEST(UpsampleNearest2d, RepeatsElements) {
 TEST(UpsampleNearest2d, GradientsAgreeWithDifferences) {
   Generator g(2);
   const auto result = autograd::grad_check(
-      [&](const std::vector<BasicTensor<double>>& t) { return upsample_nearest2d(t[0], {2, 3}); }, {randn<double>({2, 3, 4, 2}, g)});
+      [&](const std::vector<BasicTensor<double>>& t) {
+        return upsample_nearest2d(t[0], {2, 3});
+      },
+      {randn<double>({2, 3, 4, 2}, g)});
   EXPECT_TRUE(result.ok) << result.where;
 }
 

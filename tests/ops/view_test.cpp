@@ -110,7 +110,11 @@ TEST(View, FlattenJoinsDimensions) {
   }
   EXPECT_EQ(flatten(ones({2, 3, 4})).shape(), (Shape{2, 12}));
   EXPECT_EQ(flatten(ones({})).shape(), (Shape{1}));
-  expect_error<ShapeError>([] { return flatten(ones({2, 3, 4}), 2, 1); }, {"flatten", "start 2 lies behind end 1"});
+  expect_error<ShapeError>(
+      [] {
+        return flatten(ones({2, 3, 4}), 2, 1);
+      },
+      {"flatten", "start 2 lies behind end 1"});
   expect_error<ShapeError>([] { return flatten(ones({2}), 1); }, {"flatten", "dimension 1"});
   EXPECT_EQ((ops::Flatten{1, -1}.attributes()), "dims 1..-1");
   std::printf("cases=%d\n", cases);

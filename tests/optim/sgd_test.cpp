@@ -202,7 +202,11 @@ TEST(Optimizer, ChecksItsParameters) {
   const Tensor a = parameter({1.0f});
   expect_error<ConfigError>([] { SGD sgd({}, 0.1); }, {"no parameters"});
   expect_error<ConfigError>([&] { SGD sgd({a, Tensor()}, 0.1); }, {"parameter 1 of the group is undefined"});
-  expect_error<ConfigError>([&] { SGD sgd({a, a}, 0.1); }, {"parameter 1 of the group is in the optimizer already"});
+  expect_error<ConfigError>(
+      [&] {
+        SGD sgd({a, a}, 0.1);
+      },
+      {"parameter 1 of the group is in the optimizer already"});
   SGD sgd({a}, 0.1);
   expect_error<ConfigError>([&] { sgd.add_param_group({a}, 0.1); }, {"parameter 0", "already"});
   expect_error<ConfigError>([&] { sgd.lr(1); }, {"no group 1"});

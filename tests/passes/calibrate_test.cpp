@@ -17,7 +17,8 @@ mt::graph::GraphModule prepared(const Network& network) {
   mt::manual_seed(4);
   const auto model = network.make();
   scatter(*model, 3);
-  return mt::passes::prepare_qat(mt::passes::fuse_modules(mt::graph::trace(model, random_inputs(network, 2, 1))), default_mapping());
+  return mt::passes::prepare_qat(
+      mt::passes::fuse_modules(mt::graph::trace(model, random_inputs(network, 2, 1))), default_mapping());
 }
 
 /// Modes and switches of everything below, as one text.
@@ -57,7 +58,8 @@ TEST(Calibrate, ObservesTheFloatModel) {
   const mt::Tensor x = random_inputs(network, 4, 1)[0];
   mt::passes::calibrate(p, x);
   const auto* unit = dynamic_cast<const mt::qat::Unit*>(p.find("fc")->module.get());
-  const auto& observer = dynamic_cast<const quant::RangeObserver&>(unit->activation_post_process().observer());
+  const auto& observer =
+      dynamic_cast<const quant::RangeObserver&>(unit->activation_post_process().observer());
   const mt::Tensor y = twin->forward(x);
   EXPECT_NEAR(observer.min_val().item(), std::min(0.0f, mt::min(y).item()), 1e-4);
   EXPECT_NEAR(observer.max_val().item(), mt::max(y).item(), 1e-4);
@@ -80,14 +82,16 @@ TEST(Calibrate, RunsOverLoaders) {
   EXPECT_EQ(mt::passes::calibrate(p, batches, 3), 3);
   EXPECT_EQ(mt::passes::calibrate(p, batches, 9), 5);
   expect_error<mt::StateError>([&] { mt::passes::calibrate(p, batches, 0); }, {"no batch"});
-  expect_error<mt::StateError>([&] { mt::passes::calibrate(p, std::vector<mt::Tensor>(), -1); }, {"no batch"});
+  expect_error<mt::StateError>([&] { mt::passes::calibrate(p, std::vector<mt::Tensor>(), -1); },
+                               {"no batch"});
 }
 
 TEST(Calibrate, RestoresAfterAnError) {
   const Network network = cnn_max_pool();
   auto p = prepared(network);
   p.find("conv2")->module->eval();
-  quant::FakeQuantizeBase& first = dynamic_cast<mt::qat::Unit&>(*p.find("conv1")->module).activation_post_process();
+  quant::FakeQuantizeBase& first =
+      dynamic_cast<mt::qat::Unit&>(*p.find("conv1")->module).activation_post_process();
   first.set_observer_enabled(false);
   dynamic_cast<mt::qat::Unit&>(*p.find("fc")->module).activation_post_process().set_fake_quant_enabled(false);
   const std::string before = state_of(p);

@@ -25,24 +25,30 @@ using Words = std::initializer_list<std::string>;
 
 TEST(Convert, RefusesGraphsThatAreNotReady) {
   const Network network = cnn_max_pool();
-  expect_error<mt::StateError>([&] { mt::passes::convert(mt::graph::trace(network.make(), random_inputs(network, 2, 1))); }, Words{"prepare_qat first"});
-  expect_error<mt::StateError>([&] { mt::passes::convert(cnn(0).prepared); }, Words{"input_0", "seen no data", "calibrate"});
+  expect_error<mt::StateError>(
+      [&] { mt::passes::convert(mt::graph::trace(network.make(), random_inputs(network, 2, 1))); },
+      Words{"prepare_qat first"});
+  expect_error<mt::StateError>([&] { mt::passes::convert(cnn(0).prepared); },
+                               Words{"input_0", "seen no data", "calibrate"});
   {
     const Trained t = cnn();
     post(t.prepared, "conv2").set_fake_quant_enabled(false);
-    expect_error<mt::StateError>([&] { mt::passes::convert(t.prepared); }, Words{"conv2", "output", "switched off", "enable_fake_quant"});
+    expect_error<mt::StateError>([&] { mt::passes::convert(t.prepared); },
+                                 Words{"conv2", "output", "switched off", "enable_fake_quant"});
   }
   {
     const Trained t = cnn();
     weight(t.prepared, "fc").set_fake_quant_enabled(false);
-    expect_error<mt::StateError>([&] { mt::passes::convert(t.prepared); }, Words{"fc", "weight", "switched off"});
+    expect_error<mt::StateError>([&] { mt::passes::convert(t.prepared); },
+                                 Words{"fc", "weight", "switched off"});
   }
   {
     const Trained t = cnn();
     mt::Tensor bad = mt::ones(mt::Shape{2});
     bad.set({0}, INFINITY);
     EXPECT_THROW(post(t.prepared, "conv2").observe(bad), mt::NumericError);
-    expect_error<mt::StateError>([&] { mt::passes::convert(t.prepared); }, Words{"conv2", "has seen NaN or infinity"});
+    expect_error<mt::StateError>([&] { mt::passes::convert(t.prepared); },
+                                 Words{"conv2", "has seen NaN or infinity"});
   }
   {
     // A weight that is no number poisons its quantizer.
@@ -54,10 +60,15 @@ TEST(Convert, RefusesGraphsThatAreNotReady) {
   {
     // A memoryless output has no scale of its own.
     using Memoryless = quant::FakeQuantize<quant::MinMaxObserver<quant::UInt8Affine>>;
-    Trained t = trained(linear_bn(), quant::QConfigMapping().set_global(quant::QConfig(Memoryless::Options().memoryless(true), quant::DefaultWeight::Options())), 2);
-    expect_error<mt::StateError>([&] { mt::passes::convert(t.prepared); }, Words{"input_0", "memoryless", "disable_observer"});
+    Trained t = trained(linear_bn(),
+                        quant::QConfigMapping().set_global(quant::QConfig(
+                            Memoryless::Options().memoryless(true), quant::DefaultWeight::Options())),
+                        2);
+    expect_error<mt::StateError>([&] { mt::passes::convert(t.prepared); },
+                                 Words{"input_0", "memoryless", "disable_observer"});
     for (const auto& node : t.prepared.nodes())
-      if (const auto* unit = dynamic_cast<const mt::qat::Unit*>(node->module.get())) unit->activation_post_process().set_observer_enabled(false);
+      if (const auto* unit = dynamic_cast<const mt::qat::Unit*>(node->module.get()))
+        unit->activation_post_process().set_observer_enabled(false);
     Tally tally;
     expect_exact(t.prepared, linear_bn(), {3}, tally);
   }
@@ -79,7 +90,8 @@ TEST(Convert, RefusesAUnitWhoseInputHasNoCodes) {
   output.name = "output";
   output.inputs = {graph.add(unit)};
   graph.add(output);
-  expect_error<mt::StateError>([&] { mt::passes::convert(graph); }, Words{"conv1", "reads 'x_0', which is not quantized"});
+  expect_error<mt::StateError>([&] { mt::passes::convert(graph); },
+                               Words{"conv1", "reads 'x_0', which is not quantized"});
 }
 
 TEST(Convert, RefusesScalesThatCannotBeUsed) {
@@ -100,7 +112,8 @@ TEST(Convert, RefusesScalesThatCannotBeUsed) {
   fc->weight.fill_(1.0f);
   auto p = mt::passes::prepare_qat(mt::graph::trace(net, mt::ones(mt::Shape{1, 300000})), default_mapping());
   EXPECT_THROW(p.forward(mt::ones(mt::Shape{1, 300000})), mt::QuantizationError);  // already in training
-  expect_error<mt::QuantizationError>([&] { mt::passes::convert(p); }, Words{"deep", "can pass 2^30; split the layer"});
+  expect_error<mt::QuantizationError>([&] { mt::passes::convert(p); },
+                                      Words{"deep", "can pass 2^30; split the layer"});
 }
 
 TEST(Convert, ChangesNothing) {
@@ -116,7 +129,11 @@ TEST(Convert, ChangesNothing) {
     const auto after = t.prepared.state_dict();
     ASSERT_EQ(before.size(), after.size());
     for (const auto& item : before)
-      item.second.visit([&](const auto& a) { EXPECT_TRUE(mt::identical(a, after.at(item.first).get<typename std::decay_t<decltype(a)>::scalar_type>())) << item.first; });
+      item.second.visit([&](const auto& a) {
+        EXPECT_TRUE(
+            mt::identical(a, after.at(item.first).get<typename std::decay_t<decltype(a)>::scalar_type>()))
+            << item.first;
+      });
     EXPECT_TRUE(t.prepared.training());
     for (const auto& node : t.prepared.nodes()) EXPECT_TRUE(!node->module || node->module->training());
     ++cases;
@@ -151,7 +168,8 @@ TEST(Convert, OpaqueModulesKeepTheirMode) {
   auto fc = net->add("fc", mt::nn::Linear(4, 4)), fc2 = net->add("fc2", mt::nn::Linear(4, 4));
   net->body = [=](const mt::Tensors& in) -> mt::Tensors { return {fc2(opaque->call({fc(in[0])})[0])}; };
   Trained t;
-  t.prepared = mt::passes::prepare_qat(mt::passes::fuse_modules(mt::graph::trace(net, mt::ones(mt::Shape{2, 4}))), default_mapping());
+  t.prepared = mt::passes::prepare_qat(
+      mt::passes::fuse_modules(mt::graph::trace(net, mt::ones(mt::Shape{2, 4}))), default_mapping());
   const Network shape{"opaque", nullptr, {mt::Shape{4}}};
   train(t, shape, 3);
   const mt::quantized::Model int8 = mt::passes::convert(t.prepared);
@@ -193,7 +211,8 @@ TEST(VerifyConvert, FindsAPlantedDifference) {
   EXPECT_EQ(report.images, 8);
   std::ostringstream clean;
   clean << report;
-  EXPECT_NE(clean.str().find(": 0 of " + std::to_string(report.compared_codes)), std::string::npos) << clean.str();
+  EXPECT_NE(clean.str().find(": 0 of " + std::to_string(report.compared_codes)), std::string::npos)
+      << clean.str();
 
   const mt::Tensor w = t.prepared.state_dict().at("conv2.weight").get<float>();
   w.set({3, 0, 0, 0}, w.at({3, 0, 0, 0}) + 0.05f);
@@ -238,7 +257,8 @@ TEST(VerifyConvert, KeepsModesAndRunsOverLoaders) {
   const auto report = mt::passes::verify_convert_on(t.prepared, int8, batches);
   EXPECT_EQ(report.images, 7);
   EXPECT_TRUE(report.ok());
-  EXPECT_EQ(mt::passes::verify_convert_on(t.prepared, int8, std::vector<mt::Tensor>{batches[0].input}).images, 2);
+  EXPECT_EQ(mt::passes::verify_convert_on(t.prepared, int8, std::vector<mt::Tensor>{batches[0].input}).images,
+            2);
 }
 
 }  // namespace convert_test

@@ -20,7 +20,8 @@ namespace fuse_modules_test {
 std::vector<std::string> types(const mt::graph::GraphModule& graph) {
   std::vector<std::string> out;
   for (const auto& node : graph.nodes())
-    if (node->kind == mt::graph::NodeKind::kModule || node->kind == mt::graph::NodeKind::kFunction) out.push_back(node->name + ":" + node->type());
+    if (node->kind == mt::graph::NodeKind::kModule || node->kind == mt::graph::NodeKind::kFunction)
+      out.push_back(node->name + ":" + node->type());
   return out;
 }
 using Types = std::vector<std::string>;
@@ -57,12 +58,13 @@ TEST(FuseModules, FindsEveryPattern) {
     const mt::Tensor y = b2(up(x));
     const mt::Tensor z = F::relu(c2(y) + y);
     const mt::Tensor l = F::relu(b3(line(F::flatten(F::relu6(c2(z)), 2))));
-    return {fc2(F::relu(b4(fc(F::slice(F::relu(l + l), 2, 0, 1).rank() == 3 ? F::squeeze(F::slice(l, 2, 0, 1), 2) : l))))};
+    return {fc2(F::relu(
+        b4(fc(F::slice(F::relu(l + l), 2, 0, 1).rank() == 3 ? F::squeeze(F::slice(l, 2, 0, 1), 2) : l))))};
   };
   const auto fused = mt::passes::fuse_modules(traced(net));
   const Types got = types(fused);
-  for (const char* want : {"c1:Conv2dBnReLU6", "up:ConvTranspose2dBn", "c2:Conv2d", "add:add_relu", "c2#2:Conv2dReLU6", "line:Conv1dBnReLU",
-                           "fc:LinearBnReLU", "fc2:Linear"})
+  for (const char* want : {"c1:Conv2dBnReLU6", "up:ConvTranspose2dBn", "c2:Conv2d", "add:add_relu",
+                           "c2#2:Conv2dReLU6", "line:Conv1dBnReLU", "fc:LinearBnReLU", "fc2:Linear"})
     EXPECT_NE(std::find(got.begin(), got.end(), want), got.end()) << want;
 }
 
@@ -83,7 +85,8 @@ TEST(FuseModules, ComputesTheSame) {
       fused.train(training);
       twin.train(training);
       const mt::Tensors a = twin.forward_many(x), b = fused.forward_many(x);
-      for (std::size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(mt::identical(a[i], b[i])) << "training " << training;
+      for (std::size_t i = 0; i < a.size(); ++i)
+        EXPECT_TRUE(mt::identical(a[i], b[i])) << "training " << training;
       ++cases;
     }
     EXPECT_EQ(fused.named_parameters().size(), model->named_parameters().size());
@@ -95,7 +98,8 @@ TEST(FuseModules, ByNames) {
   const auto graph = traced(plain());
   EXPECT_EQ(types(mt::passes::fuse_modules(graph, {{"conv", "bn", "act"}})), (Types{"conv:Conv2dBnReLU"}));
   EXPECT_EQ(types(mt::passes::fuse_modules(graph, {{"conv", "bn"}})), (Types{"conv:Conv2dBn", "act:relu"}));
-  EXPECT_EQ(types(mt::passes::fuse_modules(graph, mt::passes::FuseGroups{})), (Types{"conv:Conv2d", "bn:BatchNorm2d", "act:relu"}));
+  EXPECT_EQ(types(mt::passes::fuse_modules(graph, mt::passes::FuseGroups{})),
+            (Types{"conv:Conv2d", "bn:BatchNorm2d", "act:relu"}));
   EXPECT_EQ(types(graph), (Types{"conv:Conv2d", "bn:BatchNorm2d", "act:relu"}));  // the source is as before
   const auto fused = mt::passes::fuse_modules(graph, {{"conv", "bn", "act"}});
   EXPECT_TRUE(fused.state_dict().contains("conv.weight"));
@@ -108,12 +112,28 @@ TEST(FuseModules, NamesThatCannotBeFused) {
   expect_error<mt::ConfigError>([&] { fuse_modules(graph, {{"conv", "bn1"}}); }, {"no node is called 'bn1'"});
   expect_error<mt::ConfigError>([&] { fuse_modules(graph, {{"conv"}}); }, {"at least two", "1"});
   expect_error<mt::ConfigError>([&] { fuse_modules(graph, mt::passes::FuseGroups{{}}); }, {"at least two"});
-  expect_error<mt::ConfigError>([&] { fuse_modules(graph, {{"conv", "act"}}); }, {"'conv' is also read by 'bn'"});
-  expect_error<mt::ConfigError>([&] { fuse_modules(graph, {{"bn", "act"}}); }, {"no fusion of (BatchNorm2d, relu)", "known are"});
+  expect_error<mt::ConfigError>(
+      [&] {
+        fuse_modules(graph, {{"conv", "act"}});
+      },
+      {"'conv' is also read by 'bn'"});
+  expect_error<mt::ConfigError>(
+      [&] {
+        fuse_modules(graph, {{"bn", "act"}});
+      },
+      {"no fusion of (BatchNorm2d, relu)", "known are"});
   expect_error<mt::ConfigError>([&] { fuse_modules(graph, {{"act", "output"}}); }, {"no fusion"});
   expect_error<mt::ConfigError>([&] { fuse_modules(graph, {{"conv", "bn"}, {"bn", "act"}}); }, {"bn"});
-  expect_error<mt::ConfigError>([&] { fuse_modules(graph, {{"conv", "bn"}, {"conv", "bn"}}); }, {"two groups"});
-  expect_error<mt::ConfigError>([&] { fuse_modules(graph, {{"conv", "bn", "act", "output"}}); }, {"no fusion"});
+  expect_error<mt::ConfigError>(
+      [&] {
+        fuse_modules(graph, {{"conv", "bn"}, {"conv", "bn"}});
+      },
+      {"two groups"});
+  expect_error<mt::ConfigError>(
+      [&] {
+        fuse_modules(graph, {{"conv", "bn", "act", "output"}});
+      },
+      {"no fusion"});
 }
 
 TEST(FuseModules, BatchNormsThatCannotBeFolded) {
@@ -134,7 +154,8 @@ TEST(FuseModules, BatchNormsThatCannotBeFolded) {
     const auto net = plain();
     net->children().at("bn")->eval();
     const auto graph = traced(net);
-    expect_error<mt::ConfigError>([&] { fuse_modules(graph, group); }, {"both be in train mode or both in eval mode"});
+    expect_error<mt::ConfigError>([&] { fuse_modules(graph, group); },
+                                  {"both be in train mode or both in eval mode"});
     net->eval();
     EXPECT_EQ(types(fuse_modules(traced(net))), (Types{"conv:Conv2dBnReLU"}));
     EXPECT_FALSE(net->children().at("conv")->training());
@@ -154,7 +175,8 @@ TEST(FuseModules, BatchNormsThatCannotBeFolded) {
       node.inputs = {last};
       last = graph.add(node);
     }
-    expect_error<mt::ConfigError>([&] { fuse_modules(graph, group); }, {"num_features 5", "4 output channels"});
+    expect_error<mt::ConfigError>([&] { fuse_modules(graph, group); },
+                                  {"num_features 5", "4 output channels"});
   }
 }
 
@@ -167,27 +189,36 @@ TEST(FuseModules, ValuesWithTwoReadersStay) {
     const mt::Tensor z = F::relu(y);
     return {z + x};
   };
-  EXPECT_EQ(types(mt::passes::fuse_modules(traced(net))), (Types{"conv:Conv2d", "bn:BatchNorm2d", "relu:relu", "add:add"}));
-  expect_error<mt::ConfigError>([&] { mt::passes::fuse_modules(traced(net), {{"conv", "bn"}}); }, {"'conv' is also read by 'add'"});
+  EXPECT_EQ(types(mt::passes::fuse_modules(traced(net))),
+            (Types{"conv:Conv2d", "bn:BatchNorm2d", "relu:relu", "add:add"}));
+  expect_error<mt::ConfigError>(
+      [&] {
+        mt::passes::fuse_modules(traced(net), {{"conv", "bn"}});
+      },
+      {"'conv' is also read by 'add'"});
   // The intermediate is an output of the model.
   net->body = [=](const mt::Tensors& in) -> mt::Tensors {
     const mt::Tensor x = c(in[0]);
     return {F::relu(bn(x)), x};
   };
-  EXPECT_EQ(types(mt::passes::fuse_modules(traced(net))), (Types{"conv:Conv2d", "bn:BatchNorm2d", "relu:relu"}));
+  EXPECT_EQ(types(mt::passes::fuse_modules(traced(net))),
+            (Types{"conv:Conv2d", "bn:BatchNorm2d", "relu:relu"}));
   net->body = [=](const mt::Tensors& in) -> mt::Tensors {
     const mt::Tensor y = bn(c(in[0]));
     return {F::relu(y), y * 2.0};
   };
-  EXPECT_EQ(types(mt::passes::fuse_modules(traced(net))), (Types{"conv:Conv2dBn", "relu:relu", "mul_scalar:mul_scalar"}));
+  EXPECT_EQ(types(mt::passes::fuse_modules(traced(net))),
+            (Types{"conv:Conv2dBn", "relu:relu", "mul_scalar:mul_scalar"}));
   net->body = [=](const mt::Tensors& in) -> mt::Tensors {
     const mt::Tensor y = c(in[0]) + c(in[0]);
     return {F::relu(y), F::relu(y)};
   };
-  EXPECT_EQ(types(mt::passes::fuse_modules(traced(net))), (Types{"conv:Conv2d", "conv#2:Conv2d", "add:add", "relu:relu", "relu#2:relu"}));
+  EXPECT_EQ(types(mt::passes::fuse_modules(traced(net))),
+            (Types{"conv:Conv2d", "conv#2:Conv2d", "add:add", "relu:relu", "relu#2:relu"}));
 }
 
-// HAT's hook: child names, relative to the module that declares them; what it does not name is found by data flow.
+// HAT's hook: child names, relative to the module that declares them; what it does not name is found by data
+// flow.
 class Declaring : public Net {
  public:
   std::vector<std::vector<std::string>> fuse_model() override { return groups; }
@@ -205,7 +236,8 @@ TEST(FuseModules, HooksDeclareGroups) {
   root->add("block", block);
   auto last = root->add("last", mt::nn::Conv2d(conv(3, 2, 1)));
   root->body = [=](const mt::Tensors& in) -> mt::Tensors { return {F::relu(last(block->call(in)[0]))}; };
-  EXPECT_EQ(types(mt::passes::fuse_modules(traced(root))), (Types{"block.conv:Conv2dBn", "block.act:relu", "last:Conv2dReLU"}));
+  EXPECT_EQ(types(mt::passes::fuse_modules(traced(root))),
+            (Types{"block.conv:Conv2dBn", "block.act:relu", "last:Conv2dReLU"}));
   block->groups = {{"conv", "norm"}};
   expect_error<mt::ConfigError>([&] { mt::passes::fuse_modules(traced(root)); }, {"'block.norm'"});
 }
@@ -218,7 +250,8 @@ TEST(FuseModules, TakesAModelDirectly) {
   EXPECT_EQ(types(mt::passes::fuse_modules(net, x, {{"0", "1"}})), (Types{"0:Conv2dBn", "2:relu"}));
 }
 
-// A second graph of the same model fuses as the first, also after the first was trained and put into eval mode.
+// A second graph of the same model fuses as the first, also after the first was trained and put into eval
+// mode.
 TEST(FuseModules, AgainFromTheSameModel) {
   const auto net = plain();
   auto first = mt::passes::fuse_modules(traced(net));

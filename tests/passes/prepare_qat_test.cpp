@@ -21,7 +21,8 @@ using Weight = quant::DefaultWeight;
 
 /// A qconfig that can be told by the upper end of its codes.
 std::shared_ptr<const quant::AnyQConfig> tagged(int quant_max) {
-  return quant::erase(quant::QConfig(Activation::Options().quant_min(0).quant_max(quant_max), Weight::Options()));
+  return quant::erase(
+      quant::QConfig(Activation::Options().quant_min(0).quant_max(quant_max), Weight::Options()));
 }
 /// The tag of a node's unit; 0: it has none.
 int tag(const mt::graph::GraphModule& prepared, const std::string& name) {
@@ -43,8 +44,12 @@ struct Model {
     root->add("block", block);
     block->add("second", second);
     root->add("last", last);
-    block->body = [s = second](const mt::Tensors& in) -> mt::Tensors { return {F::hardswish(s(in[0])) + in[0]}; };
-    root->body = [f = first, l = last, b = block](const mt::Tensors& in) -> mt::Tensors { return {l(b->call({f(in[0])})[0])}; };
+    block->body = [s = second](const mt::Tensors& in) -> mt::Tensors {
+      return {F::hardswish(s(in[0])) + in[0]};
+    };
+    root->body = [f = first, l = last, b = block](const mt::Tensors& in) -> mt::Tensors {
+      return {l(b->call({f(in[0])})[0])};
+    };
   }
   mt::graph::GraphModule prepared(const quant::QConfigMapping& mapping = {}) const {
     return mt::passes::prepare_qat(mt::graph::trace(root, mt::ones(mt::Shape{2, 4})), mapping);
@@ -55,7 +60,8 @@ TEST(PrepareQat, AttributesAreInherited) {
   Model m;
   m.root->qconfig = tagged(50);
   auto p = m.prepared();
-  for (const char* name : {"input_0", "first", "block.second", "block.hardswish", "block.add", "last"}) EXPECT_EQ(tag(p, name), 50) << name;
+  for (const char* name : {"input_0", "first", "block.second", "block.hardswish", "block.add", "last"})
+    EXPECT_EQ(tag(p, name), 50) << name;
   m.block->qconfig = tagged(60);
   m.second->qconfig = tagged(70);
   p = m.prepared();
@@ -73,14 +79,17 @@ TEST(PrepareQat, AttributeBeatsNameBeatsTypeBeatsGlobal) {
   quant::QConfigMapping mapping;
   mapping.set_global(tagged(10));
   auto p = m.prepared(mapping);
-  for (const char* name : {"input_0", "first", "block.second", "block.hardswish", "block.add", "last"}) EXPECT_EQ(tag(p, name), 10) << name;
+  for (const char* name : {"input_0", "first", "block.second", "block.hardswish", "block.add", "last"})
+    EXPECT_EQ(tag(p, name), 10) << name;
   mapping.set_object_type("Linear", tagged(20)).set_object_type("add", tagged(21));
   p = m.prepared(mapping);
   EXPECT_EQ(tag(p, "first"), 20);
   EXPECT_EQ(tag(p, "block.second"), 20);
   EXPECT_EQ(tag(p, "block.add"), 21);
   EXPECT_EQ(tag(p, "block.hardswish"), 10);
-  mapping.set_module_name("block", tagged(30)).set_module_name("block.second", tagged(31)).set_module_name("block.hardswish", tagged(32));
+  mapping.set_module_name("block", tagged(30))
+      .set_module_name("block.second", tagged(31))
+      .set_module_name("block.hardswish", tagged(32));
   p = m.prepared(mapping);
   EXPECT_EQ(tag(p, "first"), 20);
   EXPECT_EQ(tag(p, "block.second"), 31);
@@ -103,8 +112,9 @@ TEST(PrepareQat, NullptrKeepsFloat) {
   EXPECT_TRUE(node(p, "block.second").stays_float);
   EXPECT_EQ(node(p, "block.second").module, std::static_pointer_cast<mt::nn::Module>(m.second.ptr()));
   EXPECT_EQ(tag(p, "block.add_quantize"), 10);  // its reader's
-  EXPECT_EQ(mt::passes::float_report(p), (std::vector<std::string>{"block.second: qconfig is none", "block.hardswish: qconfig is none",
-                                                                    "block.add: qconfig is none"}));
+  EXPECT_EQ(mt::passes::float_report(p),
+            (std::vector<std::string>{"block.second: qconfig is none", "block.hardswish: qconfig is none",
+                                      "block.add: qconfig is none"}));
   // Only one layer has a qconfig at all.
   Model lone;
   lone.second->qconfig = tagged(5);
@@ -117,7 +127,8 @@ TEST(PrepareQat, NullptrKeepsFloat) {
   EXPECT_EQ(p.find("block.second_quantize"), nullptr);
 }
 
-// The user's modules hold nothing of ours afterwards: preparing again, from the same model and the same graph, works.
+// The user's modules hold nothing of ours afterwards: preparing again, from the same model and the same
+// graph, works.
 TEST(PrepareQat, LeavesTheFloatModelAlone) {
   int cases = 0;
   for (const mt::test::Network& network : mt::test::all_networks()) {
@@ -125,7 +136,8 @@ TEST(PrepareQat, LeavesTheFloatModelAlone) {
     const auto model = network.make();
     std::vector<std::string> before;
     for (const auto& item : model->state_dict()) before.push_back(item.first);
-    const auto fused = mt::passes::fuse_modules(mt::graph::trace(model, mt::test::random_inputs(network, 2, 1)));
+    const auto fused =
+        mt::passes::fuse_modules(mt::graph::trace(model, mt::test::random_inputs(network, 2, 1)));
     std::vector<std::string> keys[2];
     for (auto& list : keys) {
       const auto prepared = mt::passes::prepare_qat(fused, mt::test::default_mapping());
@@ -142,15 +154,17 @@ TEST(PrepareQat, LeavesTheFloatModelAlone) {
 
 TEST(PrepareQat, OneQuantizerPerTensorAndSharedWeights) {
   const mt::test::Network network = mt::test::shared_modules();
-  const auto p = mt::passes::prepare_qat(mt::passes::fuse_modules(mt::graph::trace(network.make(), mt::test::random_inputs(network, 2, 1))),
-                                         mt::test::default_mapping());
+  const auto p = mt::passes::prepare_qat(
+      mt::passes::fuse_modules(mt::graph::trace(network.make(), mt::test::random_inputs(network, 2, 1))),
+      mt::test::default_mapping());
   const auto* one = dynamic_cast<const mt::qat::ConvUnit*>(node(p, "conv").module.get());
   const auto* two = dynamic_cast<const mt::qat::ConvUnit*>(node(p, "conv#2").module.get());
   ASSERT_TRUE(one && two);
   EXPECT_EQ(one->shared_weight_fake_quant(), two->shared_weight_fake_quant());
   EXPECT_NE(&one->activation_post_process(), &two->activation_post_process());
   const auto state = p.state_dict();
-  EXPECT_TRUE(state.contains("conv.weight") && state.contains("conv.weight_fake_quant.scale") && state.contains("conv.bn.running_var"));
+  EXPECT_TRUE(state.contains("conv.weight") && state.contains("conv.weight_fake_quant.scale") &&
+              state.contains("conv.bn.running_var"));
   EXPECT_TRUE(state.contains("conv#2.activation_post_process.scale"));
   EXPECT_FALSE(state.contains("conv#2.weight") || state.contains("conv#2.weight_fake_quant.scale"));
 }
@@ -194,7 +208,11 @@ TEST(PrepareQat, FixedRangesHaveFixedQuantizers) {
     else
       net->qconfig = quant::DefaultQConfig{};
     const auto p = mt::passes::prepare_qat(mt::graph::trace(net, mt::ones(mt::Shape{2, 4})));
-    const auto q = [&](const char* name) { return dynamic_cast<const mt::qat::Unit&>(*node(p, name).module).activation_post_process().tensor_qparams(); };
+    const auto q = [&](const char* name) {
+      return dynamic_cast<const mt::qat::Unit&>(*node(p, name).module)
+          .activation_post_process()
+          .tensor_qparams();
+    };
     EXPECT_EQ(q("sigmoid").scale, 1.0f / 256);
     EXPECT_EQ(q("hardsigmoid").scale, 1.0f / 256);
     EXPECT_EQ(q("tanh").scale, 2.0f / 256);
@@ -215,7 +233,9 @@ TEST(PrepareQat, Refuses) {
   nothing.set_global(nullptr);
   expect_error<mt::ConfigError>([&] { m.prepared(nothing); }, {"nothing to quantize"});
   const auto p = m.prepared(quant::QConfigMapping().set_global(tagged(255)));
-  expect_error<mt::StateError>([&] { mt::passes::prepare_qat(p, quant::QConfigMapping().set_global(tagged(255))); }, {"prepared already"});
+  expect_error<mt::StateError>(
+      [&] { mt::passes::prepare_qat(p, quant::QConfigMapping().set_global(tagged(255))); },
+      {"prepared already"});
   quant::QConfigMapping no_output;
   no_output.set_global(quant::QConfig<quant::FloatOutput, Weight>{});
   expect_error<mt::ConfigError>([&] { m.prepared(no_output); }, {"no activation"});

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Other specs, bits, rounding policies and switches: the codes of prepared, converted and simulated models stay equal.
+// Other specs, bits, rounding policies and switches: the codes of prepared, converted and simulated models
+// stay equal.
 #include <support/exactness.hpp>
 
 #include <midtread/quant/default_qconfig.hpp>
@@ -23,21 +24,28 @@ struct Choice {
 };
 
 std::vector<Choice> choices() {
-  const auto rounded = [](mt::Rounding r) { return quant::erase(quant::QConfig(Activation::Options().rounding(r), Weight::Options())); };
+  const auto rounded = [](mt::Rounding r) {
+    return quant::erase(quant::QConfig(Activation::Options().rounding(r), Weight::Options()));
+  };
   return {
       {"int8", quant::erase(quant::QConfig<Int8Activation, Weight>{})},
-      {"int8_narrow", quant::erase(quant::QConfig(Int8Activation::Options().quant_min(-100).quant_max(90), Weight::Options()))},
+      {"int8_narrow", quant::erase(quant::QConfig(Int8Activation::Options().quant_min(-100).quant_max(90),
+                                                  Weight::Options()))},
       {"minmax_per_tensor", quant::erase(quant::QConfig<MinMaxActivation, TensorWeight>{})},
       {"symmetric_uint8", quant::erase(quant::QConfig<SymmetricActivation, Weight>{})},
-      {"four_bits", quant::erase(quant::QConfig(Activation::Options().quant_min(0).quant_max(15), Weight::Options().quant_min(-7).quant_max(7)))},
-      {"int8_four_bits", quant::erase(quant::QConfig(Int8Activation::Options().quant_min(-8).quant_max(7), Weight::Options().quant_min(-8).quant_max(7)))},
-      {"one_bit_weights", quant::erase(quant::QConfig(Activation::Options(), Weight::Options().quant_min(-1).quant_max(1)))},
+      {"four_bits", quant::erase(quant::QConfig(Activation::Options().quant_min(0).quant_max(15),
+                                                Weight::Options().quant_min(-7).quant_max(7)))},
+      {"int8_four_bits", quant::erase(quant::QConfig(Int8Activation::Options().quant_min(-8).quant_max(7),
+                                                     Weight::Options().quant_min(-8).quant_max(7)))},
+      {"one_bit_weights",
+       quant::erase(quant::QConfig(Activation::Options(), Weight::Options().quant_min(-1).quant_max(1)))},
       {"half_up", rounded(mt::Rounding::kHalfUp)},
       {"half_down", rounded(mt::Rounding::kHalfDown)},
       {"std_round", rounded(mt::Rounding::kStdRound)},
       {"int8_half_up", quant::erase(quant::QConfig(Int8Activation::Options().rounding(mt::Rounding::kHalfUp),
                                                    Weight::Options().rounding(mt::Rounding::kStdRound)))},
-      {"accumulated_weights", quant::erase(quant::QConfig(Activation::Options().averaging_constant(0.5), Weight::Options().memoryless(false)))},
+      {"accumulated_weights", quant::erase(quant::QConfig(Activation::Options().averaging_constant(0.5),
+                                                          Weight::Options().memoryless(false)))},
       {"pytorch_fbgemm", quant::pytorch_qat_qconfig("fbgemm")},
       {"pytorch_qnnpack", quant::pytorch_qat_qconfig("qnnpack")},
   };
@@ -47,8 +55,8 @@ class QConfigs : public testing::TestWithParam<Choice> {};
 
 TEST_P(QConfigs, AllNodesAgree) {
   Tally tally;
-  for (const Network& network : {resnet(), average_pools(), pool_then_activation(), squeeze_excite(true), transposed(),
-                                 standing_activations(), cat_of_ranges(), linear_bn()}) {
+  for (const Network& network : {resnet(), average_pools(), pool_then_activation(), squeeze_excite(true),
+                                 transposed(), standing_activations(), cat_of_ranges(), linear_bn()}) {
     SCOPED_TRACE(network.name);
     Trained t = trained(network, quant::QConfigMapping().set_global(GetParam().qconfig), 2);
     EXPECT_TRUE(t.finite);
@@ -57,15 +65,19 @@ TEST_P(QConfigs, AllNodesAgree) {
   tally.print();
 }
 
-INSTANTIATE_TEST_SUITE_P(All, QConfigs, testing::ValuesIn(choices()), [](const auto& which) { return which.param.name; });
+INSTANTIATE_TEST_SUITE_P(All, QConfigs, testing::ValuesIn(choices()),
+                         [](const auto& which) { return which.param.name; });
 
 // Scales that are powers of two put sums on exact ties, where rounding policies and engines could part.
 TEST(PowerOfTwoScales, AllNodesAgreeOnTies) {
   Tally tally;
-  for (const mt::Rounding rounding : {mt::Rounding::kHalfEven, mt::Rounding::kHalfUp, mt::Rounding::kHalfDown, mt::Rounding::kStdRound})
-    for (const Network& network : {resnet(), depthwise(), average_pools(), squeeze_excite(true), transposed(), cat_of_ranges(), linear_bn(), movers()}) {
+  for (const mt::Rounding rounding :
+       {mt::Rounding::kHalfEven, mt::Rounding::kHalfUp, mt::Rounding::kHalfDown, mt::Rounding::kStdRound})
+    for (const Network& network : {resnet(), depthwise(), average_pools(), squeeze_excite(true), transposed(),
+                                   cat_of_ranges(), linear_bn(), movers()}) {
       SCOPED_TRACE(network.name + " " + quant::to_string(rounding));
-      const auto qconfig = quant::erase(quant::QConfig(Activation::Options().rounding(rounding), Weight::Options()));
+      const auto qconfig =
+          quant::erase(quant::QConfig(Activation::Options().rounding(rounding), Weight::Options()));
       Trained t = trained(network, quant::QConfigMapping().set_global(qconfig), 1);
       quant::for_each_fake_quantizer(t.prepared, [](quant::FakeQuantizeBase& f) {
         mt::ChannelQParams q = f.qparams();
@@ -106,14 +118,16 @@ TEST(RaisedScale, AllNodesAgree) {
           p.second.mutable_data()[2] = -5e7f;
         }
     });
-    t.prepared = mt::passes::prepare_qat(mt::passes::fuse_modules(mt::graph::trace(t.model, random_inputs(network, 2, 1))), default_mapping());
+    t.prepared = mt::passes::prepare_qat(
+        mt::passes::fuse_modules(mt::graph::trace(t.model, random_inputs(network, 2, 1))), default_mapping());
     train(t, network, 2, 1e-12);
     EXPECT_TRUE(t.finite);
     t.prepared.eval();
     int raised = 0;
     const mt::quantized::Model int8 = mt::passes::convert(t.prepared);
     for (const auto& step : int8.steps())
-      if (const auto* layer = dynamic_cast<const mt::quantized::Conv*>(step.op.get())) raised += layer->weights().raised;
+      if (const auto* layer = dynamic_cast<const mt::quantized::Conv*>(step.op.get()))
+        raised += layer->weights().raised;
     EXPECT_GT(raised, 0);
     expect_exact(t.prepared, network, {3}, tally);
   }
@@ -129,7 +143,8 @@ TEST(TrainForward, FrozenEqualsInt8) {
     Trained t = trained(network);
     mt::qat::freeze_bn_stats(t.prepared);
     t.prepared.eval();
-    t.prepared.forward_many(random_inputs(network, 2, 90));  // weights changed in the last step: their scales follow
+    t.prepared.forward_many(
+        random_inputs(network, 2, 90));  // weights changed in the last step: their scales follow
     quant::disable_observer(t.prepared);
     const mt::quantized::Model int8 = mt::passes::convert(t.prepared);
     t.prepared.train();
@@ -143,13 +158,16 @@ TEST(TrainForward, FrozenEqualsInt8) {
     t.prepared.zero_grad();
     const mt::Tensors outputs = t.prepared.forward_many(inputs);
     const mt::Tensors want = int8.forward_many(inputs);
-    for (std::size_t i = 0; i < want.size(); ++i) EXPECT_TRUE(mt::identical(outputs[i], want[i])) << "output " << i;
+    for (std::size_t i = 0; i < want.size(); ++i)
+      EXPECT_TRUE(mt::identical(outputs[i], want[i])) << "output " << i;
     distance(outputs, 5).backward();
-    for (const mt::Tensor& p : t.prepared.parameters()) EXPECT_TRUE(!p.grad().defined() || all_finite(p.grad()));
+    for (const mt::Tensor& p : t.prepared.parameters())
+      EXPECT_TRUE(!p.grad().defined() || all_finite(p.grad()));
     ++cases;
   }
   EXPECT_EQ(mismatches, 0);
-  std::printf("cases=%lld codes=%lld mismatches=%lld\n", static_cast<long long>(cases), static_cast<long long>(codes), static_cast<long long>(mismatches));
+  std::printf("cases=%lld codes=%lld mismatches=%lld\n", static_cast<long long>(cases),
+              static_cast<long long>(codes), static_cast<long long>(mismatches));
 }
 
 }  // namespace qconfigs_test

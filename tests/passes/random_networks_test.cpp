@@ -16,7 +16,9 @@ using Step = std::function<void(mt::Tensors&)>;
 /// Grows a network on [N, C, H, W] values, all of which stay available.
 class Grower {
  public:
-  Grower(Net& net, std::uint64_t seed) : net_(net), g_(seed) { shapes_.push_back({pick(1, 5), pick(3, 9), pick(3, 9)}); }
+  Grower(Net& net, std::uint64_t seed) : net_(net), g_(seed) {
+    shapes_.push_back({pick(1, 5), pick(3, 9), pick(3, 9)});
+  }
   const mt::Shape& input() const { return shapes_[0]; }
 
   void grow(int count) {
@@ -28,7 +30,8 @@ class Grower {
     const std::vector<Step> steps = steps_;
     std::vector<std::size_t> outputs{shapes_.size() - 1};
     mt::Generator g(7);
-    for (int i = 0; i < 2; ++i) outputs.push_back(static_cast<std::size_t>(g.below(static_cast<std::int64_t>(shapes_.size()))));
+    for (int i = 0; i < 2; ++i)
+      outputs.push_back(static_cast<std::size_t>(g.below(static_cast<std::int64_t>(shapes_.size()))));
     return [steps, outputs](const mt::Tensors& in) {
       mt::Tensors values = in, out;
       for (const Step& step : steps) step(values);
@@ -51,7 +54,9 @@ class Grower {
 
   bool add() {
     // Mostly what came last, so that chains form.
-    const std::size_t from = coin() ? shapes_.size() - 1 : static_cast<std::size_t>(g_.below(static_cast<std::int64_t>(shapes_.size())));
+    const std::size_t from =
+        coin() ? shapes_.size() - 1
+               : static_cast<std::size_t>(g_.below(static_cast<std::int64_t>(shapes_.size())));
     const mt::Shape s = shapes_[from];
     const std::int64_t c = s[0], h = s[1], w = s[2];
     switch (g_.below(20)) {
@@ -61,27 +66,44 @@ class Grower {
       case 3: {
         const std::int64_t groups = c % 2 == 0 && coin() ? 2 : 1, out = groups * pick(1, 3);
         const auto stride = pick(1, 2), padding = pick(0, 1);
-        const nn_options o = nn_options(c, out, {pick(1, 3), pick(1, 3)}).stride(stride).padding(padding).groups(groups).bias(coin());
+        const nn_options o = nn_options(c, out, {pick(1, 3), pick(1, 3)})
+                                 .stride(stride)
+                                 .padding(padding)
+                                 .groups(groups)
+                                 .bias(coin());
         const auto up = net_.add(name("up"), mt::nn::ConvTranspose2d(o));
-        const auto bn = coin() ? net_.add(name("bn"), mt::nn::BatchNorm2d(out)) : mt::nn::BatchNorm2d(nullptr);
-        const auto size = [&](std::int64_t in, std::size_t a) { return (in - 1) * stride - 2 * padding + o.kernel_size()[a]; };
-        return push({out, size(h, 0), size(w, 1)}, from, [up, bn](const mt::Tensor& x) { return bn ? bn(up(x)) : up(x); });
+        const auto bn =
+            coin() ? net_.add(name("bn"), mt::nn::BatchNorm2d(out)) : mt::nn::BatchNorm2d(nullptr);
+        const auto size = [&](std::int64_t in, std::size_t a) {
+          return (in - 1) * stride - 2 * padding + o.kernel_size()[a];
+        };
+        return push({out, size(h, 0), size(w, 1)}, from,
+                    [up, bn](const mt::Tensor& x) { return bn ? bn(up(x)) : up(x); });
       }
       case 4: return push(s, from, [](const mt::Tensor& x) { return F::relu(x); });
       case 5: return push(s, from, [](const mt::Tensor& x) { return F::relu6(x); });
-      case 6: return push(s, from, [a = g_.uniform(-1, 0), b = g_.uniform(0, 1)](const mt::Tensor& x) { return F::clamp(x, a, b); });
+      case 6:
+        return push(s, from, [a = g_.uniform(-1, 0), b = g_.uniform(0, 1)](const mt::Tensor& x) {
+          return F::clamp(x, a, b);
+        });
       case 7: return activation(from);
       case 8: {
         const std::int64_t k = pick(1, 3), p = pick(0, k / 2), st = pick(1, 2);
         const bool ceil = coin();
-        const auto size = [&](std::int64_t in) { return mt::kernels::pool_output_size(in, k, st, p, 1, ceil); };
-        return push({c, size(h), size(w)}, from, [=](const mt::Tensor& x) { return F::max_pool2d(x, k, st, p, 1, ceil); });
+        const auto size = [&](std::int64_t in) {
+          return mt::kernels::pool_output_size(in, k, st, p, 1, ceil);
+        };
+        return push({c, size(h), size(w)}, from,
+                    [=](const mt::Tensor& x) { return F::max_pool2d(x, k, st, p, 1, ceil); });
       }
       case 9: {
         const std::int64_t k = pick(2, 3), p = pick(0, k / 2), st = pick(1, 3);
         const bool ceil = coin(), pad = coin();
-        const auto size = [&](std::int64_t in) { return mt::kernels::pool_output_size(in, k, st, p, 1, ceil); };
-        return push({c, size(h), size(w)}, from, [=](const mt::Tensor& x) { return F::avg_pool2d(x, k, st, p, ceil, pad); });
+        const auto size = [&](std::int64_t in) {
+          return mt::kernels::pool_output_size(in, k, st, p, 1, ceil);
+        };
+        return push({c, size(h), size(w)}, from,
+                    [=](const mt::Tensor& x) { return F::avg_pool2d(x, k, st, p, ceil, pad); });
       }
       case 10: {
         const std::int64_t a = pick(1, 3), b = pick(1, 3);
@@ -90,7 +112,8 @@ class Grower {
       case 11: return push({c, 1, 1}, from, [](const mt::Tensor& x) { return F::mean(x, {2, 3}, true); });
       case 12: {
         const std::array<std::int64_t, 4> p{pick(0, 2), pick(0, 2), pick(0, 2), pick(0, 2)};
-        return push({c, h + p[2] + p[3], w + p[0] + p[1]}, from, [=](const mt::Tensor& x) { return F::pad(x, p); });
+        return push({c, h + p[2] + p[3], w + p[0] + p[1]}, from,
+                    [=](const mt::Tensor& x) { return F::pad(x, p); });
       }
       case 13: {
         const std::int64_t a = pick(1, 2), b = pick(1, 2);
@@ -109,7 +132,8 @@ class Grower {
         std::swap(out[a - 1], out[b - 1]);
         return push(out, from, [=](const mt::Tensor& x) { return F::transpose(x, a, b); });
       }
-      case 16: return push({h, c, w}, from, [=](const mt::Tensor& x) { return F::reshape(x, {-1, h, c, w}); });
+      case 16:
+        return push({h, c, w}, from, [=](const mt::Tensor& x) { return F::reshape(x, {-1, h, c, w}); });
       default: return binary(from);
     }
   }
@@ -121,14 +145,19 @@ class Grower {
     const std::int64_t c = s[0];
     const bool depthwise = c > 1 && coin();
     const std::int64_t out = depthwise ? c * pick(1, 2) : pick(1, 9);
-    const mt::nn::Pair kernel{pick(1, 3), pick(1, 3)}, stride{pick(1, 2), pick(1, 2)}, padding{pick(0, 1), pick(0, 2)}, dilation{1, pick(1, 2)};
+    const mt::nn::Pair kernel{pick(1, 3), pick(1, 3)}, stride{pick(1, 2), pick(1, 2)},
+        padding{pick(0, 1), pick(0, 2)}, dilation{1, pick(1, 2)};
     const auto size = [&](std::int64_t in, std::size_t a) {
       const std::int64_t reach = in + 2 * padding[a] - dilation[a] * (kernel[a] - 1) - 1;
       return reach < 0 ? 0 : reach / stride[a] + 1;
     };
     if (size(s[1], 0) < 1 || size(s[2], 1) < 1) return false;
-    const auto layer = net_.add(name("conv"), mt::nn::Conv2d(conv(c, out, kernel).stride(stride).padding(padding).dilation(dilation)
-                                                                 .groups(depthwise ? c : 1).bias(coin())));
+    const auto layer = net_.add(name("conv"), mt::nn::Conv2d(conv(c, out, kernel)
+                                                                 .stride(stride)
+                                                                 .padding(padding)
+                                                                 .dilation(dilation)
+                                                                 .groups(depthwise ? c : 1)
+                                                                 .bias(coin())));
     const auto bn = coin() ? net_.add(name("bn"), mt::nn::BatchNorm2d(out)) : mt::nn::BatchNorm2d(nullptr);
     const std::int64_t act = pick(0, 2);
     return push({out, size(s[1], 0), size(s[2], 1)}, from, [=](const mt::Tensor& x) {
@@ -214,7 +243,10 @@ std::shared_ptr<const quant::AnyQConfig> qconfig(std::uint64_t seed) {
   using Weight = quant::DefaultWeight;
   switch (seed % 5) {
     case 0: return quant::erase(quant::QConfig<Signed, Weight>{});
-    case 1: return quant::erase(quant::QConfig(Activation::Options().quant_min(0).quant_max(31).rounding(mt::Rounding::kHalfUp), Weight::Options()));
+    case 1:
+      return quant::erase(
+          quant::QConfig(Activation::Options().quant_min(0).quant_max(31).rounding(mt::Rounding::kHalfUp),
+                         Weight::Options()));
     case 2: return quant::erase(quant::QConfig<Activation, Tensorwise>{});
     default: return quant::erase(quant::DefaultQConfig{});
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The gradients of a folded batch norm and of the training batch norm, against differences of the same formulas in
-// double, written out here.
+// The gradients of a folded batch norm and of the training batch norm, against differences of the same
+// formulas in double, written out here.
 #include <midtread/qat/batch_norm_fold.hpp>
 #include <midtread/qat/batch_norm_unscale.hpp>
 
@@ -80,7 +80,8 @@ void expect_near(const mt::Tensor& got, const Values& want, const char* what, do
   ASSERT_TRUE(got.defined()) << what;
   const Values g = values(got);
   ASSERT_EQ(g.size(), want.size()) << what;
-  for (std::size_t i = 0; i < g.size(); ++i) EXPECT_NEAR(g[i], want[i], tolerance * (1 + std::abs(want[i]))) << what << " " << i;
+  for (std::size_t i = 0; i < g.size(); ++i)
+    EXPECT_NEAR(g[i], want[i], tolerance * (1 + std::abs(want[i]))) << what << " " << i;
 }
 
 TEST(BatchNormFold, ScaleWeightGradients) {
@@ -92,17 +93,25 @@ TEST(BatchNormFold, ScaleWeightGradients) {
     const auto formula = [&](const Values& w, const Values& gamma) {
       Values out;
       for (std::size_t c = 0; c < 3; ++c)
-        for (std::size_t i = 0; i < 4; ++i) out.push_back(w[c * 4 + i] * factor(gamma[c], variance[c], eps, true));
+        for (std::size_t i = 0; i < 4; ++i)
+          out.push_back(w[c * 4 + i] * factor(gamma[c], variance[c], eps, true));
       return out;
     };
     mt::Generator g(seed + 50);
     const mt::Tensor dy = mt::randn(s.weight.shape(), g);
-    const mt::Tensor y = qat::scale_weight(s.weight, s.bn, qat::batch_norm_factor(s.bn, qat::Vanishing::kZero));
+    const mt::Tensor y =
+        qat::scale_weight(s.weight, s.bn, qat::batch_norm_factor(s.bn, qat::Vanishing::kZero));
     expect_near(y, formula(values(s.weight), values(s.bn.gamma)), "value", 1e-6);
     s.bn.variance.fill_(9.0f);  // running statistics move between forward and backward
     y.backward(dy);
-    expect_near(s.weight.grad(), differences([&](const Values& w) { return formula(w, values(s.bn.gamma)); }, values(s.weight), values(dy)), "dw");
-    expect_near(s.bn.gamma.grad(), differences([&](const Values& v) { return formula(values(s.weight), v); }, values(s.bn.gamma), values(dy)), "dgamma");
+    expect_near(s.weight.grad(),
+                differences([&](const Values& w) { return formula(w, values(s.bn.gamma)); }, values(s.weight),
+                            values(dy)),
+                "dw");
+    expect_near(s.bn.gamma.grad(),
+                differences([&](const Values& v) { return formula(values(s.weight), v); }, values(s.bn.gamma),
+                            values(dy)),
+                "dgamma");
     ++cases;
   }
   std::printf("cases=%d\n", cases);
@@ -117,7 +126,9 @@ TEST(BatchNormFold, FoldBiasGradients) {
       const auto eps = static_cast<double>(s.bn.eps);
       const auto formula = [&](const Values& b, const Values& gamma, const Values& beta) {
         Values out;
-        for (std::size_t c = 0; c < 3; ++c) out.push_back(((has_bias ? b[c] : 0.0) - mean[c]) * factor(gamma[c], variance[c], eps, true) + beta[c]);
+        for (std::size_t c = 0; c < 3; ++c)
+          out.push_back(((has_bias ? b[c] : 0.0) - mean[c]) * factor(gamma[c], variance[c], eps, true) +
+                        beta[c]);
         return out;
       };
       const Values b = values(s.bias), gamma = values(s.bn.gamma), beta = values(s.bn.beta);
@@ -128,8 +139,13 @@ TEST(BatchNormFold, FoldBiasGradients) {
       s.bn.mean.fill_(3.0f);
       y.backward(dy);
       EXPECT_EQ(s.bias.grad().defined(), has_bias);
-      if (has_bias) expect_near(s.bias.grad(), differences([&](const Values& v) { return formula(v, gamma, beta); }, b, values(dy)), "db");
-      expect_near(s.bn.gamma.grad(), differences([&](const Values& v) { return formula(b, v, beta); }, gamma, values(dy)), "dgamma");
+      if (has_bias)
+        expect_near(s.bias.grad(),
+                    differences([&](const Values& v) { return formula(v, gamma, beta); }, b, values(dy)),
+                    "db");
+      expect_near(s.bn.gamma.grad(),
+                  differences([&](const Values& v) { return formula(b, v, beta); }, gamma, values(dy)),
+                  "dgamma");
       expect_near(s.bn.beta.grad(), values(dy), "dbeta", 0);
       ++cases;
     }
@@ -139,7 +155,8 @@ TEST(BatchNormFold, FoldBiasGradients) {
 // A channel without weights: zero weight, bias beta, and no gradient of gamma that could be infinite.
 TEST(BatchNormFold, DeadChannels) {
   Setting s = setting(1, true);
-  const mt::Tensor zero = qat::batch_norm_factor(s.bn, qat::Vanishing::kZero), one = qat::batch_norm_factor(s.bn, qat::Vanishing::kOne);
+  const mt::Tensor zero = qat::batch_norm_factor(s.bn, qat::Vanishing::kZero),
+                   one = qat::batch_norm_factor(s.bn, qat::Vanishing::kOne);
   EXPECT_EQ(zero.at({1}), 0.0f);
   EXPECT_EQ(zero.at({2}), 0.0f);
   EXPECT_EQ(one.at({1}), 1.0f);
@@ -164,20 +181,27 @@ TEST(BatchNormFold, DeadChannels) {
   plain.bn.beta = mt::Tensor();
   const mt::Tensor y = qat::fold_bias(plain.bias, plain.bn);
   for (std::int64_t c = 0; c < 3; ++c)
-    EXPECT_NEAR(y.at({c}), (plain.bias.at({c}) - plain.bn.mean.at({c})) / std::sqrt(plain.bn.variance.at({c}) + plain.bn.eps), 1e-5f);
+    EXPECT_NEAR(
+        y.at({c}),
+        (plain.bias.at({c}) - plain.bn.mean.at({c})) / std::sqrt(plain.bn.variance.at({c}) + plain.bn.eps),
+        1e-5f);
 }
 
-/// y = gamma (y0 / s + b - mean) / sqrt(var + eps) + beta over the batch, with s = s(gamma) where `through` and s fixed
-/// elsewhere: y0 was computed with weights scaled by s, so dL/dgamma holds both ways.
-Values unscaled(const Setting& s, const Values& y0, const Values& bias, const Values& gamma, const Values& beta, const Values& f) {
+/// y = gamma (y0 / s + b - mean) / sqrt(var + eps) + beta over the batch, with s = s(gamma) where `through`
+/// and s fixed elsewhere: y0 was computed with weights scaled by s, so dL/dgamma holds both ways.
+Values unscaled(const Setting& s, const Values& y0, const Values& bias, const Values& gamma,
+                const Values& beta, const Values& f) {
   const auto n = static_cast<std::size_t>(s.rows);
   Values out(y0.size());
   for (std::size_t c = 0; c < 3; ++c) {
     double mean = 0, variance = 0;
     for (std::size_t r = 0; r < n; ++r) mean += (y0[r * 3 + c] / f[c] + bias[c]) / static_cast<double>(n);
-    for (std::size_t r = 0; r < n; ++r) variance += std::pow(y0[r * 3 + c] / f[c] + bias[c] - mean, 2) / static_cast<double>(n);
     for (std::size_t r = 0; r < n; ++r)
-      out[r * 3 + c] = gamma[c] * (y0[r * 3 + c] / f[c] + bias[c] - mean) / std::sqrt(variance + static_cast<double>(s.bn.eps)) + beta[c];
+      variance += std::pow(y0[r * 3 + c] / f[c] + bias[c] - mean, 2) / static_cast<double>(n);
+    for (std::size_t r = 0; r < n; ++r)
+      out[r * 3 + c] = gamma[c] * (y0[r * 3 + c] / f[c] + bias[c] - mean) /
+                           std::sqrt(variance + static_cast<double>(s.bn.eps)) +
+                       beta[c];
   }
   return out;
 }
@@ -188,8 +212,9 @@ TEST(UnscaledBatchNorm, ValuesStatisticsAndGradients) {
     for (const bool dead : {false, true}) {
       Setting s = setting(seed, dead);
       const mt::Tensor factors = qat::batch_norm_factor(s.bn, qat::Vanishing::kOne);
-      const Values y0 = values(s.y0), bias = values(s.bias), gamma = values(s.bn.gamma), beta = values(s.bn.beta), f = values(factors),
-                   running_mean = values(s.bn.mean), running_variance = values(s.bn.variance);
+      const Values y0 = values(s.y0), bias = values(s.bias), gamma = values(s.bn.gamma),
+                   beta = values(s.bn.beta), f = values(factors), running_mean = values(s.bn.mean),
+                   running_variance = values(s.bn.variance);
       mt::Generator g(seed + 70);
       const mt::Tensor dy = mt::randn(s.y0.shape(), g);
       const double momentum = 0.3;
@@ -199,14 +224,23 @@ TEST(UnscaledBatchNorm, ValuesStatisticsAndGradients) {
         double mean = 0, variance = 0;
         const auto n = static_cast<double>(s.rows);
         for (std::size_t r = 0; r < 7; ++r) mean += (y0[r * 3 + c] / f[c] + bias[c]) / n;
-        for (std::size_t r = 0; r < 7; ++r) variance += std::pow(y0[r * 3 + c] / f[c] + bias[c] - mean, 2) / (n - 1);
+        for (std::size_t r = 0; r < 7; ++r)
+          variance += std::pow(y0[r * 3 + c] / f[c] + bias[c] - mean, 2) / (n - 1);
         const auto at = static_cast<std::int64_t>(c);
-        EXPECT_NEAR(static_cast<double>(s.bn.mean.at({at})), (1 - momentum) * running_mean[c] + momentum * mean, 1e-5);
-        EXPECT_NEAR(static_cast<double>(s.bn.variance.at({at})), (1 - momentum) * running_variance[c] + momentum * variance, 1e-4 * (1 + variance));
+        EXPECT_NEAR(static_cast<double>(s.bn.mean.at({at})),
+                    (1 - momentum) * running_mean[c] + momentum * mean, 1e-5);
+        EXPECT_NEAR(static_cast<double>(s.bn.variance.at({at})),
+                    (1 - momentum) * running_variance[c] + momentum * variance, 1e-4 * (1 + variance));
       }
       y.backward(dy);
-      expect_near(s.y0.grad(), differences([&](const Values& v) { return unscaled(s, v, bias, gamma, beta, f); }, y0, values(dy)), "dy0", 1e-3);
-      expect_near(s.bn.beta.grad(), differences([&](const Values& v) { return unscaled(s, y0, bias, gamma, v, f); }, beta, values(dy)), "dbeta", 1e-3);
+      expect_near(
+          s.y0.grad(),
+          differences([&](const Values& v) { return unscaled(s, v, bias, gamma, beta, f); }, y0, values(dy)),
+          "dy0", 1e-3);
+      expect_near(
+          s.bn.beta.grad(),
+          differences([&](const Values& v) { return unscaled(s, y0, bias, gamma, v, f); }, beta, values(dy)),
+          "dbeta", 1e-3);
       expect_near(s.bias.grad(), Values(3, 0.0), "dbias", 0);
       // gamma stands in front and, through s, in the division.
       const auto through = [&](const Values& v) {
@@ -227,13 +261,23 @@ TEST(UnscaledBatchNorm, ValuesStatisticsAndGradients) {
 TEST(UnscaledBatchNorm, NeedsTwoValuesAndKeepsMemoryOrder) {
   Setting s = setting(3, false);
   const mt::Tensor factors = qat::batch_norm_factor(s.bn, qat::Vanishing::kOne);
-  expect_error<mt::ShapeError>([&] { qat::unscaled_batch_norm(mt::ones(mt::Shape{1, 3}), s.bias, s.bn, factors, 0.1); }, {"[1, 3]", "1 values", "at least 2"});
-  expect_error<mt::ShapeError>([&] { qat::unscaled_batch_norm(mt::ones(mt::Shape{0, 3, 2, 2}), s.bias, s.bn, factors, 0.1); }, {"0 values"});
+  expect_error<mt::ShapeError>(
+      [&] {
+        qat::unscaled_batch_norm(mt::ones(mt::Shape{1, 3}), s.bias, s.bn, factors, 0.1);
+      },
+      {"[1, 3]", "1 values", "at least 2"});
+  expect_error<mt::ShapeError>(
+      [&] {
+        qat::unscaled_batch_norm(mt::ones(mt::Shape{0, 3, 2, 2}), s.bias, s.bn, factors, 0.1);
+      },
+      {"0 values"});
   mt::Generator g(9);
   const mt::Tensor x = mt::randn(mt::Shape{2, 3, 4, 5}, g);
   qat::BatchNormView a = s.bn, b = s.bn;
-  a.mean = s.bn.mean.clone(), a.variance = s.bn.variance.clone(), b.mean = s.bn.mean.clone(), b.variance = s.bn.variance.clone();
-  EXPECT_TRUE(mt::identical(qat::unscaled_batch_norm(x, s.bias, a, factors, 0.1), qat::unscaled_batch_norm(x.channels_last(), s.bias, b, factors, 0.1)));
+  a.mean = s.bn.mean.clone(), a.variance = s.bn.variance.clone(), b.mean = s.bn.mean.clone(),
+  b.variance = s.bn.variance.clone();
+  EXPECT_TRUE(mt::identical(qat::unscaled_batch_norm(x, s.bias, a, factors, 0.1),
+                            qat::unscaled_batch_norm(x.channels_last(), s.bias, b, factors, 0.1)));
   EXPECT_TRUE(mt::identical(a.mean, b.mean));
   mt::test::expect_same_on_threads([&] {
     qat::BatchNormView v = s.bn;

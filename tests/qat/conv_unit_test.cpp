@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Units: when they observe, when they compute on codes, what they refuse; frozen batch norm statistics; gradients.
+// Units: when they observe, when they compute on codes, what they refuse; frozen batch norm statistics;
+// gradients.
 #include <midtread/qat/quantize_unit.hpp>
 
 #include <gtest/gtest.h>
@@ -21,7 +22,8 @@ std::shared_ptr<quant::FakeQuantizeBase> weights() {
 /// Random values that carry codes.
 mt::Tensor quantized_input(const mt::Shape& shape, std::uint64_t seed) {
   mt::Generator g(seed);
-  return mt::fake_quantize(mt::randn(shape, g), mt::QParams{0.03f, 120, {}, mt::DType::kUInt8, mt::Rounding::kHalfEven});
+  return mt::fake_quantize(mt::randn(shape, g),
+                           mt::QParams{0.03f, 120, {}, mt::DType::kUInt8, mt::Rounding::kHalfEven});
 }
 
 TEST(ConvUnit, ObservesInTrainModeOnly) {
@@ -82,7 +84,8 @@ TEST(ConvUnit, IntegerForwardHasTheFloatFormsGradient) {
   for (const bool relu6 : {false, true}) {
     const auto layer = mt::nn::Conv2d(conv(3, 4, 3)).ptr();
     const auto bn = mt::nn::BatchNorm2d(4).ptr();
-    const auto fused = std::make_shared<mt::nn::FusedImpl>(layer, bn, relu6 ? mt::nn::FusedActivation::kRelu6 : mt::nn::FusedActivation::kRelu);
+    const auto fused = std::make_shared<mt::nn::FusedImpl>(
+        layer, bn, relu6 ? mt::nn::FusedActivation::kRelu6 : mt::nn::FusedActivation::kRelu);
     scatter(*fused, 3);
     qat::ConvUnit unit("conv", fused, weights(), output());
     mt::Tensor x = quantized_input(mt::Shape{2, 3, 6, 6}, 4);
@@ -102,7 +105,8 @@ TEST(ConvUnit, IntegerForwardHasTheFloatFormsGradient) {
       gradients.push_back({input.grad()});
       for (const auto& p : unit.named_parameters()) gradients.back().push_back(p.second.grad());
     }
-    for (std::size_t i = 0; i < gradients[0].size(); ++i) EXPECT_TRUE(mt::identical(gradients[0][i], gradients[1][i])) << i;
+    for (std::size_t i = 0; i < gradients[0].size(); ++i)
+      EXPECT_TRUE(mt::identical(gradients[0][i], gradients[1][i])) << i;
     ++cases;
   }
   std::printf("cases=%d\n", cases);
@@ -118,7 +122,9 @@ TEST(ConvUnit, FusedRangesHoldReluAndRelu6) {
 }
 
 TEST(ConvUnit, RefusesWhatIsNoLayer) {
-  expect_error<mt::UnsupportedError>([] { qat::ConvUnit("x", mt::nn::BatchNorm2d(3).ptr(), weights(), output()); }, {"x", "BatchNorm2d", "qconfig nullptr"});
+  expect_error<mt::UnsupportedError>(
+      [] { qat::ConvUnit("x", mt::nn::BatchNorm2d(3).ptr(), weights(), output()); },
+      {"x", "BatchNorm2d", "qconfig nullptr"});
   qat::ConvUnit unit("fc", mt::nn::Linear(4, 3).ptr(), weights(), output());
   EXPECT_THROW(unit.lower({}), mt::StateError);
   EXPECT_EQ(unit.type_name(), "QatLinear");
@@ -161,7 +167,8 @@ TEST(OperationUnit, KnowsWhatItCanBe) {
   EXPECT_TRUE(qat::OperationUnit::supports(OperationOf<mt::ops::Hardswish>({})));
   EXPECT_FALSE(qat::OperationUnit::supports(OperationOf<mt::ops::Sub>({})));
   EXPECT_FALSE(qat::OperationUnit::supports(OperationOf<mt::ops::Softmax>({})));
-  qat::OperationUnit unit("act", std::make_shared<OperationOf<mt::ops::LeakyRelu>>(mt::ops::LeakyRelu{0.25}), output());
+  qat::OperationUnit unit("act", std::make_shared<OperationOf<mt::ops::LeakyRelu>>(mt::ops::LeakyRelu{0.25}),
+                          output());
   EXPECT_EQ(unit.type_name(), "Qat(leaky_relu)");
   EXPECT_EQ(unit.extra_repr(), "slope 0.25");
   EXPECT_THROW(unit.lower({mt::QParams{}, mt::QParams{}}), mt::StateError);
@@ -172,7 +179,8 @@ TEST(QuantizeUnit, RefusesNonFiniteInput) {
   for (const float bad : {NAN, INFINITY, -INFINITY}) {
     mt::Tensor x = mt::ones(mt::Shape{2, 3});
     x.set({1, 2}, bad);
-    expect_error<mt::NumericError>([&] { unit.forward(x); }, {"input_0", "1 non-finite of 6", "index 5", "[2, 3]"});
+    expect_error<mt::NumericError>([&] { unit.forward(x); },
+                                   {"input_0", "1 non-finite of 6", "index 5", "[2, 3]"});
     x = mt::ones(mt::Shape{3, 2});
     x.set({1, 0}, bad);
     expect_error<mt::NumericError>([&] { unit.forward(midtread::transpose(x, 0, 1)); }, {"index 1"});

@@ -192,7 +192,8 @@ TEST(DoReFa, BitsThatDoNotFit) {
   expect_error<mt::ConfigError>([] { Weight f(Weight::Options().bits(8)); },
                                 {"bits", "got 8", "odd codes -255..255", "int8 holds -127..127"});
   for (int bits : {-1, 0, 1, 9, 32}) {
-    expect_error<mt::ConfigError>([&] { Weight f(Weight::Options().bits(bits)); }, {"bits", "allowed 2..7 for DoReFa's weights"});
+    expect_error<mt::ConfigError>([&] { Weight f(Weight::Options().bits(bits)); },
+                                  {"bits", "allowed 2..7 for DoReFa's weights"});
     expect_error<mt::ConfigError>([&] { Activation f(Activation::Options().bits(bits)); },
                                   {"bits", "allowed 2..8 for DoReFa's activations"});
   }

@@ -43,8 +43,9 @@ TEST(QuantizerRules, BitWidthAndNarrowRange) {
   }
   EXPECT_EQ(Symmetric(Symmetric::Options().narrow_range(false)).range(), (mt::CodeRange{-128, 127}));
   for (int bits : {-8, 0, 1, 9, 16, 1000})
-    expect_error<ConfigError>([=] { Symmetric(Symmetric::Options().bit_width(bits)); },
-                              {"bit_width", mt::concat("got ", bits), "allowed 2..8 (codes are stored in 8 bits)"});
+    expect_error<ConfigError>(
+        [=] { Symmetric(Symmetric::Options().bit_width(bits)); },
+        {"bit_width", mt::concat("got ", bits), "allowed 2..8 (codes are stored in 8 bits)"});
   expect_error<ConfigError>([] { Affine(Affine::Options().bit_width(4).quant_min(0).quant_max(15)); },
                             {"bit_width", "got 4 with quant_min 0, quant_max 15", "not both"});
   expect_error<ConfigError>([] { Affine(Affine::Options().narrow_range(true)); },

@@ -28,7 +28,8 @@ TEST(Registry, EveryNameMakesWhatItSays) {
     const auto made = quant::make_fake_quantize(name, values);
     EXPECT_EQ(name.substr(name.find('/') + 1), made->spec().name());
     const bool plain = made->type_name() == "FakeQuantize";
-    std::string type = plain ? made->observer().type_name() : made->type_name(), method = name.substr(0, name.find('/'));
+    std::string type = plain ? made->observer().type_name() : made->type_name(),
+                method = name.substr(0, name.find('/'));
     std::transform(type.begin(), type.end(), type.begin(), [](unsigned char c) { return std::tolower(c); });
     method.erase(std::remove(method.begin(), method.end(), '_'), method.end());
     if (plain) method += "observer";
@@ -62,7 +63,8 @@ TEST(Registry, LearnedQuantizersForTheirPlace) {
   values.insert("bit_width", 4.0);
   EXPECT_EQ(quant::make_fake_quantize("pact/uint8_affine", values)->tensor_qparams().scale, 3.0f / 15);
   EXPECT_NO_THROW(quant::make_qconfig({"dorefa/uint8_affine", {}}, {"dorefa/int8_symmetric", {}}));
-  expect_error<mt::ConfigError>([] { quant::make_fake_quantize("tqt/uint8_affine"); }, {"tqt/uint8_affine", "no fake quantizer of this name"});
+  expect_error<mt::ConfigError>([] { quant::make_fake_quantize("tqt/uint8_affine"); },
+                                {"tqt/uint8_affine", "no fake quantizer of this name"});
 }
 
 /// A user's own: a wider observer's range, here by nothing more than a name.

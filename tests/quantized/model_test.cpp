@@ -27,7 +27,9 @@ MIDTREAD_NOINLINE void* operator new(std::size_t size, const std::nothrow_t&) no
   ++allocations;
   return std::malloc(size ? size : 1);
 }
-MIDTREAD_NOINLINE void* operator new[](std::size_t size, const std::nothrow_t& tag) noexcept { return ::operator new(size, tag); }
+MIDTREAD_NOINLINE void* operator new[](std::size_t size, const std::nothrow_t& tag) noexcept {
+  return ::operator new(size, tag);
+}
 MIDTREAD_NOINLINE void* operator new(std::size_t size, std::align_val_t alignment) {
   ++allocations;
   const auto a = static_cast<std::size_t>(alignment);
@@ -47,7 +49,9 @@ using namespace midtread::test;
 
 namespace model_test {
 
-q8::Model converted(const Network& network) { return mt::passes::convert(trained(network, default_mapping(), 1).prepared); }
+q8::Model converted(const Network& network) {
+  return mt::passes::convert(trained(network, default_mapping(), 1).prepared);
+}
 
 TEST(Model, EveryEngineGivesTheSameBits) {
   int cases = 0;
@@ -173,9 +177,17 @@ TEST(Model, Refuses) {
   expect_error<mt::ShapeError>([&] { int8(mt::ones(mt::Shape{2, 4, 9, 9})); }, {"conv1", "[2, 4, 9, 9]"});
   expect_error<mt::ShapeError>([&] { int8(mt::ones(mt::Shape{2, 3, 1, 1})); }, {});
   expect_error<mt::ShapeError>([&] { int8(mt::ones(mt::Shape{3})); }, {});
-  expect_error<mt::ShapeError>([&] { int8(mt::Tensors{mt::ones(mt::Shape{1, 3, 9, 9}), mt::ones(mt::Shape{1})}); }, {"takes 1 inputs, got 2"});
+  expect_error<mt::ShapeError>(
+      [&] {
+        int8(mt::Tensors{mt::ones(mt::Shape{1, 3, 9, 9}), mt::ones(mt::Shape{1})});
+      },
+      {"takes 1 inputs, got 2"});
   const q8::Model unpadded = converted(float_layer());
-  expect_error<mt::ShapeError>([&] { unpadded(mt::ones(mt::Shape{1, 3, 2, 2})); }, {"c1", "[1, 3, 2, 2] is too small for kernel 3x3"});
+  expect_error<mt::ShapeError>(
+      [&] {
+        unpadded(mt::ones(mt::Shape{1, 3, 2, 2}));
+      },
+      {"c1", "[1, 3, 2, 2] is too small for kernel 3x3"});
   mt::Tensor x = mt::ones(mt::Shape{1, 3, 9, 9});
   x.set({0, 1, 2, 3}, NAN);
   expect_error<mt::NumericError>([&] { int8(x); }, {"input_0", "1 non-finite"});
@@ -189,12 +201,15 @@ TEST(Model, Refuses) {
 TEST(Model, SummaryNamesStepsShapesAndKernels) {
   const q8::Model int8 = converted(float_layer());
   const std::string text = int8.summary(mt::Shape{2, 3, 6, 6});
-  for (const char* part : {"int8 model, engine " , "c1", "conv2d", "[2, 4, 4, 4]", "(float)", "dequantize", "float islands: ", "multiply-accumulates"})
+  for (const char* part : {"int8 model, engine ", "c1", "conv2d", "[2, 4, 4, 4]", "(float)", "dequantize",
+                           "float islands: ", "multiply-accumulates"})
     EXPECT_NE(text.find(part), std::string::npos) << part << " in\n" << text;
   // Weights and, per channel, bias and multiplier.
   const q8::Model fc = converted(linear_bn());
   EXPECT_EQ(fc.parameter_bytes(), 12 * 16 + 16 * 16 + 16 * 5 + 8 * (16 + 16 + 5));
-  EXPECT_NE(fc.summary(mt::Shape{1, 12}).find(std::to_string(12 * 16 + 16 * 16 + 16 * 5) + " multiply-accumulates"), std::string::npos)
+  EXPECT_NE(
+      fc.summary(mt::Shape{1, 12}).find(std::to_string(12 * 16 + 16 * 16 + 16 * 5) + " multiply-accumulates"),
+      std::string::npos)
       << fc.summary(mt::Shape{1, 12});
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The promise, checked: the prepared model in eval mode, the int8 model on every engine and instruction set, and the
-// simulation give the same codes in every node.
+// The promise, checked: the prepared model in eval mode, the int8 model on every engine and instruction set,
+// and the simulation give the same codes in every node.
 #pragma once
 
 #include <midtread/passes/convert.hpp>
@@ -42,8 +42,8 @@ inline std::int64_t differences(const std::vector<int>& a, const std::vector<int
 struct Tally {
   std::int64_t models = 0, runs = 0, nodes = 0, codes = 0;
   void print() const {
-    std::printf("cases=%lld models=%lld nodes=%lld codes=%lld\n", static_cast<long long>(runs), static_cast<long long>(models),
-                static_cast<long long>(nodes), static_cast<long long>(codes));
+    std::printf("cases=%lld models=%lld nodes=%lld codes=%lld\n", static_cast<long long>(runs),
+                static_cast<long long>(models), static_cast<long long>(nodes), static_cast<long long>(codes));
   }
 };
 
@@ -70,7 +70,8 @@ inline void expect_simulated(graph::GraphModule& prepared, const Tensors& inputs
 }
 
 /// The int8 model against the simulation.
-inline void expect_simulated(const quantized::Model& int8, const graph::GraphModule& prepared, const Tensors& inputs, Tally& tally) {
+inline void expect_simulated(const quantized::Model& int8, const graph::GraphModule& prepared,
+                             const Tensors& inputs, Tally& tally) {
   Simulation simulation(prepared);
   const auto& want = simulation.run(inputs);
   quantized::Workspace workspace;
@@ -88,8 +89,10 @@ inline void expect_simulated(const quantized::Model& int8, const graph::GraphMod
   ++tally.runs;
 }
 
-/// Prepared eval == int8 == simulation on random batches of these sizes, for all engines and instruction sets.
-inline void expect_exact(graph::GraphModule& prepared, const Network& network, const std::vector<std::int64_t>& batches, Tally& tally) {
+/// Prepared eval == int8 == simulation on random batches of these sizes, for all engines and instruction
+/// sets.
+inline void expect_exact(graph::GraphModule& prepared, const Network& network,
+                         const std::vector<std::int64_t>& batches, Tally& tally) {
   prepared.eval();
   quantized::Model int8 = passes::convert(prepared);
   ++tally.models;

@@ -72,7 +72,9 @@ Network network(const std::string& name, std::vector<Shape> inputs, Build build)
           std::move(inputs)};
 }
 
-inline nn::Conv2dOptions conv(std::int64_t in, std::int64_t out, const nn::Pair& kernel) { return {in, out, kernel}; }
+inline nn::Conv2dOptions conv(std::int64_t in, std::int64_t out, const nn::Pair& kernel) {
+  return {in, out, kernel};
+}
 
 /// Scatters gamma, beta and running statistics, as after a long training.
 inline void scatter(nn::Module& model, std::uint64_t seed) {
@@ -249,11 +251,17 @@ inline Network dead_channels() {
 
 inline Network transposed() {
   return network("transposed", {{4, 5, 4}}, [](Net& n) {
-    auto up1 = n.add("up1", nn::ConvTranspose2d(nn::ConvTranspose2dOptions(4, 8, 3).stride(2).padding(1).output_padding(1).groups(2)));
+    auto up1 = n.add(
+        "up1", nn::ConvTranspose2d(
+                   nn::ConvTranspose2dOptions(4, 8, 3).stride(2).padding(1).output_padding(1).groups(2)));
     auto bn1 = n.add("bn1", nn::BatchNorm2d(8));
-    auto up2 = n.add("up2", nn::ConvTranspose2d(nn::ConvTranspose2dOptions(8, 6, {2, 4}).stride({2, 1}).dilation({1, 2}).bias(false)));
+    auto up2 = n.add(
+        "up2", nn::ConvTranspose2d(
+                   nn::ConvTranspose2dOptions(8, 6, {2, 4}).stride({2, 1}).dilation({1, 2}).bias(false)));
     auto c = n.add("conv", nn::Conv2d(conv(6, 3, 3)));
-    auto up3 = n.add("up3", nn::ConvTranspose2d(nn::ConvTranspose2dOptions(3, 3, 2).stride(3).groups(3).output_padding(2)));
+    auto up3 =
+        n.add("up3",
+              nn::ConvTranspose2d(nn::ConvTranspose2dOptions(3, 3, 2).stride(3).groups(3).output_padding(2)));
     return [=](const Tensors& in) -> Tensors { return {up3(c(F::relu6(up2(F::relu(bn1(up1(in[0])))))))}; };
   });
 }
@@ -286,7 +294,8 @@ inline Network linear_bn() {
 inline Network standing_activations() {
   return network("standing_activations", {{3, 5, 5}}, [](Net& n) {
     std::vector<nn::Conv2d> convs;
-    for (int i = 0; i < 13; ++i) convs.push_back(n.add("c" + std::to_string(i), nn::Conv2d(conv(i == 0 ? 3 : 4, 4, 1))));
+    for (int i = 0; i < 13; ++i)
+      convs.push_back(n.add("c" + std::to_string(i), nn::Conv2d(conv(i == 0 ? 3 : 4, 4, 1))));
     return [=](const Tensors& in) -> Tensors {
       Tensor x = F::hardswish(convs[0](in[0] * 3.0));
       x = F::gelu(convs[1](x));
@@ -315,13 +324,14 @@ inline Network movers() {
     auto up = n.add("up", nn::Upsample(nn::Pair(2, 3)));
     auto fc = n.add("fc", nn::Linear(12, 5));
     return [=](const Tensors& in) -> Tensors {
-      Tensor x = up(pad(c1(in[0])));                         // [N, 6, 14, 27]
+      Tensor x = up(pad(c1(in[0])));                          // [N, 6, 14, 27]
       x = F::slice(F::slice(c2(x), 2, 1, 9), 3, -23, -1, 3);  // [N, 4, 8, 8]
-      x = c3(F::transpose(x, 1, 2));                         // [N, 4, 4, 8]
-      const Tensor y = F::permute(x, {0, 3, -2, 1});         // [N, 8, 4, 4]
-      const Tensor z = c3(y);                                // [N, 4, 4, 4]
+      x = c3(F::transpose(x, 1, 2));                          // [N, 4, 4, 8]
+      const Tensor y = F::permute(x, {0, 3, -2, 1});          // [N, 8, 4, 4]
+      const Tensor z = c3(y);                                 // [N, 4, 4, 4]
       const Tensor r = F::reshape(z, {-1, 8, 2, 4});
-      const Tensor s = F::squeeze(F::unsqueeze(F::reshape(F::slice(c3(r), 1, 1), {-1, 6, 4}), 2), 2);  // [N, 6, 4]
+      const Tensor s =
+          F::squeeze(F::unsqueeze(F::reshape(F::slice(c3(r), 1, 1), {-1, 6, 4}), 2), 2);  // [N, 6, 4]
       return {fc(F::flatten(F::slice(s, 1, 0, 3))), F::flatten(y, 0, 1), x};
     };
   });
@@ -333,7 +343,9 @@ inline Network dropout() {
     auto drop = n.add("drop", nn::Dropout(0.3));
     auto l2 = n.add("l2", nn::Linear(16, 16));
     auto l3 = n.add("l3", nn::Linear(16, 3));
-    return [=](const Tensors& in) -> Tensors { return {drop(l3(F::dropout(l2(drop(F::relu(l1(in[0])))), 0.2)))}; };
+    return [=](const Tensors& in) -> Tensors {
+      return {drop(l3(F::dropout(l2(drop(F::relu(l1(in[0])))), 0.2)))};
+    };
   });
 }
 
@@ -361,7 +373,8 @@ inline Network float_layer() {
     auto pool = n.add("pool", nn::AvgPool2d(nn::AvgPool2dOptions(3).stride(1)));
     c2->qconfig = nullptr;
     pool->qconfig = nullptr;  // a float average of codes is not the average on codes
-    return [=](const Tensors& in) -> Tensors { return {c3(F::relu(bn2(c2(pool(F::relu(bn1(c1(in[0]))))))))}; };
+    return
+        [=](const Tensors& in) -> Tensors { return {c3(F::relu(bn2(c2(pool(F::relu(bn1(c1(in[0]))))))))}; };
   });
 }
 
@@ -418,10 +431,28 @@ inline Network free_parameters() {
 }
 
 inline std::vector<Network> all_networks() {
-  return {cnn_max_pool(),   resnet(),         depthwise(),         average_pools(),  pool_then_activation(), squeeze_excite(true),
-          squeeze_excite(false), shared_modules(), unequal_adds(),  cat_of_ranges(),  dead_channels(),        transposed(),
-          conv1d_net(),     linear_bn(),      standing_activations(), movers(),      dropout(),              float_island(),
-          float_layer(),    stubs(),          two_in_two_out(),    free_parameters()};
+  return {cnn_max_pool(),
+          resnet(),
+          depthwise(),
+          average_pools(),
+          pool_then_activation(),
+          squeeze_excite(true),
+          squeeze_excite(false),
+          shared_modules(),
+          unequal_adds(),
+          cat_of_ranges(),
+          dead_channels(),
+          transposed(),
+          conv1d_net(),
+          linear_bn(),
+          standing_activations(),
+          movers(),
+          dropout(),
+          float_island(),
+          float_layer(),
+          stubs(),
+          two_in_two_out(),
+          free_parameters()};
 }
 
 /// A model, its fused graph and what prepare_qat made of it.
@@ -434,7 +465,8 @@ struct Trained {
 
 inline bool all_finite(const Tensor& x) {
   bool finite = true;
-  Tensor::for_each_offset(x.shape(), x.strides(), [&](std::int64_t at) { finite = finite && std::isfinite(x.data()[at]); });
+  Tensor::for_each_offset(x.shape(), x.strides(),
+                          [&](std::int64_t at) { finite = finite && std::isfinite(x.data()[at]); });
   return finite;
 }
 
@@ -472,11 +504,14 @@ inline Trained trained(const Network& network, const quant::QConfigMapping& mapp
   Trained t;
   t.model = network.make();
   scatter(*t.model, 11);
-  t.prepared = passes::prepare_qat(passes::fuse_modules(graph::trace(t.model, random_inputs(network, 2, 1))), mapping);
+  t.prepared =
+      passes::prepare_qat(passes::fuse_modules(graph::trace(t.model, random_inputs(network, 2, 1))), mapping);
   train(t, network, steps);
   return t;
 }
-inline quant::QConfigMapping default_mapping() { return quant::QConfigMapping().set_global(quant::DefaultQConfig{}); }
+inline quant::QConfigMapping default_mapping() {
+  return quant::QConfigMapping().set_global(quant::DefaultQConfig{});
+}
 inline Trained trained(const Network& network) { return trained(network, default_mapping()); }
 
 }  // namespace midtread::test

@@ -15,7 +15,8 @@ inline float single(float x) {
   return rounded;
 }
 
-/// Row-major. `real` always holds the real values; `codes` those in the declared dtype, empty for a float value.
+/// Row-major. `real` always holds the real values; `codes` those in the declared dtype, empty for a float
+/// value.
 struct SimValue {
   Shape shape;
   std::vector<float> real;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A third opinion: what every node of a prepared graph in eval mode must give, in plain loops over row-major arrays,
-// from the float parameters and the fake quantizers' scales. Uses no function of the library's kernels.
+// A third opinion: what every node of a prepared graph in eval mode must give, in plain loops over row-major
+// arrays, from the float parameters and the fake quantizers' scales. Uses no function of the library's
+// kernels.
 //
 //   acc = sum (q - z) w,  y = clamp(rne(float(acc + bq) m), lo - z_y, hi - z_y) + z_y
 #pragma once
@@ -21,7 +22,8 @@ class Simulation {
  public:
   explicit Simulation(const graph::GraphModule& prepared) : prepared_(prepared) {}
 
-  /// Every node's value. The fake quantizers must hold the scales in force (run the eval forward once before).
+  /// Every node's value. The fake quantizers must hold the scales in force (run the eval forward once
+  /// before).
   const std::map<std::string, SimValue>& run(const Tensors& inputs) {
     values_.clear();
     std::size_t next = 0;
@@ -44,7 +46,8 @@ class Simulation {
   static float round_as(float x, Rounding rounding) {
     switch (rounding) {
       case Rounding::kHalfUp: return static_cast<float>(std::floor(static_cast<double>(x) + 0.5));
-      case Rounding::kHalfDown: return static_cast<float>(std::copysign(std::ceil(std::fabs(static_cast<double>(x)) - 0.5), x) + 0.0);
+      case Rounding::kHalfDown:
+        return static_cast<float>(std::copysign(std::ceil(std::fabs(static_cast<double>(x)) - 0.5), x) + 0.0);
       case Rounding::kStdRound: return std::round(x);
       case Rounding::kHalfEven: break;
     }
@@ -58,7 +61,9 @@ class Simulation {
   static int quantize(float x, const QParams& q) {
     return to_code(single(x * single(1.0f / q.scale)), q, q.range.quant_min, q.range.quant_max);
   }
-  static float dequantize(int code, const QParams& q) { return single(static_cast<float>(code - q.zero_point) * q.scale); }
+  static float dequantize(int code, const QParams& q) {
+    return single(static_cast<float>(code - q.zero_point) * q.scale);
+  }
 
   static SimValue real_value(const Tensor& x) {
     SimValue v;
@@ -88,7 +93,8 @@ class Simulation {
       ++integer_nodes_;
       const QParams y = unit->activation_post_process().tensor_qparams();
       if (const auto* conv = dynamic_cast<const qat::ConvUnit*>(unit)) return convolve(*conv, in[0], y);
-      if (const auto* op = dynamic_cast<const qat::OperationUnit*>(unit)) return elementwise(op->operation(), in, y);
+      if (const auto* op = dynamic_cast<const qat::OperationUnit*>(unit))
+        return elementwise(op->operation(), in, y);
       return quantized(in[0], y);
     }
     if (node.operation && !node.stays_float && !in.empty() && in[0].is_quantized) {
@@ -102,8 +108,11 @@ class Simulation {
   static SimValue float_node(const graph::Node& node, const std::vector<SimValue>& in) {
     const NoGradGuard no_grad;
     Tensors inputs;
-    for (const SimValue& v : in) inputs.push_back(v.shape.rank() == 0 && v.real.empty() ? Tensor() : from_vector(v.real, v.shape).channels_last());
-    return real_value(node.module ? node.module->forward_many(inputs).at(0) : node.operation->run(inputs, false));
+    for (const SimValue& v : in)
+      inputs.push_back(v.shape.rank() == 0 && v.real.empty() ? Tensor()
+                                                             : from_vector(v.real, v.shape).channels_last());
+    return real_value(node.module ? node.module->forward_many(inputs).at(0)
+                                  : node.operation->run(inputs, false));
   }
 
   // ---- convolution and linear layers
@@ -128,7 +137,8 @@ class Simulation {
   SimValue convolve(const qat::ConvUnit& unit, const SimValue& x, const QParams& y) {
     const auto& g = unit.layer().geometry;
     auto [w, b] = folded(unit);
-    const std::int64_t groups = g.groups, out = g.out_channels, in_group = g.in_channels / groups, out_group = out / groups;
+    const std::int64_t groups = g.groups, out = g.out_channels, in_group = g.in_channels / groups,
+                       out_group = out / groups;
     const std::int64_t kh = g.kernel[0], kw = g.kernel[1], depth = in_group * kh * kw;
     const ChannelQParams qw = unit.weight_fake_quant().qparams();
     if (is_dorefa(unit)) dorefa_codes(w, qw, static_cast<std::size_t>(depth));
@@ -149,13 +159,17 @@ class Simulation {
         const auto k = static_cast<std::size_t>(o * depth + i);
         weight[k] = quantize(w[k], q);
       }
-      const float held = std::min(std::max(single(b[at] * single(1.0f / bias_scale)), -1073741824.0f), 1073741760.0f);
+      const float held =
+          std::min(std::max(single(b[at] * single(1.0f / bias_scale)), -1073741824.0f), 1073741760.0f);
       bias[at] = static_cast<std::int64_t>(std::nearbyint(held));
       multiplier[at] = single(bias_scale / y.scale);
     }
 
     const bool flat = g.rank == 2, line = g.rank == 3;
-    const std::int64_t n = x.shape[0], ih = flat || line ? 1 : x.shape[2], iw = flat ? 1 : line ? x.shape[2] : x.shape[3];
+    const std::int64_t n = x.shape[0], ih = flat || line ? 1 : x.shape[2],
+                       iw = flat   ? 1
+                            : line ? x.shape[2]
+                                   : x.shape[3];
     const auto size = [&](std::int64_t in, std::size_t a) {
       const std::int64_t reach = g.dilation[a] * (g.kernel[a] - 1) + 1;
       return g.transposed ? (in - 1) * g.stride[a] - 2 * g.padding[a] + reach + g.output_padding[a]
@@ -171,15 +185,16 @@ class Simulation {
     if (ends_with("ReLU6")) hi = quantize(6.0f, y);
 
     std::vector<std::int64_t> acc(static_cast<std::size_t>(n * out * oh * ow), 0);
-    // Every pair of an input and an output position that a tap joins: pos_out = stride * pos_in + dilation * k - padding
-    // for a transposed convolution, pos_in = stride * pos_out + dilation * k - padding otherwise.
+    // Every pair of an input and an output position that a tap joins: pos_out = stride * pos_in + dilation *
+    // k - padding for a transposed convolution, pos_in = stride * pos_out + dilation * k - padding otherwise.
     for (std::int64_t b0 = 0; b0 < n; ++b0)
       for (std::int64_t o = 0; o < out; ++o)
         for (std::int64_t i = 0; i < in_group; ++i) {
           const std::int64_t channel = o / out_group * in_group + i;
           for (std::int64_t ky = 0; ky < kh; ++ky)
             for (std::int64_t kx = 0; kx < kw; ++kx) {
-              const std::int64_t tap = weight[static_cast<std::size_t>(((o * in_group + i) * kh + ky) * kw + kx)];
+              const std::int64_t tap =
+                  weight[static_cast<std::size_t>(((o * in_group + i) * kh + ky) * kw + kx)];
               const std::int64_t rows = g.transposed ? ih : oh, columns = g.transposed ? iw : ow;
               for (std::int64_t r = 0; r < rows; ++r)
                 for (std::int64_t c = 0; c < columns; ++c) {
@@ -187,9 +202,12 @@ class Simulation {
                   const std::int64_t other_c = c * g.stride[1] + kx * g.dilation[1] - g.padding[1];
                   const std::int64_t yr = g.transposed ? other_r : r, yc = g.transposed ? other_c : c;
                   const std::int64_t xr = g.transposed ? r : other_r, xc = g.transposed ? c : other_c;
-                  if (yr < 0 || yr >= oh || yc < 0 || yc >= ow || xr < 0 || xr >= ih || xc < 0 || xc >= iw) continue;
-                  const int code = x.codes[static_cast<std::size_t>(((b0 * g.in_channels + channel) * ih + xr) * iw + xc)];
-                  acc[static_cast<std::size_t>(((b0 * out + o) * oh + yr) * ow + yc)] += (code - x.q.zero_point) * tap;
+                  if (yr < 0 || yr >= oh || yc < 0 || yc >= ow || xr < 0 || xr >= ih || xc < 0 || xc >= iw)
+                    continue;
+                  const int code =
+                      x.codes[static_cast<std::size_t>(((b0 * g.in_channels + channel) * ih + xr) * iw + xc)];
+                  acc[static_cast<std::size_t>(((b0 * out + o) * oh + yr) * ow + yc)] +=
+                      (code - x.q.zero_point) * tap;
                 }
             }
         }
@@ -210,14 +228,17 @@ class Simulation {
     std::shared_ptr<nn::Module> layer = unit.layer_module();
     const std::vector<float> stored = layer->own_parameters().at("weight").to_vector();
     const Tensor* given = layer->own_parameters().find("bias");
-    std::vector<float> b = given && given->defined() ? given->to_vector() : std::vector<float>(static_cast<std::size_t>(out), 0.0f);
+    std::vector<float> b = given && given->defined()
+                               ? given->to_vector()
+                               : std::vector<float>(static_cast<std::size_t>(out), 0.0f);
     std::vector<float> w(stored.size());
     for (std::int64_t o = 0; o < out; ++o)
       for (std::int64_t i = 0; i < in_group; ++i)
         for (std::int64_t t = 0; t < taps; ++t) {
           const std::int64_t group = o / out_group;
-          const std::int64_t from = g.transposed ? ((group * in_group + i) * out_group + o % out_group) * taps + t
-                                                 : (o * in_group + i) * taps + t;
+          const std::int64_t from = g.transposed
+                                        ? ((group * in_group + i) * out_group + o % out_group) * taps + t
+                                        : (o * in_group + i) * taps + t;
           w[static_cast<std::size_t>((o * in_group + i) * taps + t)] = stored[static_cast<std::size_t>(from)];
         }
     if (is_dorefa(unit)) dorefa_tanh(w);
@@ -260,7 +281,8 @@ class Simulation {
     for (std::int64_t d : shape) count *= d;
     for (std::int64_t k = 0; k < count; ++k) {
       visit(static_cast<std::size_t>(k), at);
-      for (int d = shape.rank() - 1; d >= 0 && ++at[static_cast<std::size_t>(d)] == shape[d]; --d) at[static_cast<std::size_t>(d)] = 0;
+      for (int d = shape.rank() - 1; d >= 0 && ++at[static_cast<std::size_t>(d)] == shape[d]; --d)
+        at[static_cast<std::size_t>(d)] = 0;
     }
   }
   static std::size_t dot(const Dims& a, const Dims& b) {
@@ -303,13 +325,16 @@ class Simulation {
     if (name == "sigmoid") return single(1.0f / single(1.0f + std::exp(-x)));
     if (name == "tanh") return std::tanh(x);
     if (name == "silu") return single(x / single(1.0f + std::exp(-x)));
-    if (name == "gelu") return single(x * single(0.5f * single(1.0f + std::erf(single(x * 0.70710678118654752440f)))));
+    if (name == "gelu")
+      return single(x * single(0.5f * single(1.0f + std::erf(single(x * 0.70710678118654752440f)))));
     if (name == "exp") return std::exp(x);
     if (name == "sqrt") return std::sqrt(x);
     if (name == "abs") return std::abs(x);
     if (const auto* o = ops::as<ops::Pow>(op)) return std::pow(x, static_cast<float>(o->exponent));
-    if (const auto* o = ops::as<ops::Elu>(op)) return x > 0 ? x : single(static_cast<float>(o->alpha) * std::expm1(x));
-    if (const auto* o = ops::as<ops::LeakyRelu>(op)) return x > 0 ? x : single(x * static_cast<float>(o->slope));
+    if (const auto* o = ops::as<ops::Elu>(op))
+      return x > 0 ? x : single(static_cast<float>(o->alpha) * std::expm1(x));
+    if (const auto* o = ops::as<ops::LeakyRelu>(op))
+      return x > 0 ? x : single(x * static_cast<float>(o->slope));
     if (const auto* o = ops::as<ops::AddScalar>(op)) return single(x + static_cast<float>(o->constant));
     if (const auto* o = ops::as<ops::MulScalar>(op)) return single(x * static_cast<float>(o->constant));
     throw StateError(name, "the simulation does not know this function");
@@ -351,11 +376,14 @@ class Simulation {
     if (ops::as<ops::Dropout>(op)) return x;
     if (ops::as<ops::Relu>(op)) return held(q.zero_point, q.range.quant_max);
     if (ops::as<ops::Relu6>(op)) return held(q.zero_point, quantize(6.0f, q));
-    if (const auto* o = ops::as<ops::Clamp>(op)) return held(quantize(static_cast<float>(o->min), q), quantize(static_cast<float>(o->max), q));
+    if (const auto* o = ops::as<ops::Clamp>(op))
+      return held(quantize(static_cast<float>(o->min), q), quantize(static_cast<float>(o->max), q));
     if (const auto* o = ops::as<ops::MaxPool2d>(op))
-      return pooled(x, true, o->kernel, strided(o->stride, o->kernel), o->padding, o->dilation, o->ceil_mode, true);
+      return pooled(x, true, o->kernel, strided(o->stride, o->kernel), o->padding, o->dilation, o->ceil_mode,
+                    true);
     if (const auto* o = ops::as<ops::AvgPool2d>(op))
-      return pooled(x, false, o->kernel, strided(o->stride, o->kernel), o->padding, {1, 1}, o->ceil_mode, o->count_include_pad);
+      return pooled(x, false, o->kernel, strided(o->stride, o->kernel), o->padding, {1, 1}, o->ceil_mode,
+                    o->count_include_pad);
     if (const auto* o = ops::as<ops::AdaptiveAvgPool2d>(op)) return adaptive(x, o->output[0], o->output[1]);
     if (const auto* o = ops::as<ops::Mean>(op)) {
       SimValue y = adaptive(x, 1, 1);
@@ -364,7 +392,8 @@ class Simulation {
     }
     return rearranged(op, x);
   }
-  static std::array<std::int64_t, 2> strided(const std::array<std::int64_t, 2>& stride, const std::array<std::int64_t, 2>& kernel) {
+  static std::array<std::int64_t, 2> strided(const std::array<std::int64_t, 2>& stride,
+                                             const std::array<std::int64_t, 2>& kernel) {
     return {stride[0] ? stride[0] : kernel[0], stride[1] ? stride[1] : kernel[1]};
   }
 
@@ -376,8 +405,9 @@ class Simulation {
     return static_cast<int>(floor);
   }
 
-  static SimValue pooled(const SimValue& x, bool maximum, std::array<std::int64_t, 2> k, std::array<std::int64_t, 2> s,
-                         std::array<std::int64_t, 2> p, std::array<std::int64_t, 2> d, bool ceil_mode, bool include_pad) {
+  static SimValue pooled(const SimValue& x, bool maximum, std::array<std::int64_t, 2> k,
+                         std::array<std::int64_t, 2> s, std::array<std::int64_t, 2> p,
+                         std::array<std::int64_t, 2> d, bool ceil_mode, bool include_pad) {
     const auto size = [&](std::int64_t in, std::size_t a) {
       const std::int64_t reach = in + 2 * p[a] - d[a] * (k[a] - 1) - 1;
       std::int64_t out = (ceil_mode ? (reach + s[a] - 1) / s[a] : reach / s[a]) + 1;
@@ -397,7 +427,8 @@ class Simulation {
           const bool inside = y0 >= 0 && y0 < h && x0 >= 0 && x0 < w;
           if (inside || (include_pad && y0 < h + p[0] && x0 < w + p[1])) ++count;
           if (!inside) continue;
-          const int code = x.codes[static_cast<std::size_t>(((at[0] * x.shape[1] + at[1]) * h + y0) * w + x0)];
+          const int code =
+              x.codes[static_cast<std::size_t>(((at[0] * x.shape[1] + at[1]) * h + y0) * w + x0)];
           largest = std::max(largest, code);
           sum += code - x.q.zero_point;
         }
@@ -415,7 +446,8 @@ class Simulation {
       std::int64_t sum = 0;
       for (std::int64_t r = top; r < bottom; ++r)
         for (std::int64_t c = left; c < right; ++c)
-          sum += x.codes[static_cast<std::size_t>(((at[0] * x.shape[1] + at[1]) * h + r) * w + c)] - x.q.zero_point;
+          sum += x.codes[static_cast<std::size_t>(((at[0] * x.shape[1] + at[1]) * h + r) * w + c)] -
+                 x.q.zero_point;
       codes.push_back(mean_code(sum, (bottom - top) * (right - left)) + x.q.zero_point);
     });
     return code_value(shape, std::move(codes), x.q);
@@ -439,7 +471,8 @@ class Simulation {
       return view(shape, [&](const Dims& at) {
         std::int64_t from = 0;
         for (int i = 0; i < rank; ++i)
-          from += at[static_cast<std::size_t>(i)] * strides[static_cast<std::size_t>(wrap(o->dims[static_cast<std::size_t>(i)]))];
+          from += at[static_cast<std::size_t>(i)] *
+                  strides[static_cast<std::size_t>(wrap(o->dims[static_cast<std::size_t>(i)]))];
         return from;
       });
     }
@@ -454,7 +487,9 @@ class Simulation {
     if (const auto* o = ops::as<ops::Slice>(op)) {
       const int dim = wrap(o->dim);
       const std::int64_t size = x.shape[dim];
-      const auto place = [size](std::int64_t i) { return std::min(std::max<std::int64_t>(i < 0 ? i + size : i, 0), size); };
+      const auto place = [size](std::int64_t i) {
+        return std::min(std::max<std::int64_t>(i < 0 ? i + size : i, 0), size);
+      };
       Shape shape = x.shape;
       shape[dim] = 0;
       for (std::int64_t i = place(o->start); i < place(o->stop); i += o->step) ++shape[dim];
@@ -464,7 +499,8 @@ class Simulation {
       });
     }
     if (const auto* o = ops::as<ops::Pad2d>(op)) {
-      const Shape shape{x.shape[0], x.shape[1], x.shape[2] + o->top + o->bottom, x.shape[3] + o->left + o->right};
+      const Shape shape{x.shape[0], x.shape[1], x.shape[2] + o->top + o->bottom,
+                        x.shape[3] + o->left + o->right};
       return view(shape, [&](Dims at) -> std::int64_t {
         at[2] -= o->top;
         at[3] -= o->left;

@@ -127,7 +127,11 @@ TEST(Shape, BroadcastsAsNumpyDoes) {
   EXPECT_EQ(together({}, {4}), (Shape{4}));
   EXPECT_EQ(together({0, 3}, {1, 3}), (Shape{0, 3}));
   EXPECT_EQ(together({8, 1, 6, 1}, {7, 1, 5}), (Shape{8, 7, 6, 5}));
-  expect_error<ShapeError>([&] { together({2, 3}, {2}); }, {"test", "shapes [2, 3] and [2] do not broadcast", "dimension 1: 3 and 2"});
+  expect_error<ShapeError>(
+      [&] {
+        together({2, 3}, {2});
+      },
+      {"test", "shapes [2, 3] and [2] do not broadcast", "dimension 1: 3 and 2"});
   expect_error<ShapeError>([&] { together({0}, {2}); }, {"0 and 2"});
 }
 
@@ -140,7 +144,11 @@ TEST(Factory, MakesWhatItSays) {
   EXPECT_TRUE(image.is_channels_last() && !image.is_contiguous());
   const float values[] = {1, 2};
   EXPECT_EQ(from_blob(values, {2, 1}).to_vector(), (std::vector<float>{1, 2}));
-  expect_error<ShapeError>([] { from_vector<float>({1, 2, 3}, {2}); }, {"from_vector", "3 values for shape [2]"});
+  expect_error<ShapeError>(
+      [] {
+        from_vector<float>({1, 2, 3}, {2});
+      },
+      {"from_vector", "3 values for shape [2]"});
   EXPECT_EQ((cast<std::int64_t>(tensor({1.9f, -1.9f})).to_vector()), (std::vector<std::int64_t>{1, -1}));
   Generator a(3), b(3);
   EXPECT_TRUE(identical(randn({4, 4}, a), randn({4, 4}, b)));

@@ -10,9 +10,11 @@ TEST(FloatGemm, EverySetEqualsPlainLoopsInDouble) {
   Generator g(1);
   int cases = 0;
   for (int i = 0; i < 200; ++i) {
-    const std::int64_t m = 1 + g.below(i % 10 == 0 ? 400 : 40), n = 1 + g.below(i % 10 == 1 ? 400 : 70), k = g.below(i % 10 == 2 ? 2000 : 80);
+    const std::int64_t m = 1 + g.below(i % 10 == 0 ? 400 : 40), n = 1 + g.below(i % 10 == 1 ? 400 : 70),
+                       k = g.below(i % 10 == 2 ? 2000 : 80);
     const GuardedArray a(m * k, g), at(k * m, g), b(k * n, g), bt(n * k, g), bias(n, g);
-    std::vector<double> nn(static_cast<std::size_t>(m * n)), nt(nn), tn(nn), nn_abs(nn), nt_abs(nn), tn_abs(nn);
+    std::vector<double> nn(static_cast<std::size_t>(m * n)), nt(nn), tn(nn), nn_abs(nn), nt_abs(nn),
+        tn_abs(nn);
     for (std::int64_t r = 0; r < m; ++r)
       for (std::int64_t c = 0; c < n; ++c) {
         const auto index = static_cast<std::size_t>(r * n + c);
@@ -31,11 +33,14 @@ TEST(FloatGemm, EverySetEqualsPlainLoopsInDouble) {
     for (const auto* set : kernel_sets()) {
       const GuardedArray c(m * n);
       kernels::floating::gemm(m, n, k, a.data(), b.data(), bias.data(), c.data(), *set);
-      EXPECT_LT(difference(c.data(), nn.data(), nn_abs.data(), m * n), 1e-5) << set->isa << " " << m << " " << n << " " << k;
+      EXPECT_LT(difference(c.data(), nn.data(), nn_abs.data(), m * n), 1e-5)
+          << set->isa << " " << m << " " << n << " " << k;
       kernels::floating::gemm_nt(m, n, k, a.data(), bt.data(), bias.data(), c.data(), *set);
-      EXPECT_LT(difference(c.data(), nt.data(), nt_abs.data(), m * n), 1e-5) << set->isa << " " << m << " " << n << " " << k;
+      EXPECT_LT(difference(c.data(), nt.data(), nt_abs.data(), m * n), 1e-5)
+          << set->isa << " " << m << " " << n << " " << k;
       kernels::floating::gemm_tn(m, n, k, at.data(), b.data(), c.data(), *set);
-      EXPECT_LT(difference(c.data(), tn.data(), tn_abs.data(), m * n), 1e-5) << set->isa << " " << m << " " << n << " " << k;
+      EXPECT_LT(difference(c.data(), tn.data(), tn_abs.data(), m * n), 1e-5)
+          << set->isa << " " << m << " " << n << " " << k;
       ++cases;
     }
   }

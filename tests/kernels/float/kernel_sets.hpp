@@ -5,11 +5,11 @@
 #include <midtread/core/random.hpp>
 #include <midtread/kernels/float/dispatch.hpp>
 
-#include <cstdio>
-#include <cstring>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <cstdio>
+#include <cstring>
 #include <vector>
 
 namespace midtread {
@@ -24,11 +24,13 @@ inline std::vector<const kernels::floating::KernelSet<float>*> kernel_sets() {
   return sets;
 }
 
-/// `count` floats between two pages without access: at the end, so that reading one too many stops the program.
+/// `count` floats between two pages without access: at the end, so that reading one too many stops the
+/// program.
 class GuardedArray {
  public:
   explicit GuardedArray(std::int64_t count) {
-    const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE)), bytes = static_cast<std::size_t>(count) * sizeof(float);
+    const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE)),
+               bytes = static_cast<std::size_t>(count) * sizeof(float);
     size_ = (bytes + page - 1) / page * page + 2 * page;
     base_ = static_cast<char*>(mmap(nullptr, size_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     mprotect(base_ + page, size_ - 2 * page, PROT_READ | PROT_WRITE);

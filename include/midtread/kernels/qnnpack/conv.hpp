@@ -17,10 +17,20 @@ MIDTREAD_EXACT_BEGIN
 template <std::int64_t kPixels>
 MIDTREAD_ALWAYS_INLINE void finish_tile(const std::int32_t* acc, const BandUnit* units, std::int64_t count,
                                         const PixelWriter& write) {
+  if (write.plain()) {
+    for (; count > 0; --count, ++units, acc += kPixels * kPanelColumns)
+      for (std::int64_t p = 0; p < (kPixels == 1 ? 1 : units->pixels); ++p) {
+        const std::int32_t* sums = acc + p * kPanelColumns;
+        write.store(vld1q_s32(sums), vld1q_s32(sums + 4), vld1q_s32(sums + 8), vld1q_s32(sums + 12),
+                    units->output + p);
+      }
+    return;
+  }
   for (; count > 0; --count, ++units, acc += kPixels * kPanelColumns)
-    for (std::int64_t p = 0; p < (kPixels == 1 ? 1 : units->pixels); ++p) {
+    for (std::int64_t p = 0; p < units->pixels; ++p) {
       const std::int32_t* sums = acc + p * kPanelColumns;
-      write(vld1q_s32(sums), vld1q_s32(sums + 4), vld1q_s32(sums + 8), vld1q_s32(sums + 12), units->output + p);
+      write.store_slowly(vld1q_s32(sums), vld1q_s32(sums + 4), vld1q_s32(sums + 8), vld1q_s32(sums + 12),
+                         units->output + p);
     }
 }
 

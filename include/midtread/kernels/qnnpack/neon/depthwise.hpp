@@ -91,9 +91,14 @@ MIDTREAD_NOINLINE void depthwise_pixels(const std::int8_t* band, const BandUnit*
         add_products(acc[i], vmull_s8(vget_low_s8(a), vget_low_s8(w0)), vmull_high_s8(a, w0));
       }
     }
+    if (write.plain()) {
+      MIDTREAD_UNROLL(4)
+      for (int i = 0; i < kPixels; ++i) write.store(acc[i][0], acc[i][1], acc[i][2], acc[i][3], units[i].output);
+      continue;
+    }
     MIDTREAD_UNROLL(4)
     for (int i = 0; i < kPixels; ++i)
-      write(acc[i][0], acc[i][1], acc[i][2], acc[i][3], units[i].output);
+      write.store_slowly(acc[i][0], acc[i][1], acc[i][2], acc[i][3], units[i].output);
   }
 }
 

@@ -16,7 +16,8 @@ MIDTREAD_EXACT_BEGIN
 /// The sums of `count` units, [unit][kPixels][16], to the output.
 template <std::int64_t kPixels>
 MIDTREAD_ALWAYS_INLINE void finish_tile(const std::int32_t* acc, const BandUnit* units, std::int64_t count,
-                                        const PixelWriter& write) {
+                                        const PanelOutput& out) {
+  const PixelWriter write(out);  // made for each tile: no vector register survives the tile's call
   if (write.plain()) {
     for (; count > 0; --count, ++units, acc += kPixels * kPanelColumns)
       for (std::int64_t p = 0; p < (kPixels == 1 ? 1 : units->pixels); ++p) {
@@ -39,11 +40,10 @@ template <class Tile>
 MIDTREAD_NOINLINE void run_panel(const std::int8_t* band, const BandUnit* units, std::int64_t count,
                                  const Panel& panel, const PanelOutput& out) {
   alignas(64) std::int32_t acc[Tile::kUnits * Tile::kPixels * kPanelColumns];
-  const PixelWriter write(out);
   for (; count >= Tile::kUnits; count -= Tile::kUnits, units += Tile::kUnits) {
     Tile::run({band + units[0].input, band + units[1].input, band + units[2].input, band + units[3].input}, panel,
               out.bias, acc);
-    finish_tile<Tile::kPixels>(acc, units, Tile::kUnits, write);
+    finish_tile<Tile::kPixels>(acc, units, Tile::kUnits, out);
   }
   if (count == 0) return;
   if (count == 1)
@@ -51,7 +51,7 @@ MIDTREAD_NOINLINE void run_panel(const std::int8_t* band, const BandUnit* units,
   else
     Tile::run({band + units[0].input, band + units[1].input, band + units[count - 1].input,
                band + units[count - 1].input}, panel, out.bias, acc);
-  finish_tile<Tile::kPixels>(acc, units, count, write);
+  finish_tile<Tile::kPixels>(acc, units, count, out);
 }
 
 MIDTREAD_EXACT_END

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// one_answer_check DIRECTORY NAME...: runs saved int8 models with every engine and instruction set of this CPU; the
-// outputs must be the saved ones, bit for bit.
+// one_answer_check DIRECTORY NAME...: runs saved int8 models with every engine and instruction set of this
+// CPU; the outputs must be the saved ones, bit for bit.
 #include <midtread/io/int8_model.hpp>
 #include <midtread/io/state_dict.hpp>
 #include <midtread/runtime.hpp>
@@ -37,7 +37,9 @@ int main(int argc, char** argv) try {
         const mt::Tensors got = mt::io::load_int8_model(path + ".int8")(inputs);
         bool same = got.size() == expected.size();
         for (std::size_t k = 0; same && k < got.size(); ++k) same = mt::identical(got[k], expected[k]);
-        if (!same) std::printf("FAILED: %s differs with %s, %s\n", argv[i], mt::kernels::to_string(engine), isa.c_str());
+        if (!same)
+          std::printf("FAILED: %s differs with %s, %s\n", argv[i], mt::kernels::to_string(engine),
+                      isa.c_str());
         different += same ? 0 : 1;
         ++cases;
       }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Outputs of a transposed convolution with the same row and column modulo the stride have the same taps, each at a
-// fixed offset in the input: per phase it is an ordinary convolution of stride 1.
+// Outputs of a transposed convolution with the same row and column modulo the stride have the same taps, each
+// at a fixed offset in the input: per phase it is an ordinary convolution of stride 1.
 //
 //   out row oy, t = oy + pad: input row (t - ky * dilation) / stride where that divides
 #pragma once

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A band of output rows and the int8 copy of the input it needs: q - 128, with the zero point for padding. Kernels
-// multiply the copy as it is and take (z - 128) * sum(w) off afterwards.
+// A band of output rows and the int8 copy of the input it needs: q - 128, with the zero point for padding.
+// Kernels multiply the copy as it is and take (z - 128) * sum(w) off afterwards.
 //
 // In pairs, for smmla, the copy holds 8 codes of a pixel and 8 of the pixel the next output reads, in turn.
 #pragma once
@@ -12,7 +12,8 @@
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack)
 
-/// One output pixel (or two neighbours): where it starts to read in the band, and its index among the outputs.
+/// One output pixel (or two neighbours): where it starts to read in the band, and its index among the
+/// outputs.
 struct BandUnit {
   std::int32_t input;
   std::int32_t output;
@@ -22,7 +23,8 @@ struct BandUnit {
 class CodeBand {
  public:
   /// Bands of about `bytes`, of `channels` codes per pixel.
-  CodeBand(const Conv2dShape& s, std::int64_t channels, bool paired, std::int64_t bytes, std::int64_t min_pixels)
+  CodeBand(const Conv2dShape& s, std::int64_t channels, bool paired, std::int64_t bytes,
+           std::int64_t min_pixels)
       : paired_(paired),
         channels_(channels),
         pitch_(paired ? (channels + 7) / 8 * 8 : channels),
@@ -52,8 +54,8 @@ class CodeBand {
   }
 
   /// Copies what output rows [first, first + rows) of image `n` need of the channels from x on.
-  void fill(const std::uint8_t* x, std::int64_t n, std::int64_t first, std::int64_t rows, std::int32_t zero_point,
-            std::int8_t* band) const {
+  void fill(const std::uint8_t* x, std::int64_t n, std::int64_t first, std::int64_t rows,
+            std::int32_t zero_point, std::int8_t* band) const {
     const Conv2dShape& s = plan_.shape;
     const std::uint8_t* image = x + n * s.in_pixels() * s.in_channels;
     const bool gather = s.taps() == 1;
@@ -76,8 +78,7 @@ class CodeBand {
         const std::int64_t pixels = waiting + plan_.width;
         waiting = r + 1 < rows ? pixels % 2 : 0;
         band = pair_even(row, pixels - waiting, band);
-        if (waiting != 0)
-          std::memmove(row, row + (pixels - 1) * pitch_, static_cast<std::size_t>(pitch_));
+        if (waiting != 0) std::memmove(row, row + (pixels - 1) * pitch_, static_cast<std::size_t>(pitch_));
       }
     } else {
       for (std::int64_t r = 0; r < plan_.in_rows(rows); ++r, band += plan_.width * plan_.pitch) {
@@ -110,8 +111,8 @@ class CodeBand {
     std::memset(out, padding, static_cast<std::size_t>(left * pitch_));
     if (left >= width) return;
     if (end > left)
-      flip_pixels(image + (iy * s.in_width + left * step - s.pad_width) * s.in_channels, end - left, channels_,
-                  step * s.in_channels, out + left * pitch_, pitch_);
+      flip_pixels(image + (iy * s.in_width + left * step - s.pad_width) * s.in_channels, end - left,
+                  channels_, step * s.in_channels, out + left * pitch_, pitch_);
     std::memset(out + end * pitch_, padding, static_cast<std::size_t>((width - end) * pitch_));
   }
 
@@ -119,7 +120,8 @@ class CodeBand {
   std::int8_t* pair(const std::int8_t* a, const std::int8_t* b, std::int8_t* out) const {
     std::int64_t c = 0;
     for (; c + 16 <= pitch_; c += 16, out += 32) {
-      const int64x2_t low = vreinterpretq_s64_s8(vld1q_s8(a + c)), high = vreinterpretq_s64_s8(vld1q_s8(b + c));
+      const int64x2_t low = vreinterpretq_s64_s8(vld1q_s8(a + c)),
+                      high = vreinterpretq_s64_s8(vld1q_s8(b + c));
       vst1q_s8(out, vreinterpretq_s8_s64(vzip1q_s64(low, high)));
       vst1q_s8(out + 16, vreinterpretq_s8_s64(vzip2q_s64(low, high)));
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Convolution (also grouped, also linear): bands of int8 codes, register tiles on them, requantization of each tile
-// while it is in the first cache. The tile is that of an instruction set.
+// Convolution (also grouped, also linear): bands of int8 codes, register tiles on them, requantization of
+// each tile while it is in the first cache. The tile is that of an instruction set.
 #pragma once
 
 #include <midtread/kernels/qnnpack/code_band.hpp>
@@ -41,8 +41,8 @@ MIDTREAD_NOINLINE void run_panel(const std::int8_t* band, const BandUnit* units,
                                  const Panel& panel, const PanelOutput& out) {
   alignas(64) std::int32_t acc[Tile::kUnits * Tile::kPixels * kPanelColumns];
   for (; count >= Tile::kUnits; count -= Tile::kUnits, units += Tile::kUnits) {
-    Tile::run({band + units[0].input, band + units[1].input, band + units[2].input, band + units[3].input}, panel,
-              out.bias, acc);
+    Tile::run({band + units[0].input, band + units[1].input, band + units[2].input, band + units[3].input},
+              panel, out.bias, acc);
     finish_tile<Tile::kPixels>(acc, units, Tile::kUnits, out);
   }
   if (count == 0) return;
@@ -50,7 +50,8 @@ MIDTREAD_NOINLINE void run_panel(const std::int8_t* band, const BandUnit* units,
     Tile::run_one(band + units[0].input, panel, out.bias, acc);
   else
     Tile::run({band + units[0].input, band + units[1].input, band + units[count - 1].input,
-               band + units[count - 1].input}, panel, out.bias, acc);
+               band + units[count - 1].input},
+              panel, out.bias, acc);
   finish_tile<Tile::kPixels>(acc, units, count, out);
 }
 
@@ -69,7 +70,8 @@ void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const ConvCa
   auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>(2 * columns + segments.count));
   auto* multiplier = reinterpret_cast<float*>(bias + columns);
   std::int32_t* offsets = bias + 2 * columns;
-  panel_terms(call, packed, segments.panel_bytes(), s.groups, segments.panels, s.out_group(), bias, multiplier);
+  panel_terms(call, packed, segments.panel_bytes(), s.groups, segments.panels, s.out_group(), bias,
+              multiplier);
   for (std::int64_t i = 0; i < segments.count; ++i)
     offsets[i] = static_cast<std::int32_t>(segments.whole_rows
                                                ? band.tap_offset(i, 0)
@@ -103,9 +105,10 @@ void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const ConvCa
           aim(out, call, origin, group * s.out_group() + column);
           out.bias = bias + p * kPanelColumns;
           out.multiplier = multiplier + p * kPanelColumns;
-          const Panel panel{reinterpret_cast<const PanelHeader*>(packed + p * segments.panel_bytes()), offsets, segments.count, segments.length, out.columns};
-          run_panel<Tile>(codes + group * s.in_group() * Tile::kPixels, units + i, std::min(kUnitBlock, count - i),
-                          panel, out);
+          const Panel panel{reinterpret_cast<const PanelHeader*>(packed + p * segments.panel_bytes()),
+                            offsets, segments.count, segments.length, out.columns};
+          run_panel<Tile>(codes + group * s.in_group() * Tile::kPixels, units + i,
+                          std::min(kUnitBlock, count - i), panel, out);
         }
   });
 }
@@ -118,8 +121,8 @@ Storage pack_conv(const Conv2dShape& s, const std::int8_t* weights) {
 }
 
 template <class Tile>
-void run_conv(const PackedWeights& weights, const Conv2dShape& s, const std::uint8_t* x, std::int32_t x_zero_point,
-              const Epilogue& e, std::uint8_t* y, Scratch& scratch) {
+void run_conv(const PackedWeights& weights, const Conv2dShape& s, const std::uint8_t* x,
+              std::int32_t x_zero_point, const Epilogue& e, std::uint8_t* y, Scratch& scratch) {
   conv_bands<Tile>(weights, s, {x, x_zero_point, &e, y, nullptr}, scratch);
 }
 

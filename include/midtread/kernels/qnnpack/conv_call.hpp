@@ -36,7 +36,8 @@ struct PanelOutput {
 MIDTREAD_EXACT_BEGIN
 
 /// Accumulators as they are, fewer than 16 channels, and the rarer roundings.
-MIDTREAD_NOINLINE inline void finish_slowly(const std::int32_t* row, std::int64_t at, const PanelOutput& out) {
+MIDTREAD_NOINLINE inline void finish_slowly(const std::int32_t* row, std::int64_t at,
+                                            const PanelOutput& out) {
   if (out.acc != nullptr) {
     std::memcpy(out.acc + at, row, static_cast<std::size_t>(out.columns) * sizeof(std::int32_t));
     return;
@@ -53,19 +54,21 @@ MIDTREAD_NOINLINE inline void finish_slowly(const std::int32_t* row, std::int64_
         requantize(row[c], out.multiplier[c], e.zero_point, e.lo, e.hi, e.rounding));
 }
 
-/// Takes 16 sums, the bias included, to where output `pixel` goes. What the usual case needs is held in registers: the
-/// compiler must take a store of codes to change anything in memory.
+/// Takes 16 sums, the bias included, to where output `pixel` goes. What the usual case needs is held in
+/// registers: the compiler must take a store of codes to change anything in memory.
 class PixelWriter {
  public:
   MIDTREAD_ALWAYS_INLINE explicit PixelWriter(const PanelOutput& out)
       : requantizer_(out.multiplier, out.bounds),
-        codes_(out.acc == nullptr && out.general == nullptr && out.columns == kPanelColumns ? out.codes : nullptr),
+        codes_(out.acc == nullptr && out.general == nullptr && out.columns == kPanelColumns ? out.codes
+                                                                                            : nullptr),
         pitch_(out.pitch),
         out_(out) {}
 
   /// Whole vectors of codes, rounded half to even: use store, a loop without a call.
   MIDTREAD_ALWAYS_INLINE bool plain() const { return codes_ != nullptr; }
-  MIDTREAD_ALWAYS_INLINE void store(int32x4_t a, int32x4_t b, int32x4_t c, int32x4_t d, std::int64_t pixel) const {
+  MIDTREAD_ALWAYS_INLINE void store(int32x4_t a, int32x4_t b, int32x4_t c, int32x4_t d,
+                                    std::int64_t pixel) const {
     vst1q_u8(codes_ + pixel * pitch_, requantizer_(a, b, c, d));
   }
   MIDTREAD_ALWAYS_INLINE void store_slowly(int32x4_t a, int32x4_t b, int32x4_t c, int32x4_t d,
@@ -90,7 +93,8 @@ MIDTREAD_EXACT_END
 /// bias - (z - 128) * sum(w), modulo 2^32.
 inline std::int32_t corrected_bias(std::int32_t bias, std::int32_t zero_point, std::int32_t sum) {
   return static_cast<std::int32_t>(static_cast<std::uint32_t>(bias) -
-                                   static_cast<std::uint32_t>(zero_point - 128) * static_cast<std::uint32_t>(sum));
+                                   static_cast<std::uint32_t>(zero_point - 128) *
+                                       static_cast<std::uint32_t>(sum));
 }
 
 /// What all panels of a call share.
@@ -112,8 +116,8 @@ inline void aim(PanelOutput& out, const ConvCall& call, std::int64_t origin, std
 
 /// Bias and multiplier for every column of every panel, zero where there is no channel.
 inline void panel_terms(const ConvCall& call, const unsigned char* packed, std::int64_t panel_bytes,
-                        std::int64_t groups, std::int64_t panels, std::int64_t group_channels, std::int32_t* bias,
-                        float* multiplier) {
+                        std::int64_t groups, std::int64_t panels, std::int64_t group_channels,
+                        std::int32_t* bias, float* multiplier) {
   for (std::int64_t p = 0; p < groups * panels; ++p, packed += panel_bytes) {
     const auto* header = reinterpret_cast<const PanelHeader*>(packed);
     const std::int64_t first = p % panels * kPanelColumns, o = p / panels * group_channels + first;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Transposed convolution (also grouped), phase by phase on the tiles of the ordinary one: rows of int8 codes, a tap is a
-// segment. The tile is that of an instruction set.
+// Transposed convolution (also grouped), phase by phase on the tiles of the ordinary one: rows of int8 codes,
+// a tap is a segment. The tile is that of an instruction set.
 #pragma once
 
 #include <midtread/kernels/qnnpack/conv.hpp>
@@ -69,7 +69,8 @@ Storage pack_conv_transpose(const Conv2dShape& s, const std::int8_t* weights) {
   return storage;
 }
 
-/// The input rows that output row `oy` may read, t / stride - reach .. t / stride, with the zero point around.
+/// The input rows that output row `oy` may read, t / stride - reach .. t / stride, with the zero point
+/// around.
 inline void fill_transpose_band(const Conv2dShape& s, const ConvCall& call, std::int64_t n, std::int64_t oy,
                                 std::int64_t band_width, std::int8_t* band) {
   const std::int64_t top = (oy + s.pad_height) / s.stride_height - row_phases(s).reach();
@@ -86,7 +87,8 @@ inline void fill_transpose_band(const Conv2dShape& s, const ConvCall& call, std:
 }
 
 template <class Tile>
-void conv_transpose_rows(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call, Scratch& scratch) {
+void conv_transpose_rows(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call,
+                         Scratch& scratch) {
   const TransposePanels<Tile> sizes(s);
   const PhaseAxis &ys = sizes.ys, &xs = sizes.xs;
   const std::int64_t columns = sizes.all * kPanelColumns;
@@ -94,8 +96,8 @@ void conv_transpose_rows(const PackedWeights& weights, const Conv2dShape& s, con
   auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>(2 * columns * sizes.phases()));
   auto* multiplier = reinterpret_cast<float*>(bias + columns * sizes.phases());
   for (std::int64_t phase = 0; phase < sizes.phases(); ++phase)
-    panel_terms(call, packed + phase * sizes.all * sizes.bytes, sizes.bytes, s.groups, sizes.panels, s.out_group(),
-                bias + phase * columns, multiplier + phase * columns);
+    panel_terms(call, packed + phase * sizes.all * sizes.bytes, sizes.bytes, s.groups, sizes.panels,
+                s.out_group(), bias + phase * columns, multiplier + phase * columns);
 
   const std::int64_t band_width = (s.out_width - 1 + s.pad_width) / s.stride_width + 1 + xs.reach();
   const std::int64_t band = (ys.reach() + 1) * band_width * s.in_channels + kBandSlack;

@@ -23,7 +23,7 @@ struct PanelHeader {
 
 /// How the weights of a convolution are cut into segments whose length is a multiple of `step`.
 struct Segments {
-  std::int64_t pitch;  ///< codes per pixel of the band
+  std::int64_t pitch;                  ///< codes per pixel of the band
   std::int64_t count, length, panels;  ///< panels per group
   bool whole_rows;
 
@@ -71,7 +71,8 @@ Storage pack_panels(const Conv2dShape& s, const Segments& segments, const std::i
     for (std::int64_t i = 0; i < s.in_group(); ++i)
       for (std::int64_t ky = 0; ky < s.kernel_height; ++ky)
         for (std::int64_t kx = 0; kx < s.kernel_width; ++kx) {
-          const std::int8_t w = weights[((o * s.in_group() + i) * s.kernel_height + ky) * s.kernel_width + kx];
+          const std::int8_t w =
+              weights[((o * s.in_group() + i) * s.kernel_height + ky) * s.kernel_width + kx];
           const std::int64_t segment = segments.whole_rows ? ky : ky * s.kernel_width + kx;
           const std::int64_t k = segments.whole_rows ? kx * segments.pitch + i : i;
           block[segment * segments.length * Tile::kColumns +

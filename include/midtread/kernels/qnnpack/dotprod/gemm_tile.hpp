@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The register tile of Armv8.2 dotprod: 4 pixels x 16 channels, 4 products per lane (sdot). All of it is assembly:
-// Clang before 17 hides the intrinsics from functions with a target attribute.
+// The register tile of Armv8.2 dotprod: 4 pixels x 16 channels, 4 products per lane (sdot). All of it is
+// assembly: Clang before 17 hides the intrinsics from functions with a target attribute.
 #pragma once
 
 #include <midtread/kernels/qnnpack/panel.hpp>
@@ -74,13 +74,14 @@ MIDTREAD_NOINLINE inline void gemm_4x16c4(const TileInputs& in, const Panel& pan
 #undef MIDTREAD_SDOT_LOW
 #undef MIDTREAD_SDOT_PAIR
 
-#define MIDTREAD_SDOT_ROW(b0, b1, b2, b3, lane, c0, c1, c2, c3)                                          \
-  "sdot " c0 ".4s, " b0 ".16b, v0.4b[" lane "]\n sdot " c1 ".4s, " b1 ".16b, v0.4b[" lane "]\n"          \
+#define MIDTREAD_SDOT_ROW(b0, b1, b2, b3, lane, c0, c1, c2, c3)                           \
+  "sdot " c0 ".4s, " b0 ".16b, v0.4b[" lane "]\n sdot " c1 ".4s, " b1 ".16b, v0.4b[" lane \
+  "]\n"                                                                                   \
   "sdot " c2 ".4s, " b2 ".16b, v0.4b[" lane "]\n sdot " c3 ".4s, " b3 ".16b, v0.4b[" lane "]\n"
 
 /// One pixel: two chains of sums.
-MIDTREAD_NOINLINE inline void gemm_1x16c4(const std::int8_t* row, const Panel& panel, const std::int32_t* bias,
-                                          std::int32_t* acc) {
+MIDTREAD_NOINLINE inline void gemm_1x16c4(const std::int8_t* row, const Panel& panel,
+                                          const std::int32_t* bias, std::int32_t* acc) {
   const std::int8_t *w = panel.weights(), *a0;
   const std::int32_t* offsets = panel.offsets;
   std::int64_t segments = panel.segments, k;
@@ -131,7 +132,8 @@ struct Tile {
   static void run(const TileInputs& in, const Panel& panel, const std::int32_t* bias, std::int32_t* acc) {
     gemm_4x16c4(in, panel, bias, acc);
   }
-  static void run_one(const std::int8_t* row, const Panel& panel, const std::int32_t* bias, std::int32_t* acc) {
+  static void run_one(const std::int8_t* row, const Panel& panel, const std::int32_t* bias,
+                      std::int32_t* acc) {
     gemm_1x16c4(row, panel, bias, acc);
   }
 };

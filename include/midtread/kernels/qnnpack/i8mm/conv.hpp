@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Convolution on i8mm. Pairs of pixels are filled up to 8 codes, and groups must start at one: where that wastes more
-// than smmla gains over sdot (an image's 3 channels), the weights are packed for dotprod.
+// Convolution on i8mm. Pairs of pixels are filled up to 8 codes, and groups must start at one: where that
+// wastes more than smmla gains over sdot (an image's 3 channels), the weights are packed for dotprod.
 #pragma once
 
 #include <midtread/kernels/qnnpack/conv.hpp>
@@ -23,14 +23,15 @@ inline Storage pack(const Conv2dShape& s, const std::int8_t* weights) {
   return (pairs_pay(s) ? pack_conv<Tile> : pack_conv<dotprod::Tile>)(s, weights);
 }
 
-inline void run(const PackedWeights& weights, const Conv2dShape& s, const std::uint8_t* x, std::int32_t x_zero_point,
-                const Epilogue& e, std::uint8_t* y, Scratch& scratch) {
+inline void run(const PackedWeights& weights, const Conv2dShape& s, const std::uint8_t* x,
+                std::int32_t x_zero_point, const Epilogue& e, std::uint8_t* y, Scratch& scratch) {
   (pairs_pay(s) ? run_conv<Tile> : run_conv<dotprod::Tile>)(weights, s, x, x_zero_point, e, y, scratch);
 }
 
 inline void accumulate(const PackedWeights& weights, const Conv2dShape& s, const std::uint8_t* x,
                        std::int32_t x_zero_point, std::int32_t* acc, Scratch& scratch) {
-  (pairs_pay(s) ? accumulate_conv<Tile> : accumulate_conv<dotprod::Tile>)(weights, s, x, x_zero_point, acc, scratch);
+  (pairs_pay(s) ? accumulate_conv<Tile> : accumulate_conv<dotprod::Tile>)(weights, s, x, x_zero_point, acc,
+                                                                          scratch);
 }
 
 inline constexpr ConvKernel kConv = {"gemm_u8s8s32_8x8c8__neon_i8mm", false, pack, run, accumulate};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The register tile of Armv8.6 i8mm: 4 pairs of pixels x 8 channels. smmla multiplies 8 codes of two pixels by those
-// of two channels: 32 products. XNNPACK interleaves the pixels in its inner loop; here the band holds them so.
+// The register tile of Armv8.6 i8mm: 4 pairs of pixels x 8 channels. smmla multiplies 8 codes of two pixels
+// by those of two channels: 32 products. XNNPACK interleaves the pixels in its inner loop; here the band
+// holds them so.
 #pragma once
 
 #include <midtread/kernels/qnnpack/panel.hpp>
@@ -33,8 +34,9 @@ MIDTREAD_TARGET_I8MM_BEGIN
 // clang-format on
 
 /// 8 pixels x 8 channels from bias on; `acc` is [8][16]. Returns where the next channels' weights begin.
-MIDTREAD_NOINLINE inline const std::int8_t* gemm_8x8c8(const TileInputs& in, const Panel& panel, const std::int8_t* w,
-                                                       const std::int32_t* bias, std::int32_t* acc) {
+MIDTREAD_NOINLINE inline const std::int8_t* gemm_8x8c8(const TileInputs& in, const Panel& panel,
+                                                       const std::int8_t* w, const std::int32_t* bias,
+                                                       std::int32_t* acc) {
   const std::int8_t *a0, *a1, *a2, *a3;
   const std::int32_t* offsets = panel.offsets;
   std::int64_t segments = panel.segments, k;
@@ -123,11 +125,14 @@ struct Tile {
   }
   static void run(const TileInputs& in, const Panel& panel, const std::int32_t* bias, std::int32_t* acc) {
     const std::int8_t* w = panel.weights();
-    for (std::int64_t c = 0; c < panel.columns; c += kColumns) w = gemm_8x8c8(in, panel, w, bias + c, acc + c);
+    for (std::int64_t c = 0; c < panel.columns; c += kColumns)
+      w = gemm_8x8c8(in, panel, w, bias + c, acc + c);
   }
-  static void run_one(const std::int8_t* pair, const Panel& panel, const std::int32_t* bias, std::int32_t* acc) {
+  static void run_one(const std::int8_t* pair, const Panel& panel, const std::int32_t* bias,
+                      std::int32_t* acc) {
     const std::int8_t* w = panel.weights();
-    for (std::int64_t c = 0; c < panel.columns; c += kColumns) w = gemm_2x8c8(pair, panel, w, bias + c, acc + c);
+    for (std::int64_t c = 0; c < panel.columns; c += kColumns)
+      w = gemm_2x8c8(pair, panel, w, bias + c, acc + c);
   }
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Depthwise convolution on NEON, any window: 16 channels of 4 pixels at a time, two taps per int16 sum (smull, smlal),
-// one where a weight is -128.
+// Depthwise convolution on NEON, any window: 16 channels of 4 pixels at a time, two taps per int16 sum
+// (smull, smlal), one where a weight is -128.
 #pragma once
 
 #include <midtread/kernels/qnnpack/code_band.hpp>
@@ -23,8 +23,7 @@ inline Storage pack_depthwise(const Conv2dShape& s, const std::int8_t* weights) 
   auto* const packed = static_cast<unsigned char*>(storage.data());
   std::memset(packed, 0, storage.bytes());
   for (std::int64_t c = 0; c < s.out_channels; ++c) {
-    auto* header =
-        reinterpret_cast<PanelHeader*>(packed + c / kPanelColumns * depthwise_panel_bytes(s));
+    auto* header = reinterpret_cast<PanelHeader*>(packed + c / kPanelColumns * depthwise_panel_bytes(s));
     auto* taps = reinterpret_cast<std::int8_t*>(header + 1);
     for (std::int64_t t = 0; t < s.taps(); ++t) {
       const std::int8_t w = weights[c * s.taps() + t];
@@ -93,7 +92,8 @@ MIDTREAD_NOINLINE void depthwise_pixels(const std::int8_t* band, const BandUnit*
     }
     if (write.plain()) {
       MIDTREAD_UNROLL(4)
-      for (int i = 0; i < kPixels; ++i) write.store(acc[i][0], acc[i][1], acc[i][2], acc[i][3], units[i].output);
+      for (int i = 0; i < kPixels; ++i)
+        write.store(acc[i][0], acc[i][1], acc[i][2], acc[i][3], units[i].output);
       continue;
     }
     MIDTREAD_UNROLL(4)
@@ -141,7 +141,8 @@ inline void depthwise_bands(const PackedWeights& weights, const Conv2dShape& s, 
       const bool paired = header->has_minus_128 == 0;
       const std::int8_t* start = codes + p * kPanelColumns;
       (paired ? depthwise_pixels<4, true> : depthwise_pixels<4, false>)(start, units, wide, block, out);
-      (paired ? depthwise_pixels<1, true> : depthwise_pixels<1, false>)(start, units + wide, count - wide, block, out);
+      (paired ? depthwise_pixels<1, true> : depthwise_pixels<1, false>)(start, units + wide, count - wide,
+                                                                        block, out);
     }
   });
 }
@@ -156,8 +157,8 @@ inline void accumulate_depthwise(const PackedWeights& weights, const Conv2dShape
   depthwise_bands(weights, s, {x, x_zero_point, nullptr, nullptr, acc}, scratch);
 }
 
-inline constexpr ConvKernel kDepthwise = {"depthwise_u8s8s32_4x16__neon", false, pack_depthwise, run_depthwise,
-                                          accumulate_depthwise};
+inline constexpr ConvKernel kDepthwise = {"depthwise_u8s8s32_4x16__neon", false, pack_depthwise,
+                                          run_depthwise, accumulate_depthwise};
 
 MIDTREAD_NAMESPACE_END
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// add, mul, cat's copy, table lookup, quantize and dequantize on NEON, 16 codes at a time. Roundings other than half
-// to even go to the reference.
+// add, mul, cat's copy, table lookup, quantize and dequantize on NEON, 16 codes at a time. Roundings other
+// than half to even go to the reference.
 #pragma once
 
 #include <midtread/kernels/binary_rows.hpp>
@@ -66,11 +66,11 @@ inline uint8x16_t binary_16(Reals a, const Reals& b, const BinaryRow& row) {
   return quantize_16(a, row.inverse, row.lo, row.bounds);
 }
 
-/// `n` contiguous codes of a with `n` of b, or with the one at b where kBroadcast. Reads and writes whole vectors only
-/// inside [0, n): the last vector overlaps the one before it, short rows go through a copy.
+/// `n` contiguous codes of a with `n` of b, or with the one at b where kBroadcast. Reads and writes whole
+/// vectors only inside [0, n): the last vector overlaps the one before it, short rows go through a copy.
 template <BinaryOp kOp, bool kBroadcast>
-MIDTREAD_NOINLINE void binary_row(const std::uint8_t* a, const std::uint8_t* b, std::int64_t n, const BinaryRow& row,
-                                  std::uint8_t* y) {
+MIDTREAD_NOINLINE void binary_row(const std::uint8_t* a, const std::uint8_t* b, std::int64_t n,
+                                  const BinaryRow& row, std::uint8_t* y) {
   std::uint8_t short_a[16] = {}, short_b[16] = {}, short_y[16];
   std::uint8_t* const result = y;
   const std::int64_t length = n;
@@ -110,7 +110,8 @@ MIDTREAD_NOINLINE inline void requantize_row(const std::uint8_t* x, std::int64_t
 }
 
 /// n >= 16.
-MIDTREAD_NOINLINE inline void quantize_row(const float* x, std::uint8_t* q, std::int64_t n, const BinaryRow& row) {
+MIDTREAD_NOINLINE inline void quantize_row(const float* x, std::uint8_t* q, std::int64_t n,
+                                           const BinaryRow& row) {
   for (std::int64_t i = 0; i < n; i += 16) {
     if (i + 16 > n) i = n - 16;
     const Reals real{{vld1q_f32(x + i), vld1q_f32(x + i + 4), vld1q_f32(x + i + 8), vld1q_f32(x + i + 12)}};
@@ -119,7 +120,8 @@ MIDTREAD_NOINLINE inline void quantize_row(const float* x, std::uint8_t* q, std:
 }
 
 /// n >= 16.
-MIDTREAD_NOINLINE inline void dequantize_row(const std::uint8_t* q, float* x, std::int64_t n, AffineParams in) {
+MIDTREAD_NOINLINE inline void dequantize_row(const std::uint8_t* q, float* x, std::int64_t n,
+                                             AffineParams in) {
   for (std::int64_t i = 0; i < n; i += 16) {
     if (i + 16 > n) i = n - 16;
     const Reals real = dequantize_16(vld1q_u8(q + i), in);
@@ -171,17 +173,19 @@ void run_binary(const BinaryShape& shape, const std::uint8_t* a, AffineParams qa
   });
 }
 
-inline void run_requantize_copy(const std::uint8_t* x, AffineParams in, std::int64_t rows, std::int64_t length,
-                                std::int64_t x_stride, const QuantizeParams& out, std::uint8_t* y,
-                                std::int64_t y_stride) {
+inline void run_requantize_copy(const std::uint8_t* x, AffineParams in, std::int64_t rows,
+                                std::int64_t length, std::int64_t x_stride, const QuantizeParams& out,
+                                std::uint8_t* y, std::int64_t y_stride) {
   if (out.rounding != Rounding::kHalfEven || length < 1) {
     reference::run_requantize_copy(x, in, rows, length, x_stride, out, y, y_stride);
     return;
   }
   const BinaryRow row = binary_terms(in, in, out);
-  parallel_for(0, rows, std::max(std::int64_t{1}, kElementGrain / length), [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t r = first; r < last; ++r) requantize_row(x + r * x_stride, length, row, y + r * y_stride);
-  });
+  parallel_for(0, rows, std::max(std::int64_t{1}, kElementGrain / length),
+               [&](std::int64_t first, std::int64_t last) {
+                 for (std::int64_t r = first; r < last; ++r)
+                   requantize_row(x + r * x_stride, length, row, y + r * y_stride);
+               });
 }
 
 inline void run_lookup(const std::uint8_t* table, const std::uint8_t* x, std::uint8_t* y, std::int64_t n) {

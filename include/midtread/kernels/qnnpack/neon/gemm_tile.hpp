@@ -94,8 +94,9 @@ MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::neon)
 
 /// 4 pixels x 4 channels from bias on; `acc` is [4][16]. Returns where the next channels' weights begin.
 template <bool kPaired>
-MIDTREAD_NOINLINE const std::int8_t* gemm_4x4c16(const TileInputs& in, const Panel& panel, const std::int8_t* w,
-                                                 const std::int32_t* bias, std::int32_t* acc) {
+MIDTREAD_NOINLINE const std::int8_t* gemm_4x4c16(const TileInputs& in, const Panel& panel,
+                                                 const std::int8_t* w, const std::int32_t* bias,
+                                                 std::int32_t* acc) {
   const std::int8_t *a0, *a1, *a2, *a3;
   const std::int32_t* offsets = panel.offsets;
   std::int64_t segments = panel.segments, k;
@@ -148,8 +149,9 @@ MIDTREAD_NOINLINE const std::int8_t* gemm_4x4c16(const TileInputs& in, const Pan
 
 /// One pixel x 4 channels.
 template <bool kPaired>
-MIDTREAD_NOINLINE const std::int8_t* gemm_1x4c16(const std::int8_t* row, const Panel& panel, const std::int8_t* w,
-                                                 const std::int32_t* bias, std::int32_t* acc) {
+MIDTREAD_NOINLINE const std::int8_t* gemm_1x4c16(const std::int8_t* row, const Panel& panel,
+                                                 const std::int8_t* w, const std::int32_t* bias,
+                                                 std::int32_t* acc) {
   const std::int8_t* a0;
   const std::int32_t* offsets = panel.offsets;
   std::int64_t segments = panel.segments, k;
@@ -184,7 +186,8 @@ struct Tile {
     const std::int8_t* w = panel.weights();
     for (std::int64_t c = 0; c < panel.columns; c += kColumns) w = tile(in, panel, w, bias + c, acc + c);
   }
-  static void run_one(const std::int8_t* row, const Panel& panel, const std::int32_t* bias, std::int32_t* acc) {
+  static void run_one(const std::int8_t* row, const Panel& panel, const std::int32_t* bias,
+                      std::int32_t* acc) {
     const auto tile = panel.header->has_minus_128 ? gemm_1x4c16<false> : gemm_1x4c16<true>;
     const std::int8_t* w = panel.weights();
     for (std::int64_t c = 0; c < panel.columns; c += kColumns) w = tile(row, panel, w, bias + c, acc + c);

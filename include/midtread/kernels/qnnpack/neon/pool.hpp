@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Average and max pooling on NEON, 16 channels at a time.
 //
-// The average divides in float32: for fewer than 2^16 counted codes the quotient is nearer to its true value than to
-// any tie (a tie is at least 1 / (2 n) away, the quotient within 2^-17), so rounding it is exact.
+// The average divides in float32: for fewer than 2^16 counted codes the quotient is nearer to its true value
+// than to any tie (a tie is at least 1 / (2 n) away, the quotient within 2^-17), so rounding it is exact.
 #pragma once
 
 #include <midtread/kernels/pool_windows.hpp>
@@ -46,8 +46,8 @@ inline uint8x16_t average_16_small(const PoolTaps& taps, std::int64_t c, const A
       high = vaddw_high_u8(high, codes);
     }
   }
-  const uint32x4_t sums[4] = {vmovl_u16(vget_low_u16(low)), vmovl_high_u16(low), vmovl_u16(vget_low_u16(high)),
-                              vmovl_high_u16(high)};
+  const uint32x4_t sums[4] = {vmovl_u16(vget_low_u16(low)), vmovl_high_u16(low),
+                              vmovl_u16(vget_low_u16(high)), vmovl_high_u16(high)};
   return average_codes(sums, terms);
 }
 
@@ -91,14 +91,15 @@ MIDTREAD_NOINLINE inline void max_pixel(const PoolTaps& taps, std::int64_t chann
     uint8x16_t largest = vdupq_n_u8(0);
     for (std::int64_t r = 0; r < taps.rows; ++r) {
       const std::uint8_t* p = taps.first + r * taps.row_step + c;
-      for (std::int64_t x = 0; x < taps.columns; ++x, p += taps.column_step) largest = vmaxq_u8(largest, vld1q_u8(p));
+      for (std::int64_t x = 0; x < taps.columns; ++x, p += taps.column_step)
+        largest = vmaxq_u8(largest, vld1q_u8(p));
     }
     vst1q_u8(y + c, largest);
   }
 }
 
-inline void run_average_pool(const Pool2dShape& s, const std::uint8_t* x, std::int32_t zero_point, std::uint8_t* y,
-                             Scratch& scratch) {
+inline void run_average_pool(const Pool2dShape& s, const std::uint8_t* x, std::int32_t zero_point,
+                             std::uint8_t* y, Scratch& scratch) {
   const std::int64_t largest = s.adaptive ? s.in_height * s.in_width : s.kernel_height * s.kernel_width;
   if (s.channels < 16 || largest > kMaxAverageWindow) {
     reference::run_average_pool(s, x, zero_point, y, scratch);
@@ -114,7 +115,9 @@ inline void run_max_pool(const Pool2dShape& s, const std::uint8_t* x, std::uint8
     reference::run_max_pool(s, x, y);
     return;
   }
-  for_each_window(s, x, [&](const PoolTaps& taps, std::int64_t, std::int64_t at) { max_pixel(taps, s.channels, y + at); });
+  for_each_window(s, x, [&](const PoolTaps& taps, std::int64_t, std::int64_t at) {
+    max_pixel(taps, s.channels, y + at);
+  });
 }
 
 inline constexpr AveragePoolKernel kAveragePool = {"average_pool_u8_x16__neon", run_average_pool};

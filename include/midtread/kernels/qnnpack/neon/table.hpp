@@ -11,9 +11,9 @@
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::neon)
 
-inline constexpr KernelTable kTable = {&kConv, &kDepthwise,      &kConvTranspose, &kAdd,
-                                       &kMul,  &kRequantizeCopy, &kAveragePool, &kMaxPool,
-                                       &kLookup, &kQuantize,     &kDequantize};
+inline constexpr KernelTable kTable = {&kConv,   &kDepthwise,      &kConvTranspose, &kAdd,
+                                       &kMul,    &kRequantizeCopy, &kAveragePool,   &kMaxPool,
+                                       &kLookup, &kQuantize,       &kDequantize};
 
 MIDTREAD_NAMESPACE_END
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Small steps that the NEON kernels share: codes as int8, and the way back from int32 to codes.
 //
-// Codes lose 128 on the way in (q ^ 0x80), since NEON multiplies int8 by int8. On the way out rounding comes before
-// clamping: fcvtns and the narrowing steps saturate, so the result is that of the contract's other order.
+// Codes lose 128 on the way in (q ^ 0x80), since NEON multiplies int8 by int8. On the way out rounding comes
+// before clamping: fcvtns and the narrowing steps saturate, so the result is that of the contract's other
+// order.
 #pragma once
 
 #include <midtread/kernels/affine.hpp>
@@ -23,7 +24,8 @@ struct OutputCodes {
 };
 
 inline OutputCodes output_codes(std::int32_t lo, std::int32_t hi, std::int32_t zero_point) {
-  return {static_cast<std::int16_t>(zero_point), static_cast<std::uint8_t>(lo), static_cast<std::uint8_t>(hi)};
+  return {static_cast<std::int16_t>(zero_point), static_cast<std::uint8_t>(lo),
+          static_cast<std::uint8_t>(hi)};
 }
 
 /// 8 reals in units of the output scale, rounded half to even, plus the zero point; saturated to int16.
@@ -97,8 +99,8 @@ inline void flip(const std::uint8_t* q, std::int64_t n, std::int8_t* out) {
 }
 
 /// `pixels` pixels of `channels` codes, starts `q_pitch` apart: q - 128, starts `out_pitch` apart.
-inline void flip_pixels(const std::uint8_t* q, std::int64_t pixels, std::int64_t channels, std::int64_t q_pitch,
-                        std::int8_t* out, std::int64_t out_pitch) {
+inline void flip_pixels(const std::uint8_t* q, std::int64_t pixels, std::int64_t channels,
+                        std::int64_t q_pitch, std::int8_t* out, std::int64_t out_pitch) {
   if (channels == q_pitch && channels == out_pitch) {
     flip(q, pixels * channels, out);
     return;

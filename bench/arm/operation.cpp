@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// operation ISA REPEATS BATCH IN SIZE OUT KERNEL STRIDE GROUPS: runs one int8 convolution (a matrix product where SIZE is 1)
-// with packed weights and requantization; prints its multiply-accumulates.
+// operation ISA REPEATS BATCH IN SIZE OUT KERNEL STRIDE GROUPS: runs one int8 convolution (a matrix product
+// where SIZE is 1) with packed weights and requantization; prints its multiply-accumulates.
 #include <midtread/kernels/dispatch.hpp>
 
 #include <cstdio>

@@ -6,95 +6,17 @@
 #pragma once
 
 #include <midtread/autograd/engine.hpp>
-#include <midtread/kernels/affine.hpp>
+#include <midtread/kernels/fake_quantize/dispatch.hpp>
 #include <midtread/ops/channel_runs.hpp>
 #include <midtread/ops/record.hpp>
 
 MIDTREAD_NAMESPACE_BEGIN(ops::detail)
-MIDTREAD_EXACT_BEGIN
+using kernels::FakeQuantizeRow;
 
-/// What the loops need of one scale and zero point. `lo` and `hi` are the code range less the zero point.
-struct FakeQuantizeRow {
-  float scale, inverse, lo, hi;
-  std::int32_t stored_zero_point;
-  Rounding rounding;
-
-  FakeQuantizeRow(float s, std::int32_t z, CodeRange range, DType dtype, Rounding r)
-      : scale(s),
-        inverse(kernels::reciprocal(s)),
-        lo(static_cast<float>(range.quant_min - z)),
-        hi(static_cast<float>(range.quant_max - z)),
-        stored_zero_point(z + storage_shift(dtype)),
-        rounding(r) {}
-};
-
-/// Half to even for |x| < 2^22: next to 1.5 * 2^23 floats are integers. Unlike a conversion it vectorises
-/// everywhere.
-inline float round_half_even_float(float x) {
-  MIDTREAD_EXACT
-  constexpr float magic = 12582912.0f;
-  return (x + magic) - magic;
+inline FakeQuantizeRow row_of(float scale, std::int32_t zero_point, CodeRange range, DType dtype,
+                              Rounding rounding) {
+  return {scale, zero_point, range, zero_point + storage_shift(dtype), rounding};
 }
-
-template <bool kHalfEven>
-float rounded(float x, Rounding rounding) {
-  MIDTREAD_EXACT
-  if constexpr (kHalfEven)
-    return round_half_even_float(x);
-  else
-    return static_cast<float>(kernels::round(x, rounding));
-}
-
-template <bool kHalfEven, bool kCodes>
-bool fake_quantize_loop(const float* MIDTREAD_RESTRICT x, float* MIDTREAD_RESTRICT y,
-                        std::uint8_t* MIDTREAD_RESTRICT codes, std::int64_t n, const FakeQuantizeRow& row) {
-  MIDTREAD_EXACT
-  const float scale = row.scale, inverse = row.inverse, lo = row.lo, hi = row.hi;
-  const std::int32_t zero = row.stored_zero_point;
-  const Rounding rounding = row.rounding;
-  std::int32_t nan = 0;
-  for (std::int64_t i = 0; i < n; ++i) {
-    const float v = x[i] * inverse;
-    nan |= v != v ? 1 : 0;
-    const float r = rounded<kHalfEven>(kernels::clamp_float(v, lo, hi), rounding);
-    y[i] = r * scale;
-    if constexpr (kCodes) codes[i] = static_cast<std::uint8_t>(static_cast<std::int32_t>(r) + zero);
-  }
-  return nan != 0;
-}
-
-template <bool kHalfEven>
-void straight_through_loop(const float* MIDTREAD_RESTRICT x, const float* MIDTREAD_RESTRICT dy,
-                           float* MIDTREAD_RESTRICT dx, std::int64_t n, const FakeQuantizeRow& row) {
-  MIDTREAD_EXACT
-  const float inverse = row.inverse, lo = row.lo, hi = row.hi;
-  const Rounding rounding = row.rounding;
-  for (std::int64_t i = 0; i < n; ++i) {
-    const float r = rounded<kHalfEven>(kernels::clamp_float(x[i] * inverse, lo - 1.0f, hi + 1.0f), rounding);
-    const float gradient = dy[i];
-    dx[i] = kernels::clamp_float(r, lo, hi) == r ? gradient : 0.0f;
-  }
-}
-
-/// Real values and, where `codes` is not null, stored codes. Returns whether there was a NaN.
-inline bool fake_quantize_row(const float* x, float* y, std::uint8_t* codes, std::int64_t n,
-                              const FakeQuantizeRow& row) {
-  if (row.rounding == Rounding::kHalfEven)
-    return codes ? fake_quantize_loop<true, true>(x, y, codes, n, row)
-                 : fake_quantize_loop<true, false>(x, y, codes, n, row);
-  return codes ? fake_quantize_loop<false, true>(x, y, codes, n, row)
-               : fake_quantize_loop<false, false>(x, y, codes, n, row);
-}
-
-inline void straight_through_row(const float* x, const float* dy, float* dx, std::int64_t n,
-                                 const FakeQuantizeRow& row) {
-  if (row.rounding == Rounding::kHalfEven)
-    straight_through_loop<true>(x, dy, dx, n, row);
-  else
-    straight_through_loop<false>(x, dy, dx, n, row);
-}
-
-MIDTREAD_EXACT_END
 
 [[noreturn]] inline void throw_nan(const Tensor& x, const char* where) {
   std::int64_t index = 0, first = -1, count = 0;
@@ -136,7 +58,7 @@ inline std::vector<FakeQuantizeRow> channel_rows(const ChannelQParams& q, const 
     } catch (const QuantizationError& error) {
       throw QuantizationError(name, concat("channel ", c, ": ", error.detail()));
     }
-    rows.emplace_back(q.scales[c], q.zero_points[c], q.range, q.dtype, q.rounding);
+    rows.push_back(row_of(q.scales[c], q.zero_points[c], q.range, q.dtype, q.rounding));
   }
   return rows;
 }
@@ -178,8 +100,9 @@ struct FakeQuantizePerTensor {
     const Tensor x = input.is_dense() ? input.detach() : input.contiguous();
     const Shape strides =
         x.is_channels_last() ? channels_last_strides(x.shape()) : contiguous_strides(x.shape());
-    const detail::FakeQuantizeRow row(qparams.scale, qparams.zero_point, qparams.range, qparams.dtype,
-                                      qparams.rounding);
+    const detail::FakeQuantizeRow row =
+        detail::row_of(qparams.scale, qparams.zero_point, qparams.range, qparams.dtype, qparams.rounding);
+    const kernels::RowKernels& loops = kernels::row_kernels();
     Tensor y(x.shape(), strides);
     BasicTensor<std::uint8_t> codes(x.shape(), strides);
     const float* from = x.data();
@@ -187,7 +110,7 @@ struct FakeQuantizePerTensor {
     std::uint8_t* code = codes.mutable_data();
     std::atomic<bool> nan{false};
     parallel_for(0, x.numel(), detail::kFakeQuantizeGrain, [&](std::int64_t first, std::int64_t last) {
-      if (detail::fake_quantize_row(from + first, to + first, code + first, last - first, row))
+      if (loops.fake_quantize(from + first, to + first, code + first, last - first, row))
         nan.store(true, std::memory_order_relaxed);
     });
     if (nan) detail::throw_nan(x, kName);
@@ -198,7 +121,7 @@ struct FakeQuantizePerTensor {
       const float *px = x.data(), *pdy = dy.data();
       float* pdx = dx.mutable_data();
       parallel_for(0, x.numel(), detail::kFakeQuantizeGrain, [&](std::int64_t first, std::int64_t last) {
-        detail::straight_through_row(px + first, pdy + first, pdx + first, last - first, row);
+        kernels::row_kernels().straight_through(px + first, pdy + first, pdx + first, last - first, row);
       });
       return {dx};
     });
@@ -225,11 +148,11 @@ struct FakeQuantizePerChannel {
     const float* from = x.data();
     float* to = y.mutable_data();
     std::atomic<bool> nan{false};
+    const kernels::RowKernels& loops = kernels::row_kernels();
     detail::parallel_runs(runs, [&](std::int64_t first, std::int64_t last) {
       for (std::int64_t run = first; run < last; ++run) {
         const auto& row = (*rows)[static_cast<std::size_t>(runs.channel(run))];
-        if (detail::fake_quantize_row(from + run * runs.length, to + run * runs.length, nullptr, runs.length,
-                                      row))
+        if (loops.fake_quantize(from + run * runs.length, to + run * runs.length, nullptr, runs.length, row))
           nan.store(true, std::memory_order_relaxed);
       }
     });
@@ -242,8 +165,8 @@ struct FakeQuantizePerChannel {
       detail::parallel_runs(runs, [&](std::int64_t first, std::int64_t last) {
         for (std::int64_t run = first; run < last; ++run) {
           const std::int64_t at = run * runs.length;
-          detail::straight_through_row(px + at, pdy + at, pdx + at, runs.length,
-                                       (*rows)[static_cast<std::size_t>(runs.channel(run))]);
+          kernels::row_kernels().straight_through(px + at, pdy + at, pdx + at, runs.length,
+                                                  (*rows)[static_cast<std::size_t>(runs.channel(run))]);
         }
       });
       return {dx};

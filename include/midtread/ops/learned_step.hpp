@@ -41,76 +41,22 @@ struct LearnedStep {
 MIDTREAD_NAMESPACE_END
 
 MIDTREAD_NAMESPACE_BEGIN(ops::detail)
-MIDTREAD_EXACT_BEGIN
+using kernels::StepSums;
 
-struct StepSums {
-  double inside = 0, below = 0, above = 0;
-};
-
-/// dx and the three sums of one run.
-template <bool kHalfEven, PassBand kBand>
-StepSums learned_step_loop(const float* MIDTREAD_RESTRICT x, const float* MIDTREAD_RESTRICT dy,
-                           float* MIDTREAD_RESTRICT dx, std::int64_t n, const FakeQuantizeRow& row, float low,
-                           float high) {
-  MIDTREAD_EXACT
-  constexpr std::int64_t kBlock = 256;
-  constexpr int kLanes = 4;
-  const float scale = row.scale, inverse = row.inverse, lo = row.lo, hi = row.hi;
-  const Rounding rounding = row.rounding;
-  const float lowest = (lo - 1.0f) * scale, highest = (hi + 1.0f) * scale;
-  float inside[kBlock], below[kBlock], above[kBlock];
-  double sums[3][kLanes] = {};
-  for (std::int64_t at = 0; at < n; at += kBlock) {
-    const std::int64_t count = std::min(kBlock, n - at);
-    for (std::int64_t i = 0; i < count; ++i) {
-      const float v = x[at + i] * inverse, gradient = dy[at + i];
-      const float r = rounded<kHalfEven>(kernels::clamp_float(v, lo - 1.0f, hi + 1.0f), rounding);
-      const float u = kBand == PassBand::kCode ? r : kBand == PassBand::kRatio ? v : x[at + i];
-      const float pass = kernels::clamp_float(u, low, high) == u ? gradient : 0.0f;
-      below[i] = u < low ? gradient : 0.0f;
-      above[i] = u > high ? gradient : 0.0f;
-      // Held, so that 0 times the error of an infinite x is 0.
-      inside[i] = pass * ((r * scale - kernels::clamp_float(x[at + i], lowest, highest)) * inverse);
-      dx[at + i] = pass;
-    }
-    for (std::int64_t i = count; i < (count + kLanes - 1) / kLanes * kLanes; ++i)
-      inside[i] = below[i] = above[i] = 0.0f;
-    for (std::int64_t i = 0; i < count; i += kLanes)
-      for (int j = 0; j < kLanes; ++j) {
-        sums[0][j] += static_cast<double>(inside[i + j]);
-        sums[1][j] += static_cast<double>(below[i + j]);
-        sums[2][j] += static_cast<double>(above[i + j]);
-      }
-  }
-  StepSums out;
-  for (int j = 0; j < kLanes; ++j) {
-    out.inside += sums[0][j];
-    out.below += sums[1][j];
-    out.above += sums[2][j];
-  }
-  return out;
+/// One row's, in units of x times its factor.
+inline kernels::StepBand step_band(PassBand band, std::pair<float, float> inside, float inverse,
+                                   Rounding rounding) {
+  if (band == PassBand::kCode)
+    return {inverse, kernels::first_rounding_to(inside.first, rounding),
+            kernels::last_rounding_to(inside.second, rounding)};
+  return {band == PassBand::kRatio ? inverse : 1.0f, inside.first, inside.second};
 }
-
-template <bool kHalfEven>
-StepSums learned_step_row(PassBand band, const float* x, const float* dy, float* dx, std::int64_t n,
-                          const FakeQuantizeRow& row, const std::pair<float, float>& inside) {
-  switch (band) {
-    case PassBand::kCode:
-      return learned_step_loop<kHalfEven, PassBand::kCode>(x, dy, dx, n, row, inside.first, inside.second);
-    case PassBand::kRatio:
-      return learned_step_loop<kHalfEven, PassBand::kRatio>(x, dy, dx, n, row, inside.first, inside.second);
-    case PassBand::kReal: break;
-  }
-  return learned_step_loop<kHalfEven, PassBand::kReal>(x, dy, dx, n, row, inside.first, inside.second);
-}
-
-MIDTREAD_EXACT_END
 
 /// dx into `dx`, and the sums per channel. All three tensors have the same memory order.
 inline std::vector<StepSums> learned_step_gradient(const Tensor& x, const Tensor& dy, const Tensor& dx,
                                                    const ChannelRuns& runs,
                                                    const std::vector<FakeQuantizeRow>& rows,
-                                                   const LearnedStep& step) {
+                                                   const LearnedStep& step, Rounding rounding) {
   std::vector<StepSums> sums(rows.size());
   if (x.numel() == 0) return sums;
   const std::int64_t piece = std::min(runs.length, kFakeQuantizeGrain),
@@ -118,17 +64,16 @@ inline std::vector<StepSums> learned_step_gradient(const Tensor& x, const Tensor
   std::vector<StepSums> parts(static_cast<std::size_t>(runs.count() * per_run));
   const float *px = x.data(), *pdy = dy.data();
   float* pdx = dx.mutable_data();
+  const kernels::RowKernels& loops = kernels::row_kernels();
   parallel_for(
       0, runs.count() * per_run, kFakeQuantizeGrain / piece, [&](std::int64_t first, std::int64_t last) {
         for (std::int64_t part = first; part < last; ++part) {
           const std::int64_t run = part / per_run, start = part % per_run * piece,
                              at = run * runs.length + start;
           const auto c = static_cast<std::size_t>(runs.channel(run));
-          const auto loop =
-              rows[c].rounding == Rounding::kHalfEven ? &learned_step_row<true> : &learned_step_row<false>;
           parts[static_cast<std::size_t>(part)] =
-              loop(step.band, px + at, pdy + at, pdx + at, std::min(piece, runs.length - start), rows[c],
-                   step.inside[c]);
+              loops.learned_step(px + at, pdy + at, pdx + at, std::min(piece, runs.length - start), rows[c],
+                                 step_band(step.band, step.inside[c], rows[c].inverse, rounding));
         }
       });
   for (std::int64_t part = 0; part < runs.count() * per_run; ++part) {
@@ -191,15 +136,16 @@ inline Tensor learned_step(const Tensor& input, const ChannelQParams& q, Learned
   const Tensor x = detail::in_order(value, y.strides());
   const ChannelRuns runs = detail::channel_runs(x.shape(), q, kName);
   const std::vector<detail::FakeQuantizeRow> rows = detail::channel_rows(q, kName);
-  return autograd::attach(kName, y, inputs,
-                          [x, runs, rows, step = std::move(step), where](const Tensor& gradient) {
-                            Tensors out{Tensor(x.shape(), x.strides())};
-                            const auto sums = detail::learned_step_gradient(
-                                x, detail::in_order(gradient, x.strides()), out[0], runs, rows, step);
-                            for (const StepParameter& p : step.parameters)
-                              out.push_back(detail::step_parameter_gradient(p, sums, where));
-                            return out;
-                          });
+  return autograd::attach(
+      kName, y, inputs,
+      [x, runs, rows, step = std::move(step), rounding = q.rounding, where](const Tensor& gradient) {
+        Tensors out{Tensor(x.shape(), x.strides())};
+        const auto sums = detail::learned_step_gradient(x, detail::in_order(gradient, x.strides()), out[0],
+                                                        runs, rows, step, rounding);
+        for (const StepParameter& p : step.parameters)
+          out.push_back(detail::step_parameter_gradient(p, sums, where));
+        return out;
+      });
 }
 
 MIDTREAD_NAMESPACE_END

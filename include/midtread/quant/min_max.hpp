@@ -3,6 +3,7 @@
 #pragma once
 
 #include <midtread/core/parallel.hpp>
+#include <midtread/kernels/fake_quantize/dispatch.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -26,24 +27,9 @@ struct MinMax {
 
 /// Where not all are finite, min and max mean nothing.
 inline MinMax min_max(const float* x, std::int64_t n) {
-  constexpr int kLanes = 16;
-  MinMax out;
-  std::int64_t i = 0;
-  if (n >= kLanes) {
-    float lo[kLanes], hi[kLanes], bad[kLanes] = {};
-    std::copy_n(x, kLanes, lo);
-    std::copy_n(x, kLanes, hi);
-    for (; i + kLanes <= n; i += kLanes)
-      for (int j = 0; j < kLanes; ++j) {
-        const float v = x[i + j];
-        lo[j] = v < lo[j] ? v : lo[j];
-        hi[j] = v > hi[j] ? v : hi[j];
-        bad[j] += v - v;  // NaN where v is not finite
-      }
-    for (int j = 0; j < kLanes; ++j) out.merge({lo[j], hi[j], bad[j] == 0});
-  }
-  for (; i < n; ++i) out.merge({x[i], x[i], std::isfinite(x[i])});
-  return out;
+  if (n == 0) return {};
+  const kernels::Range range = kernels::row_kernels().range(x, n);
+  return {range.min, range.max, range.finite};
 }
 
 /// The same on several threads.

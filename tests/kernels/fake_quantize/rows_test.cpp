@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: MIT
+// The loops of fake quantize on every instruction set of this machine: element by element against
+// kernels/affine.hpp, and sums bit for bit against a plain statement of their order.
+#include <midtread/core/random.hpp>
+#include <midtread/kernels/fake_quantize/dispatch.hpp>
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <vector>
+
+namespace mt = midtread;
+namespace kernels = midtread::kernels;
+
+namespace rows_test {
+
+std::vector<const kernels::RowKernels*> sets() {
+  std::vector<const kernels::RowKernels*> out{&kernels::portable::kRows};
+#if MIDTREAD_X86 && (MIDTREAD_GCC || MIDTREAD_CLANG)
+  if (kernels::cpu_features().avx2) out.push_back(&kernels::avx2::kRows);
+  if (kernels::cpu_features().avx512) out.push_back(&kernels::avx512::kRows);
+#endif
+  return out;
+}
+
+constexpr mt::Rounding kRoundings[] = {mt::Rounding::kHalfEven, mt::Rounding::kHalfUp,
+                                       mt::Rounding::kHalfDown, mt::Rounding::kStdRound};
+constexpr std::int64_t kLengths[] = {0,   1,   2,   9,   15,   16,   17,   31,  33,
+                                     511, 512, 513, 528, 1023, 1024, 1025, 5000};
+
+struct Setting {
+  float scale;
+  std::int32_t zero_point;
+  mt::CodeRange range;
+  mt::DType dtype;
+};
+const Setting kSettings[] = {
+    {0.037f, 131, {0, 255}, mt::DType::kUInt8},   {1.0f, 3, {0, 255}, mt::DType::kUInt8},
+    {0.25f, -128, {-128, 127}, mt::DType::kInt8}, {0.011f, 0, {-127, 127}, mt::DType::kInt8},
+    {3e30f, 17, {-64, 63}, mt::DType::kInt8},     {1.2e-38f, 255, {0, 255}, mt::DType::kUInt8},
+    {3e38f, 1, {0, 1}, mt::DType::kUInt8},        {1.0f / 256, -2, {-2, 1}, mt::DType::kInt8}};
+
+/// Ties, their neighbours, the ends of float, and noise.
+std::vector<float> values(const Setting& s, std::int64_t n, mt::Generator& g) {
+  std::vector<float> x;
+  const float odd[] = {0.0f, -0.0f, 1e-45f, -1e-45f, 3.4e38f, -3.4e38f, HUGE_VALF, -HUGE_VALF};
+  const double codes = s.range.quant_max - s.range.quant_min + 6;
+  for (std::int64_t i = 0; i < n; ++i) {
+    const auto tie =
+        static_cast<float>(std::floor(g.uniform(0, codes)) + s.range.quant_min - s.zero_point - 3) + 0.5f;
+    const float at = tie * s.scale;
+    switch (static_cast<int>(g.uniform(0, 6))) {
+      case 0: x.push_back(at); break;
+      case 1: x.push_back(std::nextafter(at, HUGE_VALF)); break;
+      case 2: x.push_back(std::nextafter(at, -HUGE_VALF)); break;
+      case 3: x.push_back(odd[static_cast<std::size_t>(g.uniform(0, 8))]); break;
+      default: x.push_back(static_cast<float>(g.uniform(-1, 1) * codes) * s.scale);
+    }
+  }
+  return x;
+}
+
+kernels::FakeQuantizeRow row_of(const Setting& s, mt::Rounding rounding) {
+  return {s.scale, s.zero_point, s.range, s.zero_point + (s.dtype == mt::DType::kInt8 ? 128 : 0), rounding};
+}
+
+/// An array with room around it, to see writes outside.
+template <class T>
+struct Fenced {
+  explicit Fenced(std::int64_t n) : all(static_cast<std::size_t>(n) + 64, T(77)) {}
+  T* data() { return all.data() + 32; }
+  bool intact() const {
+    for (std::size_t i = 0; i < 32; ++i)
+      if (all[i] != T(77) || all[all.size() - 1 - i] != T(77)) return false;
+    return true;
+  }
+  std::vector<T> all;
+};
+
+TEST(FakeQuantizeRows, ForwardEqualsThePrimitives) {
+  mt::Generator g(1);
+  long cases = 0;
+  for (const Setting& s : kSettings)
+    for (mt::Rounding rounding : kRoundings)
+      for (std::int64_t n : kLengths) {
+        const std::vector<float> x = values(s, n, g);
+        const kernels::FakeQuantizeRow row = row_of(s, rounding);
+        for (const kernels::RowKernels* set : sets())
+          for (bool coded : {true, false}) {
+            Fenced<float> y(n);
+            Fenced<std::uint8_t> codes(n);
+            ASSERT_FALSE(set->fake_quantize(x.data(), y.data(), coded ? codes.data() : nullptr, n, row));
+            ASSERT_TRUE(y.intact() && codes.intact()) << set->isa;
+            for (std::int64_t i = 0; i < n; ++i, ++cases) {
+              const float v = x[static_cast<std::size_t>(i)];
+              const std::int32_t code =
+                  kernels::quantize_code(v, row.inverse, s.zero_point, s.range, rounding);
+              const float real = kernels::dequantize(code, s.zero_point, s.scale);
+              ASSERT_EQ(std::memcmp(y.data() + i, &real, sizeof real), 0)
+                  << set->isa << " x " << v << " scale " << s.scale << " rounding "
+                  << static_cast<int>(rounding);
+              ASSERT_EQ(codes.data()[i], coded ? code + row.zero_point - s.zero_point : 77)
+                  << set->isa << " x " << v;
+            }
+          }
+      }
+  std::printf("cases=%ld\n", cases);
+}
+
+TEST(FakeQuantizeRows, NanIsSeenInEveryPlace) {
+  const kernels::FakeQuantizeRow row = row_of(kSettings[0], mt::Rounding::kHalfEven);
+  int cases = 0;
+  for (const kernels::RowKernels* set : sets())
+    for (std::int64_t n : {1, 15, 16, 17, 40, 70})
+      for (std::int64_t at = 0; at < n; ++at, ++cases) {
+        std::vector<float> x(static_cast<std::size_t>(n), 1.0f), y = x;
+        std::vector<std::uint8_t> codes(x.size());
+        x[static_cast<std::size_t>(at)] = -std::nanf("");
+        EXPECT_TRUE(set->fake_quantize(x.data(), y.data(), codes.data(), n, row)) << set->isa << " " << at;
+        EXPECT_TRUE(set->fake_quantize(x.data(), y.data(), nullptr, n, row)) << set->isa << " " << at;
+        EXPECT_FALSE(set->range(x.data(), n).finite) << set->isa << " " << at;
+      }
+  std::printf("cases=%d\n", cases);
+}
+
+/// Whether the rounded code of x lies in the range, from the primitives alone.
+bool passes(float x, const kernels::FakeQuantizeRow& row, mt::Rounding rounding) {
+  const float v = kernels::clamp_float(x * row.inverse, row.lo - 2.0f, row.hi + 2.0f);
+  const auto code = static_cast<float>(kernels::round(v, rounding));
+  return code >= row.lo && code <= row.hi;
+}
+
+TEST(FakeQuantizeRows, GradientPassesWhereTheRoundedCodeIsInRange) {
+  mt::Generator g(2);
+  long cases = 0, stopped = 0;
+  for (const Setting& s : kSettings)
+    for (mt::Rounding rounding : kRoundings)
+      for (std::int64_t n : kLengths) {
+        const std::vector<float> x = values(s, n, g);
+        std::vector<float> dy(x.size());
+        for (float& each : dy) each = static_cast<float>(g.normal());
+        const kernels::FakeQuantizeRow row = row_of(s, rounding);
+        for (const kernels::RowKernels* set : sets()) {
+          Fenced<float> dx(n);
+          set->straight_through(x.data(), dy.data(), dx.data(), n, row);
+          ASSERT_TRUE(dx.intact()) << set->isa;
+          for (std::int64_t i = 0; i < n; ++i, ++cases) {
+            const auto at = static_cast<std::size_t>(i);
+            const bool pass = passes(x[at], row, rounding);
+            stopped += pass ? 0 : 1;
+            ASSERT_EQ(dx.data()[i], pass ? dy[at] : 0.0f)
+                << set->isa << " x " << x[at] << " scale " << s.scale;
+          }
+        }
+      }
+  std::printf("cases=%ld stopped=%ld\n", cases, stopped);
+  EXPECT_GT(stopped, cases / 50);
+}
+
+/// The order of learned_step's sums: lane i % 16 adds up to 32 floats, then goes to double; an incomplete
+/// group does so by itself; lanes 0..15 meet in order.
+kernels::StepSums plain_sums(const std::vector<float>& x, const std::vector<float>& dy,
+                             const kernels::FakeQuantizeRow& row, const kernels::StepBand& band,
+                             mt::Rounding rounding, std::vector<float>& dx) {
+  double total[3][16] = {};
+  float lane[3][16] = {};
+  const float lo = row.lo - 1, hi = row.hi + 1;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const float u = x[i] * band.factor, g = dy[i];
+    const volatile float real =
+        static_cast<float>(kernels::round(kernels::clamp_float(x[i] * row.inverse, lo, hi), rounding)) *
+        row.scale;
+    const volatile float lowest = lo * row.scale, highest = hi * row.scale;
+    const volatile float distance = real - kernels::clamp_float(x[i], lowest, highest),
+                         error = distance * row.inverse;
+    dx.push_back(u >= band.low && u <= band.high ? g : 0.0f);
+    const volatile float product = dx[i] * error;
+    lane[0][i % 16] += product;
+    lane[1][i % 16] += u < band.low ? g : 0.0f;
+    lane[2][i % 16] += u > band.high ? g : 0.0f;
+    if (i % 512 == 511 || i + 1 == x.size() || i + 1 == x.size() / 16 * 16)
+      for (int s = 0; s < 3; ++s)
+        for (int j = 0; j < 16; ++j) {
+          total[s][j] += static_cast<double>(lane[s][j]);
+          lane[s][j] = 0;
+        }
+  }
+  kernels::StepSums out;
+  for (int j = 0; j < 16; ++j) {
+    out.inside += total[0][j];
+    out.below += total[1][j];
+    out.above += total[2][j];
+  }
+  return out;
+}
+
+TEST(FakeQuantizeRows, LearnedStepAddsInTheOrderStated) {
+  mt::Generator g(3);
+  long cases = 0;
+  for (const Setting& s : kSettings)
+    for (mt::Rounding rounding : kRoundings)
+      for (std::int64_t n : kLengths) {
+        const std::vector<float> x = values(s, n, g);
+        std::vector<float> dy(x.size());
+        for (float& each : dy) each = static_cast<float>(g.normal());
+        const kernels::FakeQuantizeRow row = row_of(s, rounding);
+        for (const kernels::StepBand& band :
+             {kernels::StepBand{row.inverse, row.pass_low, row.pass_high},
+              kernels::StepBand{row.inverse, row.lo, row.hi}, kernels::StepBand{1, 0.0f, row.hi * s.scale}}) {
+          std::vector<float> expected_dx;
+          const kernels::StepSums expected = plain_sums(x, dy, row, band, rounding, expected_dx);
+          for (const kernels::RowKernels* set : sets()) {
+            Fenced<float> dx(n);
+            const kernels::StepSums sums = set->learned_step(x.data(), dy.data(), dx.data(), n, row, band);
+            ASSERT_TRUE(dx.intact()) << set->isa;
+            ASSERT_EQ(std::memcmp(&sums, &expected, sizeof sums), 0)
+                << set->isa << " n " << n << " scale " << s.scale << ": " << sums.inside << " "
+                << expected.inside;
+            for (std::int64_t i = 0; i < n; ++i)
+              ASSERT_EQ(dx.data()[i], expected_dx[static_cast<std::size_t>(i)]) << set->isa << " " << i;
+            ++cases;
+          }
+        }
+      }
+  std::printf("cases=%ld\n", cases);
+}
+
+TEST(FakeQuantizeRows, RangeFindsBothEndsInEveryPlace) {
+  mt::Generator g(4);
+  int cases = 0;
+  for (const kernels::RowKernels* set : sets())
+    for (std::int64_t n : {1, 2, 15, 16, 17, 31, 32, 47, 100})
+      for (std::int64_t at = 0; at < n; ++at, ++cases) {
+        std::vector<float> x(static_cast<std::size_t>(n));
+        for (float& each : x) each = static_cast<float>(g.uniform(-1, 1));
+        x[static_cast<std::size_t>(at)] = 3e38f;
+        x[static_cast<std::size_t>(n - 1 - at)] = n - 1 - at == at ? 3e38f : -3e38f;
+        const kernels::Range range = set->range(x.data(), n);
+        ASSERT_TRUE(range.finite) << set->isa;
+        ASSERT_EQ(range.max, 3e38f) << set->isa << " " << n << " " << at;
+        ASSERT_EQ(range.min, n - 1 - at == at && n == 1 ? 3e38f : *std::min_element(x.begin(), x.end()))
+            << set->isa;
+        x[static_cast<std::size_t>(at)] = HUGE_VALF;
+        EXPECT_FALSE(set->range(x.data(), n).finite) << set->isa;
+      }
+  std::printf("cases=%d\n", cases);
+}
+
+}  // namespace rows_test

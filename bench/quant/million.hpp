@@ -31,29 +31,28 @@ inline void copy_million() {
   benchmark::DoNotOptimize(to.data());
   benchmark::ClobberMemory();
 }
-/// The best of 20.
-inline double copy_seconds() {
-  static const double best = [] {
-    double least = 1;
-    for (int i = 0; i < 20; ++i) {
-      const auto start = std::chrono::steady_clock::now();
-      copy_million();
-      least =
-          std::min(least, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-    }
-    return least;
-  }();
-  return best;
+
+template <class Body>
+double seconds(const Body& body) {
+  const auto start = std::chrono::steady_clock::now();
+  body();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// Times body(). Counts bytes of x per second, and the time of a call in copies of x.
+/// Times body(). `copies` is its time in copies of x: the least of many calls, taken in turns with copies,
+/// which other work on the machine hardly changes.
 template <class Body>
 void run(benchmark::State& state, const std::string& label, const Body& body) {
-  const double copy = copy_seconds();
-  const auto start = std::chrono::steady_clock::now();
   for (auto _ : state) body();
-  const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  state.counters["copies"] = took / static_cast<double>(state.iterations()) / copy;
+  double least = 1e9, copy = 1e9, spent = 0;
+  for (int turn = 0; turn < 10 || (turn < 300 && spent < 0.5); ++turn) {
+    const double took = seconds(body);
+    least = std::min(least, took);
+    spent += took;
+    copy_million();  // what the body left cold
+    copy = std::min(copy, seconds(copy_million));
+  }
+  state.counters["copies"] = least / copy;
   state.SetBytesProcessed(state.iterations() * kMillion * static_cast<std::int64_t>(sizeof(float)));
   state.SetLabel(label);
 }

@@ -167,17 +167,12 @@ kernels::StepSums plain_sums(const std::vector<float>& x, const std::vector<floa
                              mt::Rounding rounding, std::vector<float>& dx) {
   double total[3][16] = {};
   float lane[3][16] = {};
-  const float lo = row.lo - 1, hi = row.hi + 1;
   for (std::size_t i = 0; i < x.size(); ++i) {
-    const float u = x[i] * band.factor, g = dy[i];
-    const volatile float real =
-        static_cast<float>(kernels::round(kernels::clamp_float(x[i] * row.inverse, lo, hi), rounding)) *
-        row.scale;
-    const volatile float lowest = lo * row.scale, highest = hi * row.scale;
-    const volatile float distance = real - kernels::clamp_float(x[i], lowest, highest),
-                         error = distance * row.inverse;
-    dx.push_back(u >= band.low && u <= band.high ? g : 0.0f);
-    const volatile float product = dx[i] * error;
+    const volatile float u = x[i] * band.factor, v = x[i] * row.inverse;
+    const float g = dy[i];
+    const bool inside = u >= band.low && u <= band.high;
+    const volatile float product = inside ? g * (static_cast<float>(kernels::round(v, rounding)) - v) : 0.0f;
+    dx.push_back(inside ? g : 0.0f);
     lane[0][i % 16] += product;
     lane[1][i % 16] += u < band.low ? g : 0.0f;
     lane[2][i % 16] += u > band.high ? g : 0.0f;

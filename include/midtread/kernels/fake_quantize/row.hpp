@@ -53,12 +53,12 @@ struct FakeQuantizeRow {
   static constexpr std::int32_t kHalfBits = 0x3F000000;  // of 0.5f
 };
 
-/// Inside means low <= x * factor <= high.
+/// Inside means low <= x * factor <= high, where v shall be below 2^22.
 struct StepBand {
   float factor, low, high;
 };
 
-/// Sums over a row: of dy * (y - x) / s inside, of dy below and above.
+/// Sums over a row: of dy * (round(v) - v) inside, of dy below and above.
 struct StepSums {
   double inside = 0, below = 0, above = 0;
 };

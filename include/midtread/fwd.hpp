@@ -2,7 +2,7 @@
 // Declarations of the public types, for headers that only name them.
 #pragma once
 
-#include <midtread/core/platform.hpp>
+#include <midtread/core/on_use.hpp>
 
 #include <vector>
 
@@ -39,13 +39,13 @@ class QConfigMapping;
 MIDTREAD_NAMESPACE_END
 
 MIDTREAD_NAMESPACE_BEGIN(graph)
-class GraphModule;
+MIDTREAD_FORWARD_ON_USE(GraphModule)
 struct Node;
 MIDTREAD_NAMESPACE_END
 
 MIDTREAD_NAMESPACE_BEGIN(quantized)
-class Model;
+MIDTREAD_FORWARD_ON_USE(Model)
 class Operator;
 class Tensor;
-class Workspace;
+MIDTREAD_FORWARD_ON_USE(Workspace)
 MIDTREAD_NAMESPACE_END

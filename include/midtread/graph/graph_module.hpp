@@ -2,6 +2,7 @@
 // A module whose forward is a list of nodes. Passes read one and return another; both share leaf modules.
 #pragma once
 
+#include <midtread/core/on_use.hpp>
 #include <midtread/graph/node_map.hpp>
 
 #include <functional>
@@ -10,14 +11,15 @@
 MIDTREAD_NAMESPACE_BEGIN(graph)
 
 /// Runs its nodes in order. Copies share the leaf modules; `clone()` is deep.
-class GraphModule : public nn::Module {
+MIDTREAD_CLASS_ON_USE(GraphModule)
+class BasicGraphModule : public nn::Module {
  public:
   /// Sees every node's value as it is computed.
   using Visitor = std::function<void(const Node&, const Tensor&)>;
 
-  GraphModule() = default;
-  GraphModule(const GraphModule& other) : nn::Module() { assign(other); }
-  GraphModule& operator=(const GraphModule& other) {
+  BasicGraphModule() = default;
+  BasicGraphModule(const BasicGraphModule& other) : nn::Module() { assign(other); }
+  BasicGraphModule& operator=(const BasicGraphModule& other) {
     if (this != &other) assign(other);
     return *this;
   }
@@ -100,9 +102,9 @@ class GraphModule : public nn::Module {
   }
 
   /// A deep copy: own parameters, buffers and modules; what was shared inside stays shared inside.
-  GraphModule clone() const {
+  BasicGraphModule clone() const {
     CloneMap map;
-    GraphModule copy;
+    BasicGraphModule copy;
     NodeMapping mapped(nodes_.size());
     for (const auto& node : nodes_) {
       Node n = *node;
@@ -174,7 +176,7 @@ class GraphModule : public nn::Module {
       owner.register_buffer(name, tensor);
   }
 
-  void assign(const GraphModule& other) {
+  void assign(const BasicGraphModule& other) {
     nodes_.clear();
     children() = {};
     own_parameters() = {};

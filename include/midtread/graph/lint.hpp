@@ -2,10 +2,11 @@
 // The invariants of a graph, checked at the end of every pass.
 #pragma once
 
+#include <midtread/core/on_use.hpp>
 #include <midtread/graph/graph_module.hpp>
 
 MIDTREAD_NAMESPACE_BEGIN(graph::detail)
-inline void collect_modules(const nn::Module& module, IdentitySet& seen) {
+MIDTREAD_ON_USE void collect_modules(const nn::Module& module, IdentitySet& seen) {
   if (!seen.insert(&module)) return;
   for (const auto& child : module.children()) collect_modules(*child.second, seen);
 }
@@ -14,7 +15,7 @@ MIDTREAD_NAMESPACE_BEGIN(graph)
 
 /// Throws StateError naming the first node that breaks a rule: inputs come earlier and belong to the graph,
 /// every node has what its kind needs, modules are in the tree, there is one output, at the end.
-inline void lint(const GraphModule& graph, const std::string& pass) {
+MIDTREAD_ON_USE void lint(const GraphModule& graph, const std::string& pass) {
   IdentitySet seen;
   IdentitySet owned;
   detail::collect_modules(graph, owned);

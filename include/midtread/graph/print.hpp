@@ -3,6 +3,7 @@
 // stays float.
 #pragma once
 
+#include <midtread/core/on_use.hpp>
 #include <midtread/graph/graph_module.hpp>
 
 #include <iomanip>
@@ -11,20 +12,20 @@
 MIDTREAD_NAMESPACE_BEGIN(graph::detail)
 
 /// "QatConv2dReLU(3, 16, ...)", "max_pool2d(kernel 2x2, ...)".
-inline std::string target_text(const Node& node) {
+MIDTREAD_ON_USE std::string target_text(const Node& node) {
   const std::string arguments = node.module      ? node.module->extra_repr()
                                 : node.operation ? node.operation->attributes()
                                                  : "";
   return arguments.empty() ? node.type() : node.type() + "(" + arguments + ")";
 }
-inline std::string input_text(const Node& node) {
+MIDTREAD_ON_USE std::string input_text(const Node& node) {
   std::string text;
   for (const Node* input : node.inputs)
     text += (text.empty() ? "" : ", ") + (input ? input->name : std::string("none"));
   return text;
 }
 /// A QAT unit's quantizers, from its children.
-inline std::vector<std::string> quantizer_texts(const Node& node) {
+MIDTREAD_ON_USE std::vector<std::string> quantizer_texts(const Node& node) {
   std::vector<std::string> out;
   if (!node.module) return out;
   for (const auto& child : node.module->children())
@@ -33,7 +34,7 @@ inline std::vector<std::string> quantizer_texts(const Node& node) {
                     child.second->extra_repr());
   return out;
 }
-inline std::string quoted(const std::string& text) {
+MIDTREAD_ON_USE std::string quoted(const std::string& text) {
   std::string out;
   for (char c : text) {
     if (c == '"' || c == '\\') out += '\\';
@@ -46,7 +47,7 @@ MIDTREAD_NAMESPACE_END
 MIDTREAD_NAMESPACE_BEGIN(graph)
 
 /// One line a node: name, target, inputs; below it the unit's quantizers, or why it stays float.
-inline std::string to_text(const GraphModule& graph) {
+MIDTREAD_ON_USE std::string to_text(const GraphModule& graph) {
   std::size_t width = 4, target_width = 6;
   for (const auto& node : graph.nodes()) {
     width = std::max(width, node->name.size());
@@ -69,7 +70,7 @@ inline std::string to_text(const GraphModule& graph) {
 }
 
 /// For `dot -Tsvg`: QAT units green, float operations of a prepared graph orange.
-inline std::string to_dot(const GraphModule& graph) {
+MIDTREAD_ON_USE std::string to_dot(const GraphModule& graph) {
   std::ostringstream out;
   out << "digraph model {\n  node [shape=box, style=filled, fillcolor=white, fontname=monospace];\n";
   for (const auto& node : graph.nodes()) {

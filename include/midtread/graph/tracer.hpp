@@ -4,6 +4,7 @@
 #pragma once
 
 #include <midtread/core/name_index.hpp>
+#include <midtread/core/on_use.hpp>
 #include <midtread/graph/lint.hpp>
 #include <midtread/nn/mode_guard.hpp>
 #include <midtread/nn/module_holder.hpp>
@@ -26,9 +27,10 @@ MIDTREAD_NAMESPACE_END
 MIDTREAD_NAMESPACE_BEGIN(graph::detail)
 
 /// Records one forward.
-class Tracer final : public ops::Recorder {
+MIDTREAD_CLASS_ON_USE(Tracer)
+class BasicTracer final : public ops::Recorder {
  public:
-  explicit Tracer(const std::shared_ptr<nn::Module>& root) : root_(root) {
+  explicit BasicTracer(const std::shared_ptr<nn::Module>& root) : root_(root) {
     for (const auto& item : root->named_modules()) {
       paths_.insert(item.second, item.first);
       for (const auto& p : item.second->own_parameters())
@@ -181,16 +183,17 @@ class Tracer final : public ops::Recorder {
 };
 
 /// Puts modes and buffers back as they were.
-class RestoreModel {
+MIDTREAD_CLASS_ON_USE(RestoreModel)
+class BasicRestoreModel {
  public:
-  explicit RestoreModel(nn::Module& model) : modes_(model) {
+  explicit BasicRestoreModel(nn::Module& model) : modes_(model) {
     for (const auto& item : model.named_buffers()) buffers_.emplace_back(item.second, item.second.clone());
   }
-  ~RestoreModel() {
+  ~BasicRestoreModel() {
     for (auto& buffer : buffers_) buffer.first.set_data(buffer.second);
   }
-  RestoreModel(const RestoreModel&) = delete;
-  RestoreModel& operator=(const RestoreModel&) = delete;
+  BasicRestoreModel(const BasicRestoreModel&) = delete;
+  BasicRestoreModel& operator=(const BasicRestoreModel&) = delete;
 
   bool root_mode() const { return modes_.root_mode(); }
 
@@ -200,7 +203,7 @@ class RestoreModel {
 };
 
 /// The example with its first row once more.
-inline Tensor one_more_row(const Tensor& x) {
+MIDTREAD_ON_USE Tensor one_more_row(const Tensor& x) {
   Shape shape = x.shape();
   ++shape[0];
   const Tensor from = x.contiguous();
@@ -217,8 +220,8 @@ MIDTREAD_NAMESPACE_BEGIN(graph)
 /// The graph of `model` on `examples`, in the model's mode. Parameters and buffers are shared with the model,
 /// modes and buffer values are left as they were. Throws TraceError naming what cannot be traced, and where
 /// the graph and the model disagree on a batch with one more example.
-inline GraphModule trace(const std::shared_ptr<nn::Module>& model, const Tensors& examples,
-                         TraceOptions options = {}) {
+MIDTREAD_ON_USE GraphModule trace(const std::shared_ptr<nn::Module>& model, const Tensors& examples,
+                                  TraceOptions options = {}) {
   if (!model) throw TraceError("trace", "the model is empty");
   if (examples.empty()) throw TraceError("trace", "needs an example input");
   const detail::RestoreModel restore(*model);
@@ -270,12 +273,12 @@ inline GraphModule trace(const std::shared_ptr<nn::Module>& model, const Tensors
   return graph;
 }
 
-inline GraphModule trace(const std::shared_ptr<nn::Module>& model, const Tensor& example,
-                         TraceOptions options = {}) {
+MIDTREAD_ON_USE GraphModule trace(const std::shared_ptr<nn::Module>& model, const Tensor& example,
+                                  TraceOptions options = {}) {
   return trace(model, Tensors{example}, options);
 }
 /// `model` must be owned by a holder or a shared_ptr.
-inline GraphModule trace(nn::Module& model, const Tensor& example, TraceOptions options = {}) {
+MIDTREAD_ON_USE GraphModule trace(nn::Module& model, const Tensor& example, TraceOptions options = {}) {
   const auto owned = model.weak_from_this().lock();
   if (!owned)
     throw TraceError(model.type_name(),

@@ -2,6 +2,7 @@
 // What a model is made of, as a table: layers, output shapes, parameters, multiply-adds.
 #pragma once
 
+#include <midtread/core/on_use.hpp>
 #include <midtread/nn/module.hpp>
 #include <midtread/tensor/factory.hpp>
 
@@ -16,7 +17,8 @@
 MIDTREAD_NAMESPACE_BEGIN(nn::detail)
 
 /// Notes every module call of one forward.
-class SummaryRecorder final : public ops::Recorder {
+MIDTREAD_CLASS_ON_USE(SummaryRecorder)
+class BasicSummaryRecorder final : public ops::Recorder {
  public:
   struct Row {
     std::string path, type;
@@ -26,7 +28,7 @@ class SummaryRecorder final : public ops::Recorder {
     bool repeated = false;
   };
 
-  explicit SummaryRecorder(Module& root) {
+  explicit BasicSummaryRecorder(Module& root) {
     for (const auto& item : root.named_modules()) paths_[item.second] = item.first;
   }
   void enter(Module& module) override {
@@ -89,13 +91,13 @@ class SummaryRecorder final : public ops::Recorder {
 };
 
 /// 61706 as "61,706".
-inline std::string grouped(std::int64_t number) {
+MIDTREAD_ON_USE std::string grouped(std::int64_t number) {
   std::string text = std::to_string(number);
   for (std::ptrdiff_t at = static_cast<std::ptrdiff_t>(text.size()) - 3; at > 0; at -= 3)
     text.insert(static_cast<std::size_t>(at), ",");
   return text;
 }
-inline std::string megabytes(std::int64_t bytes) {
+MIDTREAD_ON_USE std::string megabytes(std::int64_t bytes) {
   std::ostringstream out;
   out << std::fixed << std::setprecision(2) << static_cast<double>(bytes) / 1e6 << " MB";
   return out.str();
@@ -107,7 +109,7 @@ MIDTREAD_NAMESPACE_BEGIN(nn)
 
 /// Runs `module` once on zeros of shape `input`, in eval mode and without history, and tabulates what was
 /// called. Modes are restored.
-inline std::string summary(Module& module, const Shape& input) {
+MIDTREAD_ON_USE std::string summary(Module& module, const Shape& input) {
   detail::SummaryRecorder recorder(module);
   const auto modules = module.named_modules();
   std::vector<bool> modes;

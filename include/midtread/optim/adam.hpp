@@ -5,6 +5,7 @@
 //   m += (1 - b1) (g - m),  v = b2 v + (1 - b2) g^2,  p -= lr / (1 - b1^t) m / (sqrt(v / (1 - b2^t)) + eps)
 #pragma once
 
+#include <midtread/core/on_use.hpp>
 #include <midtread/optim/optimizer.hpp>
 
 #include <cmath>
@@ -79,12 +80,14 @@ MIDTREAD_NAMESPACE_END
 
 MIDTREAD_NAMESPACE_BEGIN(optim)
 
-class Adam : public detail::AdamBase<AdamOptions, false> {
+MIDTREAD_CLASS_ON_USE(Adam)
+class BasicAdam : public detail::AdamBase<AdamOptions, false> {
  public:
   using AdamBase::AdamBase;
 };
 
-class AdamW : public detail::AdamBase<AdamWOptions, true> {
+MIDTREAD_CLASS_ON_USE(AdamW)
+class BasicAdamW : public detail::AdamBase<AdamWOptions, true> {
  public:
   using AdamBase::AdamBase;
 };

@@ -5,6 +5,7 @@
 //   optim::WarmupCosineLR schedule(sgd, 500, 10000);   for (...) { sgd.step(); schedule.step(); }
 #pragma once
 
+#include <midtread/core/on_use.hpp>
 #include <midtread/optim/optimizer.hpp>
 
 #include <cmath>
@@ -21,7 +22,7 @@ MIDTREAD_NAMESPACE_END
 
 MIDTREAD_NAMESPACE_BEGIN(optim::detail)
 
-inline void check_steps(const char* where, const char* field, std::int64_t value) {
+MIDTREAD_ON_USE void check_steps(const char* where, const char* field, std::int64_t value) {
   if (value < 1) throw ConfigError(where, concat(field, " is ", value, ", allowed 1 and up"));
 }
 
@@ -30,14 +31,14 @@ MIDTREAD_NAMESPACE_END
 MIDTREAD_NAMESPACE_BEGIN(optim)
 
 /// base * gamma^floor(step / step_size)
-inline Schedule step_schedule(std::int64_t step_size, double gamma = 0.1) {
+MIDTREAD_ON_USE Schedule step_schedule(std::int64_t step_size, double gamma = 0.1) {
   detail::check_steps("StepLR", "step_size", step_size);
   return [=](std::int64_t step, double base) {
     return base * std::pow(gamma, static_cast<double>(step / step_size));
   };
 }
 /// base * gamma^(milestones reached)
-inline Schedule multi_step_schedule(std::vector<std::int64_t> milestones, double gamma = 0.1) {
+MIDTREAD_ON_USE Schedule multi_step_schedule(std::vector<std::int64_t> milestones, double gamma = 0.1) {
   return [=, milestones = std::move(milestones)](std::int64_t step, double base) {
     int reached = 0;
     for (const std::int64_t milestone : milestones) reached += step >= milestone ? 1 : 0;
@@ -45,7 +46,7 @@ inline Schedule multi_step_schedule(std::vector<std::int64_t> milestones, double
   };
 }
 /// eta_min + (base - eta_min) (1 + cos(pi step / t_max)) / 2; behind t_max it rises again, as in PyTorch.
-inline Schedule cosine_schedule(std::int64_t t_max, double eta_min = 0.0) {
+MIDTREAD_ON_USE Schedule cosine_schedule(std::int64_t t_max, double eta_min = 0.0) {
   detail::check_steps("CosineAnnealingLR", "T_max", t_max);
   return [=](std::int64_t step, double base) {
     const double phase = 3.14159265358979323846 * static_cast<double>(step) / static_cast<double>(t_max);
@@ -53,7 +54,7 @@ inline Schedule cosine_schedule(std::int64_t t_max, double eta_min = 0.0) {
   };
 }
 /// base times a factor that goes from start_factor to end_factor in total_steps, then stays.
-inline Schedule linear_schedule(double start_factor, double end_factor, std::int64_t total_steps) {
+MIDTREAD_ON_USE Schedule linear_schedule(double start_factor, double end_factor, std::int64_t total_steps) {
   detail::check_steps("LinearLR", "total_iters", total_steps);
   if (!(start_factor >= 0.0 && start_factor <= 1.0))
     throw ConfigError("LinearLR", concat("start_factor is ", start_factor, ", allowed 0..1"));
@@ -66,7 +67,8 @@ inline Schedule linear_schedule(double start_factor, double end_factor, std::int
   };
 }
 /// schedules[i] from milestones[i - 1] on, each counting its own steps. One milestone less than schedules.
-inline Schedule sequential_schedule(std::vector<Schedule> schedules, std::vector<std::int64_t> milestones) {
+MIDTREAD_ON_USE Schedule sequential_schedule(std::vector<Schedule> schedules,
+                                             std::vector<std::int64_t> milestones) {
   if (schedules.empty() || milestones.size() + 1 != schedules.size())
     throw ConfigError("SequentialLR", concat(schedules.size(), " schedules and ", milestones.size(),
                                              " milestones; needs one milestone between each two schedules"));
@@ -80,8 +82,8 @@ inline Schedule sequential_schedule(std::vector<Schedule> schedules, std::vector
   };
 }
 /// A linear rise in warmup_steps, then half a cosine down to eta_min at total_steps, where it stays.
-inline Schedule warmup_cosine_schedule(std::int64_t warmup_steps, std::int64_t total_steps,
-                                       double start_factor = 0.0, double eta_min = 0.0) {
+MIDTREAD_ON_USE Schedule warmup_cosine_schedule(std::int64_t warmup_steps, std::int64_t total_steps,
+                                                double start_factor = 0.0, double eta_min = 0.0) {
   if (warmup_steps < 0 || total_steps <= warmup_steps)
     throw ConfigError("WarmupCosineLR", concat("warmup_steps is ", warmup_steps, " of total_steps ",
                                                total_steps, ", allowed 0 up to, not including, total_steps"));
@@ -129,42 +131,50 @@ class LRScheduler {
   std::int64_t step_ = 0;
 };
 
-class StepLR : public LRScheduler {
+MIDTREAD_CLASS_ON_USE(StepLR)
+class BasicStepLR : public LRScheduler {
  public:
-  StepLR(Optimizer& optimizer, std::int64_t step_size, double gamma = 0.1)
+  BasicStepLR(Optimizer& optimizer, std::int64_t step_size, double gamma = 0.1)
       : LRScheduler(optimizer, step_schedule(step_size, gamma)) {}
 };
-class MultiStepLR : public LRScheduler {
+MIDTREAD_CLASS_ON_USE(MultiStepLR)
+class BasicMultiStepLR : public LRScheduler {
  public:
-  MultiStepLR(Optimizer& optimizer, std::vector<std::int64_t> milestones, double gamma = 0.1)
+  BasicMultiStepLR(Optimizer& optimizer, std::vector<std::int64_t> milestones, double gamma = 0.1)
       : LRScheduler(optimizer, multi_step_schedule(std::move(milestones), gamma)) {}
 };
-class CosineAnnealingLR : public LRScheduler {
+MIDTREAD_CLASS_ON_USE(CosineAnnealingLR)
+class BasicCosineAnnealingLR : public LRScheduler {
  public:
-  CosineAnnealingLR(Optimizer& optimizer, std::int64_t t_max, double eta_min = 0.0)
+  BasicCosineAnnealingLR(Optimizer& optimizer, std::int64_t t_max, double eta_min = 0.0)
       : LRScheduler(optimizer, cosine_schedule(t_max, eta_min)) {}
 };
-class LinearLR : public LRScheduler {
+MIDTREAD_CLASS_ON_USE(LinearLR)
+class BasicLinearLR : public LRScheduler {
  public:
-  explicit LinearLR(Optimizer& optimizer, double start_factor = 1.0 / 3.0, double end_factor = 1.0,
-                    std::int64_t total_iters = 5)
+  explicit BasicLinearLR(Optimizer& optimizer, double start_factor = 1.0 / 3.0, double end_factor = 1.0,
+                         std::int64_t total_iters = 5)
       : LRScheduler(optimizer, linear_schedule(start_factor, end_factor, total_iters)) {}
 };
 /// A linear rise from start_factor times the learning rate to all of it.
-class LinearWarmup : public LRScheduler {
+MIDTREAD_CLASS_ON_USE(LinearWarmup)
+class BasicLinearWarmup : public LRScheduler {
  public:
-  LinearWarmup(Optimizer& optimizer, std::int64_t warmup_steps, double start_factor = 0.0)
+  BasicLinearWarmup(Optimizer& optimizer, std::int64_t warmup_steps, double start_factor = 0.0)
       : LRScheduler(optimizer, linear_schedule(start_factor, 1.0, warmup_steps)) {}
 };
-class SequentialLR : public LRScheduler {
+MIDTREAD_CLASS_ON_USE(SequentialLR)
+class BasicSequentialLR : public LRScheduler {
  public:
-  SequentialLR(Optimizer& optimizer, std::vector<Schedule> schedules, std::vector<std::int64_t> milestones)
+  BasicSequentialLR(Optimizer& optimizer, std::vector<Schedule> schedules,
+                    std::vector<std::int64_t> milestones)
       : LRScheduler(optimizer, sequential_schedule(std::move(schedules), std::move(milestones))) {}
 };
-class WarmupCosineLR : public LRScheduler {
+MIDTREAD_CLASS_ON_USE(WarmupCosineLR)
+class BasicWarmupCosineLR : public LRScheduler {
  public:
-  WarmupCosineLR(Optimizer& optimizer, std::int64_t warmup_steps, std::int64_t total_steps,
-                 double start_factor = 0.0, double eta_min = 0.0)
+  BasicWarmupCosineLR(Optimizer& optimizer, std::int64_t warmup_steps, std::int64_t total_steps,
+                      double start_factor = 0.0, double eta_min = 0.0)
       : LRScheduler(optimizer, warmup_cosine_schedule(warmup_steps, total_steps, start_factor, eta_min)) {}
 };
 

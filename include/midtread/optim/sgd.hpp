@@ -5,6 +5,7 @@
 //   p -= lr (nesterov ? d + momentum m : m)
 #pragma once
 
+#include <midtread/core/on_use.hpp>
 #include <midtread/optim/optimizer.hpp>
 
 MIDTREAD_NAMESPACE_BEGIN(optim)
@@ -32,9 +33,10 @@ struct SGDOptions {
   }
 };
 
-class SGD : public GroupedOptimizer<SGDOptions> {
+MIDTREAD_CLASS_ON_USE(SGD)
+class BasicSGD : public GroupedOptimizer<SGDOptions> {
  public:
-  SGD(const Tensors& parameters, const SGDOptions& options)
+  BasicSGD(const Tensors& parameters, const SGDOptions& options)
       : GroupedOptimizer(parameters, options, {"momentum_buffer"}) {}
 
   void step() override {

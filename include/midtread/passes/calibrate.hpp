@@ -3,6 +3,7 @@
 // was.
 #pragma once
 
+#include <midtread/core/on_use.hpp>
 #include <midtread/graph/graph_module.hpp>
 #include <midtread/nn/mode_guard.hpp>
 #include <midtread/quant/fake_quantize_base.hpp>
@@ -13,9 +14,10 @@ MIDTREAD_NAMESPACE_BEGIN(passes)
 
 /// Sets the switches for the time of a scope: eval mode, nothing rounded, observers on or, for a look only,
 /// off.
-class CalibrationScope {
+MIDTREAD_CLASS_ON_USE(CalibrationScope)
+class BasicCalibrationScope {
  public:
-  explicit CalibrationScope(nn::Module& model, bool observing = true) : modes_(model) {
+  explicit BasicCalibrationScope(nn::Module& model, bool observing = true) : modes_(model) {
     for (const auto& item : model.named_modules())
       if (auto* fake_quantize = dynamic_cast<quant::FakeQuantizeBase*>(item.second))
         switches_.push_back(
@@ -27,15 +29,15 @@ class CalibrationScope {
       s.fake_quantize->set_calibrating(observing);
     }
   }
-  ~CalibrationScope() {
+  ~BasicCalibrationScope() {
     for (const Switch& s : switches_) {
       s.fake_quantize->set_fake_quant_enabled(s.enabled);
       s.fake_quantize->set_observer_enabled(s.observing);
       s.fake_quantize->set_calibrating(false);
     }
   }
-  CalibrationScope(const CalibrationScope&) = delete;
-  CalibrationScope& operator=(const CalibrationScope&) = delete;
+  BasicCalibrationScope(const BasicCalibrationScope&) = delete;
+  BasicCalibrationScope& operator=(const BasicCalibrationScope&) = delete;
 
  private:
   struct Switch {
@@ -47,7 +49,7 @@ class CalibrationScope {
 };
 
 /// Runs `prepared` on one batch of inputs, observing. Modes and switches are as before when it returns.
-inline void calibrate(graph::GraphModule& prepared, const Tensor& batch) {
+MIDTREAD_ON_USE void calibrate(graph::GraphModule& prepared, const Tensor& batch) {
   const CalibrationScope scope(prepared);
   const NoGradGuard no_grad;
   prepared.forward_many({batch});

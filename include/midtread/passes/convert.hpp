@@ -5,6 +5,7 @@
 
 #include <midtread/core/identity_map.hpp>
 #include <midtread/core/name_index.hpp>
+#include <midtread/core/on_use.hpp>
 #include <midtread/passes/float_module.hpp>
 #include <midtread/passes/prepare_qat.hpp>
 #include <midtread/quantized/constant.hpp>
@@ -15,9 +16,10 @@
 MIDTREAD_NAMESPACE_BEGIN(passes::detail)
 
 /// Builds the list of steps.
-class Converter {
+MIDTREAD_CLASS_ON_USE(Converter)
+class BasicConverter {
  public:
-  explicit Converter(const graph::GraphModule& prepared)
+  explicit BasicConverter(const graph::GraphModule& prepared)
       : prepared_(prepared), values_(prepared.nodes().size()) {}
 
   quantized::Model build(const kernels::KernelSet& kernels) {
@@ -168,8 +170,8 @@ MIDTREAD_NAMESPACE_BEGIN(passes)
 /// The int8 model of `prepared`, bound to `kernels`. Never observes and never applies another rule than the
 /// eval forward. Throws StateError naming the quantizer that saw no data or is off, QuantizationError where
 /// scales cannot be used, ConfigError if `prepared` is not a prepared graph.
-inline quantized::Model convert(const graph::GraphModule& prepared,
-                                const kernels::KernelSet& kernels = kernels::select_kernels()) {
+MIDTREAD_ON_USE quantized::Model convert(const graph::GraphModule& prepared,
+                                         const kernels::KernelSet& kernels = kernels::select_kernels()) {
   bool any = false;
   for (const auto& node : prepared.nodes()) any = any || dynamic_cast<const qat::Unit*>(node->module.get());
   if (!any) throw StateError("convert", "the graph has no QAT unit; run prepare_qat first");

@@ -2,6 +2,7 @@
 // A layer that stays float as the operations it is made of, so that an int8 model can hold and save it.
 #pragma once
 
+#include <midtread/core/on_use.hpp>
 #include <midtread/nn/conv1d.hpp>
 #include <midtread/nn/conv2d.hpp>
 #include <midtread/nn/conv_transpose2d.hpp>
@@ -41,7 +42,7 @@ bool add_batch_norm(std::vector<FloatStep>& steps, const nn::Module& module) {
                     {"running_var", norm->running_var}}});
   return true;
 }
-inline bool add_module(std::vector<FloatStep>& steps, const nn::Module& module) {
+MIDTREAD_ON_USE bool add_module(std::vector<FloatStep>& steps, const nn::Module& module) {
   if (const auto* fused = dynamic_cast<const nn::FusedImpl*>(&module)) {
     if (!add_module(steps, *fused->layer())) return false;
     if (fused->bn()) {
@@ -62,7 +63,7 @@ MIDTREAD_NAMESPACE_END
 MIDTREAD_NAMESPACE_BEGIN(passes)
 
 /// The eval forward of `module`, in order; empty where it is a module of another kind.
-inline std::vector<FloatStep> float_steps(const nn::Module& module) {
+MIDTREAD_ON_USE std::vector<FloatStep> float_steps(const nn::Module& module) {
   std::vector<FloatStep> steps;
   if (!detail::add_module(steps, module)) steps.clear();
   return steps;

@@ -3,6 +3,7 @@
 // names.
 #pragma once
 
+#include <midtread/core/on_use.hpp>
 #include <midtread/graph/tracer.hpp>
 #include <midtread/nn/fused.hpp>
 #include <midtread/nn/quant_stub.hpp>
@@ -18,19 +19,21 @@ using FuseGroups = std::vector<std::vector<std::string>>;
 MIDTREAD_NAMESPACE_END
 MIDTREAD_NAMESPACE_BEGIN(passes::detail)
 
-inline bool is_layer(const graph::Node& node) {
+MIDTREAD_ON_USE bool is_layer(const graph::Node& node) {
   return node.module && qat::as_layer(*node.module).has_value();
 }
-inline bool is_batch_norm(const graph::Node& node) {
+MIDTREAD_ON_USE bool is_batch_norm(const graph::Node& node) {
   return node.module && qat::visit_batch_norm(*node.module, [](const auto&) {});
 }
-inline nn::FusedActivation activation_of(const graph::Node& node) {
+MIDTREAD_ON_USE nn::FusedActivation activation_of(const graph::Node& node) {
   if (!node.operation) return nn::FusedActivation::kNone;
   if (ops::as<ops::Relu>(*node.operation)) return nn::FusedActivation::kRelu;
   if (ops::as<ops::Relu6>(*node.operation)) return nn::FusedActivation::kRelu6;
   return nn::FusedActivation::kNone;
 }
-inline bool is_add(const graph::Node& node) { return node.operation && ops::as<ops::Add>(*node.operation); }
+MIDTREAD_ON_USE bool is_add(const graph::Node& node) {
+  return node.operation && ops::as<ops::Add>(*node.operation);
+}
 
 /// Nodes that are in a group already.
 using Taken = graph::NodeMap<char>;
@@ -41,7 +44,7 @@ struct Group {
 };
 
 /// Empty if the batch norm can follow the layer, else why it cannot.
-inline std::string batch_norm_problem(const graph::Node& layer, const graph::Node& bn) {
+MIDTREAD_ON_USE std::string batch_norm_problem(const graph::Node& layer, const graph::Node& bn) {
   std::string problem;
   const std::int64_t out = qat::as_layer(*layer.module)->geometry.out_channels;
   qat::visit_batch_norm(*bn.module, [&](const auto& b) {
@@ -58,14 +61,14 @@ inline std::string batch_norm_problem(const graph::Node& layer, const graph::Nod
   return problem;
 }
 
-inline std::string types_of(const std::vector<const graph::Node*>& nodes) {
+MIDTREAD_ON_USE std::string types_of(const std::vector<const graph::Node*>& nodes) {
   std::string text;
   for (const graph::Node* node : nodes) text += (text.empty() ? "" : ", ") + node->type();
   return text;
 }
 
 /// What a list of nodes would become, or why it cannot: the one table of fusion patterns.
-inline std::string pattern_problem(const std::vector<const graph::Node*>& nodes) {
+MIDTREAD_ON_USE std::string pattern_problem(const std::vector<const graph::Node*>& nodes) {
   const std::size_t n = nodes.size();
   const auto unknown = [&] {
     return "there is no fusion of (" + types_of(nodes) +
@@ -87,7 +90,7 @@ inline std::string pattern_problem(const std::vector<const graph::Node*>& nodes)
 }
 
 /// The group that starts at `first` in the data flow, as long as possible; one node: nothing to fuse.
-inline Group grow(const graph::GraphModule& graph, const graph::Node* first, Taken& taken) {
+MIDTREAD_ON_USE Group grow(const graph::GraphModule& graph, const graph::Node* first, Taken& taken) {
   Group group{{first}};
   for (;;) {
     const std::vector<graph::Node*> users = graph.users(group.nodes.back());
@@ -99,7 +102,7 @@ inline Group grow(const graph::GraphModule& graph, const graph::Node* first, Tak
   }
 }
 
-inline Group named_group(const graph::GraphModule& graph, const std::vector<std::string>& names) {
+MIDTREAD_ON_USE Group named_group(const graph::GraphModule& graph, const std::vector<std::string>& names) {
   Group group;
   for (const std::string& name : names) {
     const graph::Node* node = graph.find(name);
@@ -125,7 +128,7 @@ inline Group named_group(const graph::GraphModule& graph, const std::vector<std:
 }
 
 /// The declarations of HAT's fuse_model() hooks, with full paths.
-inline FuseGroups declared_groups(const graph::GraphModule& graph) {
+MIDTREAD_ON_USE FuseGroups declared_groups(const graph::GraphModule& graph) {
   FuseGroups groups;
   IdentitySet asked;
   for (const auto& node : graph.nodes())
@@ -140,7 +143,7 @@ inline FuseGroups declared_groups(const graph::GraphModule& graph) {
   return groups;
 }
 
-inline graph::GraphModule fuse(const graph::GraphModule& graph, const std::vector<Group>& groups) {
+MIDTREAD_ON_USE graph::GraphModule fuse(const graph::GraphModule& graph, const std::vector<Group>& groups) {
   graph::NodeMap<const Group*> ends(graph.nodes().size());  // last node -> its group
   graph::NodeMap<char> inner(graph.nodes().size());         // all but the last
   for (const Group& group : groups) {
@@ -181,7 +184,7 @@ inline graph::GraphModule fuse(const graph::GraphModule& graph, const std::vecto
   return out;
 }
 
-inline void take(const Group& group, Taken& taken, std::vector<Group>& groups) {
+MIDTREAD_ON_USE void take(const Group& group, Taken& taken, std::vector<Group>& groups) {
   for (const graph::Node* node : group.nodes)
     if (std::exchange(taken[node], true))
       throw ConfigError("fuse_modules", "'" + node->name + "' is in two groups");
@@ -193,7 +196,7 @@ MIDTREAD_NAMESPACE_BEGIN(passes)
 
 /// Fuses exactly these groups. Throws ConfigError for a name that is not there, nodes that do not follow each
 /// other, and combinations without a fusion.
-inline graph::GraphModule fuse_modules(const graph::GraphModule& graph, const FuseGroups& names) {
+MIDTREAD_ON_USE graph::GraphModule fuse_modules(const graph::GraphModule& graph, const FuseGroups& names) {
   std::vector<detail::Group> groups;
   detail::Taken taken(graph.nodes().size());
   for (const auto& group : names) detail::take(detail::named_group(graph, group), taken, groups);
@@ -201,7 +204,7 @@ inline graph::GraphModule fuse_modules(const graph::GraphModule& graph, const Fu
 }
 
 /// Fuses what the modules' fuse_model() declare, then everything that the data flow allows.
-inline graph::GraphModule fuse_modules(const graph::GraphModule& graph) {
+MIDTREAD_ON_USE graph::GraphModule fuse_modules(const graph::GraphModule& graph) {
   std::vector<detail::Group> groups;
   detail::Taken taken(graph.nodes().size());
   for (const auto& group : detail::declared_groups(graph))

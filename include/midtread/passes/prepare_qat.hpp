@@ -6,6 +6,7 @@
 
 #include <midtread/core/identity_map.hpp>
 #include <midtread/core/name_index.hpp>
+#include <midtread/core/on_use.hpp>
 #include <midtread/passes/fuse_modules.hpp>
 #include <midtread/passes/preserving.hpp>
 #include <midtread/qat/conv_unit.hpp>
@@ -24,8 +25,8 @@ MIDTREAD_NAMESPACE_BEGIN(passes::detail)
 
 /// The qconfig of a node: from the innermost module outwards its own attribute, the mapping's name, the
 /// mapping's type; last the mapping's global one. No value: nothing says anything.
-inline std::optional<QConfigPointer> resolve_qconfig(const graph::Node& node,
-                                                     const quant::QConfigMapping& mapping) {
+MIDTREAD_ON_USE std::optional<QConfigPointer> resolve_qconfig(const graph::Node& node,
+                                                              const quant::QConfigMapping& mapping) {
   const std::string plain = node.name.substr(0, node.name.find('#'));
   if (const auto* found = mapping.module_names().find(plain)) {
     const bool own = !node.scopes.empty() && node.scopes.back().path == plain &&
@@ -46,7 +47,7 @@ inline std::optional<QConfigPointer> resolve_qconfig(const graph::Node& node,
   return std::nullopt;
 }
 
-inline void check_mapping(const graph::GraphModule& graph, const quant::QConfigMapping& mapping) {
+MIDTREAD_ON_USE void check_mapping(const graph::GraphModule& graph, const quant::QConfigMapping& mapping) {
   NameIndex names;
   for (const auto& node : graph.nodes()) {
     names.emplace(node->name.substr(0, node->name.find('#')), 0);
@@ -73,7 +74,7 @@ struct Planned {
   bool quantized = false;  ///< its value carries codes
 };
 
-inline Planned plan_node(const graph::Node& node, const quant::QConfigMapping& mapping) {
+MIDTREAD_ON_USE Planned plan_node(const graph::Node& node, const quant::QConfigMapping& mapping) {
   using graph::NodeKind;
   Planned p;
   if (node.kind == NodeKind::kInput || node.kind == NodeKind::kOutput || node.kind == NodeKind::kParameter)
@@ -114,9 +115,8 @@ inline Planned plan_node(const graph::Node& node, const quant::QConfigMapping& m
 }
 
 /// The fake quantizer of an output; with constant qparams where the operation's range fixes them.
-inline std::shared_ptr<quant::FakeQuantizeBase> make_output_quantizer(const quant::AnyQConfig& qconfig,
-                                                                      const ops::Operation* operation,
-                                                                      const std::string& where) {
+MIDTREAD_ON_USE std::shared_ptr<quant::FakeQuantizeBase> make_output_quantizer(
+    const quant::AnyQConfig& qconfig, const ops::Operation* operation, const std::string& where) {
   auto post = qconfig.make_activation();
   if (!post)
     throw ConfigError(
@@ -142,8 +142,8 @@ MIDTREAD_NAMESPACE_BEGIN(passes)
 /// The model to train: shares parameters and batch norm buffers with `graph`. qconfigs come from the modules'
 /// `qconfig` and from `mapping`. Throws ConfigError where nothing is to be quantized, or the mapping names
 /// what is not there.
-inline graph::GraphModule prepare_qat(const graph::GraphModule& graph,
-                                      const quant::QConfigMapping& mapping = {}) {
+MIDTREAD_ON_USE graph::GraphModule prepare_qat(const graph::GraphModule& graph,
+                                               const quant::QConfigMapping& mapping = {}) {
   using detail::Plan;
   using graph::Node;
   using graph::NodeKind;
@@ -246,7 +246,7 @@ graph::GraphModule prepare_qat(const nn::ModuleHolder<Impl>& model, const Tensor
 }
 
 /// "name: why" for every operation that stays float.
-inline std::vector<std::string> float_report(const graph::GraphModule& prepared) {
+MIDTREAD_ON_USE std::vector<std::string> float_report(const graph::GraphModule& prepared) {
   std::vector<std::string> out;
   for (const auto& node : prepared.nodes())
     if (!node->note.empty()) out.push_back(node->name + ": " + node->note);

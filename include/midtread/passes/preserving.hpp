@@ -2,6 +2,7 @@
 // Operations that work on codes and keep the qparams: which they are, and the int8 operators they become.
 #pragma once
 
+#include <midtread/core/on_use.hpp>
 #include <midtread/graph/node.hpp>
 #include <midtread/ops/activation.hpp>
 #include <midtread/ops/dropout.hpp>
@@ -22,18 +23,18 @@ using OperatorPointer = std::shared_ptr<const quantized::Operator>;
 MIDTREAD_NAMESPACE_END
 MIDTREAD_NAMESPACE_BEGIN(passes::detail)
 
-inline OperatorPointer move(quantized::MoveKind kind, std::vector<std::int64_t> numbers) {
+MIDTREAD_ON_USE OperatorPointer move(quantized::MoveKind kind, std::vector<std::int64_t> numbers) {
   return make_operator<quantized::Move>(kind, std::move(numbers));
 }
 /// relu, relu6 and clamp standing alone: clamp(q, Q(a), Q(b)).
-inline OperatorPointer clamp(const char* name, const QParams& q, double low, double high) {
+MIDTREAD_ON_USE OperatorPointer clamp(const char* name, const QParams& q, double low, double high) {
   const float inverse = kernels::reciprocal(q.scale);
   const auto code = [&](double bound) {
     return kernels::quantize_code(static_cast<float>(bound), inverse, q.zero_point, q.range, q.rounding);
   };
   return make_operator<quantized::Lookup>(name, quantized::clamp_table(q, {code(low), code(high)}), q);
 }
-inline bool is_spatial_mean(const ops::Mean& mean, int rank) {
+MIDTREAD_ON_USE bool is_spatial_mean(const ops::Mean& mean, int rank) {
   if (rank != 4 || mean.dims.size() != 2) return false;
   const auto wrap = [](int d) { return d < 0 ? d + 4 : d; };
   const int a = wrap(mean.dims[0]), b = wrap(mean.dims[1]);
@@ -45,8 +46,8 @@ MIDTREAD_NAMESPACE_BEGIN(passes)
 
 /// The int8 operators of a code-preserving operation on an input of this rank, in order; one null pointer: it
 /// does nothing in eval (dropout); none: it does not preserve codes.
-inline std::vector<OperatorPointer> preserving_operators(const ops::Operation& op, int rank,
-                                                         const QParams& q) {
+MIDTREAD_ON_USE std::vector<OperatorPointer> preserving_operators(const ops::Operation& op, int rank,
+                                                                  const QParams& q) {
   using quantized::MoveKind;
   using Numbers = std::vector<std::int64_t>;
   if (ops::as<ops::Dropout>(op)) return {nullptr};
@@ -111,7 +112,7 @@ inline std::vector<OperatorPointer> preserving_operators(const ops::Operation& o
 }
 
 /// Whether an operation on an input of this rank keeps codes and qparams.
-inline bool preserves_codes(const ops::Operation& op, int rank) {
+MIDTREAD_ON_USE bool preserves_codes(const ops::Operation& op, int rank) {
   return !preserving_operators(op, rank, QParams{}).empty();
 }
 

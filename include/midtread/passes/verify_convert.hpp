@@ -6,6 +6,7 @@
 #pragma once
 
 #include <midtread/core/name_index.hpp>
+#include <midtread/core/on_use.hpp>
 #include <midtread/graph/graph_module.hpp>
 #include <midtread/nn/mode_guard.hpp>
 #include <midtread/quantized/model.hpp>
@@ -47,10 +48,11 @@ inline std::ostream& operator<<(std::ostream& out, const VerifyReport& report) {
 }
 
 /// Compares batch after batch.
-class ConvertVerifier {
+MIDTREAD_CLASS_ON_USE(ConvertVerifier)
+class BasicConvertVerifier {
  public:
   /// `prepared` is run as it is: put it into eval mode, unless another mode is to be compared.
-  ConvertVerifier(graph::GraphModule& prepared, const quantized::Model& int8)
+  BasicConvertVerifier(graph::GraphModule& prepared, const quantized::Model& int8)
       : prepared_(prepared), int8_(int8) {}
 
   void add(const Tensors& inputs) {
@@ -148,8 +150,8 @@ class ConvertVerifier {
 };
 
 /// Compares on one batch, with `prepared` in eval mode for the time of the call.
-inline VerifyReport verify_convert(graph::GraphModule& prepared, const quantized::Model& int8,
-                                   const Tensor& input) {
+MIDTREAD_ON_USE VerifyReport verify_convert(graph::GraphModule& prepared, const quantized::Model& int8,
+                                            const Tensor& input) {
   const nn::ModeGuard modes(prepared);
   prepared.eval();
   ConvertVerifier verifier(prepared, int8);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <midtread/autograd/engine.hpp>
+#include <midtread/core/on_use.hpp>
 #include <midtread/kernels/batch_norm.hpp>
 
 #include <vector>
@@ -33,7 +34,7 @@ struct BatchNormView {
 enum class Vanishing { kOne, kZero };
 
 /// s per channel from the running statistics as they are now.
-inline Tensor batch_norm_factor(const BatchNormView& bn, Vanishing vanishing) {
+MIDTREAD_ON_USE Tensor batch_norm_factor(const BatchNormView& bn, Vanishing vanishing) {
   const kernels::BatchNormParams p = bn.params();
   Tensor factor(Shape{p.channels});
   float* s = factor.mutable_data();
@@ -45,7 +46,7 @@ inline Tensor batch_norm_factor(const BatchNormView& bn, Vanishing vanishing) {
 
 /// w' = w * s for a row-major weight [C, ...]. Gradients to w and gamma; a vanishing channel gives gamma
 /// none.
-inline Tensor scale_weight(const Tensor& weight, const BatchNormView& bn, const Tensor& factor) {
+MIDTREAD_ON_USE Tensor scale_weight(const Tensor& weight, const BatchNormView& bn, const Tensor& factor) {
   const Tensor w = weight.contiguous().detach();
   const std::int64_t channels = w.size(0), inner = channels ? w.numel() / channels : 0;
   Tensor out(w.shape());
@@ -76,7 +77,7 @@ inline Tensor scale_weight(const Tensor& weight, const BatchNormView& bn, const 
 }
 
 /// b' = (b - mean) * s + beta, [C]; `bias` may be undefined. Gradients to bias, gamma and beta.
-inline Tensor fold_bias(const Tensor& bias, const BatchNormView& bn) {
+MIDTREAD_ON_USE Tensor fold_bias(const Tensor& bias, const BatchNormView& bn) {
   const kernels::BatchNormParams p = bn.params();
   const Tensor b = bias.defined() ? bias.contiguous().detach() : Tensor();
   Tensor factor(Shape{p.channels}), out(Shape{p.channels});

@@ -2,6 +2,7 @@
 // BatchNorm1d and BatchNorm2d behind one face, and the switches that freeze their statistics.
 #pragma once
 
+#include <midtread/core/on_use.hpp>
 #include <midtread/nn/batch_norm.hpp>
 #include <midtread/qat/batch_norm_fold.hpp>
 
@@ -15,13 +16,13 @@ bool visit_batch_norm(nn::Module& module, const Visitor& visit) {
   return false;
 }
 
-inline bool uses_batch_statistics(nn::Module& bn) {
+MIDTREAD_ON_USE bool uses_batch_statistics(nn::Module& bn) {
   bool out = false;
   visit_batch_norm(bn, [&](const auto& b) { out = b.uses_batch_statistics(); });
   return out;
 }
 
-inline BatchNormView view_of(nn::Module& bn) {
+MIDTREAD_ON_USE BatchNormView view_of(nn::Module& bn) {
   BatchNormView view;
   visit_batch_norm(bn, [&](const auto& b) {
     view = {b.weight, b.bias, b.running_mean, b.running_var, static_cast<float>(b.options.eps())};
@@ -30,7 +31,7 @@ inline BatchNormView view_of(nn::Module& bn) {
 }
 
 /// Counts one batch and gives the momentum for it.
-inline double next_momentum(nn::Module& bn) {
+MIDTREAD_ON_USE double next_momentum(nn::Module& bn) {
   double momentum = 0.1;
   visit_batch_norm(bn, [&](auto& b) {
     const std::int64_t seen = ++*b.num_batches_tracked.mutable_data();
@@ -40,11 +41,11 @@ inline double next_momentum(nn::Module& bn) {
 }
 
 /// Batch norms use their running statistics from now on, in train mode too; gamma and beta still learn.
-inline void freeze_bn_stats(nn::Module& module) {
+MIDTREAD_ON_USE void freeze_bn_stats(nn::Module& module) {
   module.apply([](nn::Module& m) { visit_batch_norm(m, [](auto& b) { b.freeze_stats(true); }); });
 }
 /// Undoes freeze_bn_stats.
-inline void update_bn_stats(nn::Module& module) {
+MIDTREAD_ON_USE void update_bn_stats(nn::Module& module) {
   module.apply([](nn::Module& m) { visit_batch_norm(m, [](auto& b) { b.freeze_stats(false); }); });
 }
 

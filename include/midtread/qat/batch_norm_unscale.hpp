@@ -6,6 +6,7 @@
 //   y = gamma (y0 - mean0) r / s + beta
 #pragma once
 
+#include <midtread/core/on_use.hpp>
 #include <midtread/kernels/float/batch_norm.hpp>
 #include <midtread/qat/batch_norm_fold.hpp>
 #include <midtread/tensor/factory.hpp>
@@ -15,8 +16,8 @@ MIDTREAD_NAMESPACE_BEGIN(qat)
 /// `y0` [N, C, ...] was computed with weights scaled by `factor`. Moves bn's running statistics by
 /// `momentum`. Gradients to y0, gamma and beta. The bias shifts every value of a channel alike, so its
 /// gradient is zero.
-inline Tensor unscaled_batch_norm(const Tensor& y0, const Tensor& bias, const BatchNormView& bn,
-                                  const Tensor& factor, double momentum) {
+MIDTREAD_ON_USE Tensor unscaled_batch_norm(const Tensor& y0, const Tensor& bias, const BatchNormView& bn,
+                                           const Tensor& factor, double momentum) {
   const std::int64_t channels = factor.numel(), rows = channels ? y0.numel() / channels : 0;
   if (rows < 2)
     throw ShapeError("batch_norm", concat("input ", y0.shape(), " has ", rows,

@@ -7,6 +7,7 @@
 //                          with w' and b' folded; its gradient is that of the float form.
 #pragma once
 
+#include <midtread/core/on_use.hpp>
 #include <midtread/nn/fused.hpp>
 #include <midtread/qat/batch_norm_module.hpp>
 #include <midtread/qat/batch_norm_unscale.hpp>
@@ -16,7 +17,7 @@
 MIDTREAD_NAMESPACE_BEGIN(qat)
 
 /// The codes a fused activation lets through: ReLU lo = z, ReLU6 also hi = Q(6).
-inline CodeRange fused_range(const QParams& y, nn::FusedActivation activation) {
+MIDTREAD_ON_USE CodeRange fused_range(const QParams& y, nn::FusedActivation activation) {
   CodeRange range = y.range;
   if (activation != nn::FusedActivation::kNone) range.quant_min = y.zero_point;
   if (activation == nn::FusedActivation::kRelu6)
@@ -25,14 +26,15 @@ inline CodeRange fused_range(const QParams& y, nn::FusedActivation activation) {
   return range;
 }
 
-class ConvUnit final : public Unit {
+MIDTREAD_CLASS_ON_USE(ConvUnit)
+class BasicConvUnit final : public Unit {
  public:
   /// `module` is a Linear, Conv1d, Conv2d, ConvTranspose2d or a Fused of one: parameters and batch norm are
   /// shared with it. A second call of the same module passes the first unit's weight quantizer and
   /// `first_call` = false, so that parameters are registered once.
-  ConvUnit(const std::string& path, const std::shared_ptr<nn::Module>& module,
-           std::shared_ptr<quant::FakeQuantizeBase> weight, std::shared_ptr<quant::FakeQuantizeBase> post,
-           bool first_call = true)
+  BasicConvUnit(const std::string& path, const std::shared_ptr<nn::Module>& module,
+                std::shared_ptr<quant::FakeQuantizeBase> weight,
+                std::shared_ptr<quant::FakeQuantizeBase> post, bool first_call = true)
       : Unit(path, std::move(post)), weight_fake_quant_(std::move(weight)) {
     const auto fused = std::dynamic_pointer_cast<nn::FusedImpl>(module);
     layer_module_ = fused ? fused->layer() : module;
@@ -116,7 +118,7 @@ class ConvUnit final : public Unit {
   }
 
  protected:
-  Pointer shallow_copy() const override { return Pointer(new ConvUnit(*this)); }
+  Pointer shallow_copy() const override { return Pointer(new BasicConvUnit(*this)); }
   void clone_references(CloneMap& map) override {
     layer_module_ = layer_module_->clone(map);
     weight_fake_quant_ = std::dynamic_pointer_cast<quant::FakeQuantizeBase>(weight_fake_quant_->clone(map));

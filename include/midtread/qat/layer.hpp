@@ -2,6 +2,7 @@
 // What a convolution or linear layer looks like to a QAT unit: its sizes and its float operation.
 #pragma once
 
+#include <midtread/core/on_use.hpp>
 #include <midtread/nn/conv1d.hpp>
 #include <midtread/nn/conv2d.hpp>
 #include <midtread/nn/conv_transpose2d.hpp>
@@ -38,7 +39,7 @@ struct Layer {
 };
 
 /// The layer in `module`, or nothing if it is of another kind.
-inline std::optional<Layer> as_layer(const nn::Module& module) {
+MIDTREAD_ON_USE std::optional<Layer> as_layer(const nn::Module& module) {
   Layer layer;
   quantized::ConvGeometry& g = layer.geometry;
   const auto channels = [&g](const auto& options) {

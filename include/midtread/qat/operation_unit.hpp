@@ -2,6 +2,7 @@
 // A free operation and the fake quantize of its output: add, mul, cat, and functions of one value by table.
 #pragma once
 
+#include <midtread/core/on_use.hpp>
 #include <midtread/ops/add_relu.hpp>
 #include <midtread/ops/concat.hpp>
 #include <midtread/qat/unit.hpp>
@@ -12,10 +13,11 @@ MIDTREAD_NAMESPACE_BEGIN(qat)
 
 /// Add, mul and cat compute in float32 on (q - z) * s and quantize: that is the rule of the int8 kernels, so
 /// nothing else is needed. A pointwise function goes through the table that the int8 model stores.
-class OperationUnit final : public Unit {
+MIDTREAD_CLASS_ON_USE(OperationUnit)
+class BasicOperationUnit final : public Unit {
  public:
-  OperationUnit(const std::string& path, std::shared_ptr<const ops::Operation> operation,
-                std::shared_ptr<quant::FakeQuantizeBase> post)
+  BasicOperationUnit(const std::string& path, std::shared_ptr<const ops::Operation> operation,
+                     std::shared_ptr<quant::FakeQuantizeBase> post)
       : Unit(path, std::move(post)), operation_(std::move(operation)) {}
 
   /// Whether an operation can be such a unit.
@@ -49,7 +51,7 @@ class OperationUnit final : public Unit {
   }
 
  protected:
-  Pointer shallow_copy() const override { return Pointer(new OperationUnit(*this)); }
+  Pointer shallow_copy() const override { return Pointer(new BasicOperationUnit(*this)); }
 
  private:
   Tensor compute(const Tensors& inputs) {

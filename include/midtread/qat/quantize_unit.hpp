@@ -2,14 +2,16 @@
 // A free-standing fake quantize: at a graph input, a QuantStub, or the output of a float operation.
 #pragma once
 
+#include <midtread/core/on_use.hpp>
 #include <midtread/qat/unit.hpp>
 #include <midtread/quantized/quantize.hpp>
 
 MIDTREAD_NAMESPACE_BEGIN(qat)
 
-class QuantizeUnit final : public Unit {
+MIDTREAD_CLASS_ON_USE(QuantizeUnit)
+class BasicQuantizeUnit final : public Unit {
  public:
-  QuantizeUnit(const std::string& path, std::shared_ptr<quant::FakeQuantizeBase> post)
+  BasicQuantizeUnit(const std::string& path, std::shared_ptr<quant::FakeQuantizeBase> post)
       : Unit(path, std::move(post)) {}
   std::string type_name() const override { return "QatQuantize"; }
   Tensor forward(const Tensor& x) override {
@@ -20,7 +22,7 @@ class QuantizeUnit final : public Unit {
   }
 
  protected:
-  Pointer shallow_copy() const override { return Pointer(new QuantizeUnit(*this)); }
+  Pointer shallow_copy() const override { return Pointer(new BasicQuantizeUnit(*this)); }
 
  private:
   Tensor compute(const Tensor& x) {

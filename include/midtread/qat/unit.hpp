@@ -2,6 +2,7 @@
 // A QAT unit: an operation and the fake quantize of its output, owned by one module.
 #pragma once
 
+#include <midtread/core/on_use.hpp>
 #include <midtread/quant/fake_quantize_base.hpp>
 #include <midtread/quantized/operator.hpp>
 
@@ -9,7 +10,7 @@ MIDTREAD_NAMESPACE_BEGIN(qat)
 
 /// Attaches the codes `q` to the real numbers they stand for and, where a gradient is wanted, the history of
 /// `form`, the float form of the same computation (straight-through).
-inline Tensor integer_result(const quantized::Tensor& q, const Tensor& form) {
+MIDTREAD_ON_USE Tensor integer_result(const quantized::Tensor& q, const Tensor& form) {
   Tensor value(q.shape(), q.stored().strides());
   kernels::select_kernels()->dequantize->run(q.stored().data(), value.mutable_data(), q.numel(),
                                              {q.qparams().scale, q.stored_zero_point()});
@@ -20,7 +21,7 @@ inline Tensor integer_result(const quantized::Tensor& q, const Tensor& form) {
 }
 
 /// The codes a real tensor carries, dense and channels-last.
-inline quantized::Tensor carried_codes(const Tensor& x) {
+MIDTREAD_ON_USE quantized::Tensor carried_codes(const Tensor& x) {
   return {x.codes()->values.channels_last(), x.codes()->qparams};
 }
 

@@ -2,6 +2,7 @@
 // Ready-made qconfigs: ours, and PyTorch's.
 #pragma once
 
+#include <midtread/core/on_use.hpp>
 #include <midtread/kernels/engine.hpp>
 #include <midtread/quant/fake_quantize.hpp>
 #include <midtread/quant/min_max_observer.hpp>
@@ -18,7 +19,8 @@ using DefaultQConfig = QConfig<DefaultActivation, DefaultWeight>;
 
 /// The default for training. `engine` is "auto", "fbgemm", "qnnpack" or "reference": all the same, since
 /// every engine computes exactly. Throws EngineError listing the names.
-inline std::shared_ptr<const AnyQConfig> get_default_qat_qconfig(const std::string& engine = "auto") {
+MIDTREAD_ON_USE std::shared_ptr<const AnyQConfig> get_default_qat_qconfig(
+    const std::string& engine = "auto") {
   kernels::parse_engine(engine, "get_default_qat_qconfig");
   return erase(DefaultQConfig{});
 }
@@ -26,7 +28,7 @@ inline std::shared_ptr<const AnyQConfig> get_default_qat_qconfig(const std::stri
 /// PyTorch's get_default_qat_qconfig(backend, version=0): "fbgemm" and "x86" (activations 0..127), "qnnpack"
 /// (one scale per weight) and "onednn"; weights -128..127 with a moving average. Throws ConfigError listing
 /// the names.
-inline std::shared_ptr<const AnyQConfig> pytorch_qat_qconfig(const std::string& backend) {
+MIDTREAD_ON_USE std::shared_ptr<const AnyQConfig> pytorch_qat_qconfig(const std::string& backend) {
   using Activation = DefaultActivation;
   using Weight = FakeQuantize<MovingAverageMinMaxObserver<Int8Symmetric>>;
   using ChannelWeight = FakeQuantize<MovingAveragePerChannelMinMaxObserver<Int8PerChannel>>;

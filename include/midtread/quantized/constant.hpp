@@ -2,13 +2,15 @@
 // A parameter or buffer that the model's forward reads directly, as codes or as real numbers.
 #pragma once
 
+#include <midtread/core/on_use.hpp>
 #include <midtread/quantized/operator.hpp>
 
 MIDTREAD_NAMESPACE_BEGIN(quantized)
 
-class Constant final : public Operator {
+MIDTREAD_CLASS_ON_USE(Constant)
+class BasicConstant final : public Operator {
  public:
-  explicit Constant(Value value) : value_(std::move(value)) {}
+  explicit BasicConstant(Value value) : value_(std::move(value)) {}
   std::string kind() const override { return "constant"; }
   Form form(const Forms& inputs) const override {
     require_count(inputs, 0, kind());
@@ -36,7 +38,7 @@ class Constant final : public Operator {
     const RecordReader in(record, where);
     if (in.has_tensor("value")) {
       const midtread::Tensor value = in.tensor<float>("value", record.tensors.at("value").shape());
-      return make_operator<Constant>(
+      return make_operator<BasicConstant>(
           Value(in.integer("channels_last", 0, 1) ? value.channels_last() : value));
     }
     const QParams q = in.qparams("output");
@@ -46,7 +48,7 @@ class Constant final : public Operator {
     for (std::int64_t i = 0; i < codes.numel(); ++i)
       if (codes.data()[i] < stored.range.quant_min || codes.data()[i] > stored.range.quant_max)
         throw FormatError(where, "'codes' holds a code outside the range");
-    return make_operator<Constant>(Value(Tensor(codes.channels_last(), q)));
+    return make_operator<BasicConstant>(Value(Tensor(codes.channels_last(), q)));
   }
 
  private:

@@ -4,6 +4,7 @@
 //   acc = sum (q - z) * w;  y = clamp(rne(float(acc + bq) * m), lo - z_y, hi - z_y) + z_y
 #pragma once
 
+#include <midtread/core/on_use.hpp>
 #include <midtread/quantized/operator.hpp>
 #include <midtread/quantized/weights.hpp>
 
@@ -84,10 +85,12 @@ BasicTensor<Scalar> output_major_to_transposed(const BasicTensor<Scalar>& w, std
   return to;
 }
 
-class Conv final : public Operator {
+MIDTREAD_CLASS_ON_USE(Conv)
+class BasicConv final : public Operator {
  public:
   /// `relu_max` bounds: lo and hi are stored codes that hold a fused ReLU or ReLU6 (see fused_range).
-  Conv(const ConvGeometry& geometry, ConvWeights weights, const QParams& x, const QParams& y, CodeRange clamp)
+  BasicConv(const ConvGeometry& geometry, ConvWeights weights, const QParams& x, const QParams& y,
+            CodeRange clamp)
       : geometry_(geometry), weights_(std::move(weights)), x_(x), y_(y), clamp_(clamp) {}
 
   std::string kind() const override {
@@ -125,7 +128,7 @@ class Conv final : public Operator {
                       workspace.scratch());
   }
   std::shared_ptr<const Operator> bind(const kernels::KernelSet& kernels) const override {
-    auto* bound = new Conv(*this);
+    auto* bound = new BasicConv(*this);
     std::shared_ptr<const Operator> owner(bound);
     // Only sizes of the weights matter here; any input that fits will do.
     kernels::Conv2dShape shape;
@@ -235,7 +238,7 @@ class Conv final : public Operator {
         largest * reach * depth > (std::int64_t{1} << 30))
       throw FormatError(where, concat(depth, " products of up to ", reach, " * ", largest,
                                       " and a bias of up to ", largest_bias, " could overflow"));
-    return make_operator<Conv>(
+    return make_operator<BasicConv>(
         g, std::move(w), x, y,
         CodeRange{static_cast<std::int32_t>(clamp[0]), static_cast<std::int32_t>(clamp[1])});
   }

@@ -2,6 +2,7 @@
 // int8 add, mul and cat: dequantize each input, compute in float32, quantize.
 #pragma once
 
+#include <midtread/core/on_use.hpp>
 #include <midtread/quantized/operator.hpp>
 
 MIDTREAD_NAMESPACE_BEGIN(quantized)
@@ -9,9 +10,10 @@ MIDTREAD_NAMESPACE_BEGIN(quantized)
 enum class BinaryOp { kAdd, kMul };
 
 /// a + b or a * b with numpy's broadcasting; a fused ReLU is clamp.quant_min = zero point.
-class Binary final : public Operator {
+MIDTREAD_CLASS_ON_USE(Binary)
+class BasicBinary final : public Operator {
  public:
-  Binary(BinaryOp op, const QParams& y, CodeRange clamp) : op_(op), y_(y), clamp_(clamp) {}
+  BasicBinary(BinaryOp op, const QParams& y, CodeRange clamp) : op_(op), y_(y), clamp_(clamp) {}
   std::string kind() const override { return op_ == BinaryOp::kAdd ? "add" : "mul"; }
   Form form(const Forms& inputs) const override {
     require_count(inputs, 2, kind());
@@ -31,7 +33,7 @@ class Binary final : public Operator {
                  {b.qparams().scale, b.stored_zero_point()}, p, codes_of(output));
   }
   std::shared_ptr<const Operator> bind(const kernels::KernelSet& kernels) const override {
-    auto* bound = new Binary(*this);
+    auto* bound = new BasicBinary(*this);
     std::shared_ptr<const Operator> owner(bound);
     bound->kernel_ = op_ == BinaryOp::kAdd ? kernels->add : kernels->mul;
     return owner;
@@ -49,7 +51,7 @@ class Binary final : public Operator {
     const QParams y = in.qparams("output");
     const auto clamp = in.integers("clamp", 2, y.range.quant_min, y.range.quant_max);
     if (clamp[0] > clamp[1]) throw FormatError(where, "'clamp' is decreasing");
-    return make_operator<Binary>(
+    return make_operator<BasicBinary>(
         record.kind == "add" ? BinaryOp::kAdd : BinaryOp::kMul, y,
         CodeRange{static_cast<std::int32_t>(clamp[0]), static_cast<std::int32_t>(clamp[1])});
   }
@@ -85,9 +87,10 @@ class Binary final : public Operator {
 };
 
 /// Concatenation along one dimension; every input is brought to the output's qparams.
-class Cat final : public Operator {
+MIDTREAD_CLASS_ON_USE(Cat)
+class BasicCat final : public Operator {
  public:
-  Cat(int dim, const QParams& y) : dim_(dim), y_(y) {}
+  BasicCat(int dim, const QParams& y) : dim_(dim), y_(y) {}
   std::string kind() const override { return "cat"; }
   Form form(const Forms& inputs) const override {
     Shape shape = codes_form(inputs, 0, "cat").shape;
@@ -121,7 +124,7 @@ class Cat final : public Operator {
     }
   }
   std::shared_ptr<const Operator> bind(const kernels::KernelSet& kernels) const override {
-    auto* bound = new Cat(*this);
+    auto* bound = new BasicCat(*this);
     std::shared_ptr<const Operator> owner(bound);
     bound->kernel_ = kernels->requantize_copy;
     return owner;
@@ -136,8 +139,8 @@ class Cat final : public Operator {
   }
   static std::shared_ptr<const Operator> load(const Record& record, const std::string& where) {
     const RecordReader in(record, where);
-    return make_operator<Cat>(static_cast<int>(in.integer("dim", -Shape::kMaxRank, Shape::kMaxRank - 1)),
-                              in.qparams("output"));
+    return make_operator<BasicCat>(static_cast<int>(in.integer("dim", -Shape::kMaxRank, Shape::kMaxRank - 1)),
+                                   in.qparams("output"));
   }
 
  private:

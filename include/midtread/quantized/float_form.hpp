@@ -3,6 +3,7 @@
 // computed.
 #pragma once
 
+#include <midtread/core/on_use.hpp>
 #include <midtread/ops/add_relu.hpp>
 #include <midtread/ops/batch_norm.hpp>
 #include <midtread/ops/concat.hpp>
@@ -58,7 +59,7 @@ constexpr Arity arity() {
   return {1, 1};
 }
 
-inline Shape matmul_shape(const Shape& a, const Shape& b) {
+MIDTREAD_ON_USE Shape matmul_shape(const Shape& a, const Shape& b) {
   if (a.rank() < 2 || b.rank() < 2 || a[-1] != b[-2])
     throw ShapeError("matmul", concat("shapes ", a, " and ", b, ", needs [.., M, K] and [.., K, N]"));
   Shape out = broadcast(Shape(a.begin(), a.end() - 2), Shape(b.begin(), b.end() - 2), "matmul");
@@ -66,7 +67,7 @@ inline Shape matmul_shape(const Shape& a, const Shape& b) {
   out.push_back(b[-1]);
   return out;
 }
-inline Shape cat_shape(const ops::Cat& op, const Shapes& x) {
+MIDTREAD_ON_USE Shape cat_shape(const ops::Cat& op, const Shapes& x) {
   Shape out = x[0];
   const int along = ops::wrap_dim(op.dim, out.rank(), op.kName);
   for (std::size_t i = 1; i < x.size(); ++i) {
@@ -78,11 +79,11 @@ inline Shape cat_shape(const ops::Cat& op, const Shapes& x) {
   }
   return out;
 }
-inline const Shape& rank_4(const Shape& x, const char* where) {
+MIDTREAD_ON_USE const Shape& rank_4(const Shape& x, const char* where) {
   if (x.rank() != 4) throw ShapeError(where, concat("input has shape ", x, ", needs [N, C, H, W]"));
   return x;
 }
-inline Shape with_height(const Shape& x, const char* where) {
+MIDTREAD_ON_USE Shape with_height(const Shape& x, const char* where) {
   if (x.rank() != 3) throw ShapeError(where, concat("got shape ", x, ", needs rank 3"));
   return {x[0], x[1], 1, x[2]};
 }

@@ -2,6 +2,7 @@
 // A user's opaque module inside an int8 model, on real tensors, in eval mode.
 #pragma once
 
+#include <midtread/core/on_use.hpp>
 #include <midtread/nn/mode_guard.hpp>
 #include <midtread/quantized/operator.hpp>
 
@@ -9,9 +10,10 @@
 
 MIDTREAD_NAMESPACE_BEGIN(quantized)
 
-class FloatModule final : public Operator {
+MIDTREAD_CLASS_ON_USE(FloatModule)
+class BasicFloatModule final : public Operator {
  public:
-  explicit FloatModule(std::shared_ptr<nn::Module> module)
+  explicit BasicFloatModule(std::shared_ptr<nn::Module> module)
       : module_(std::move(module)), guard_(std::make_shared<std::mutex>()) {}
   std::string kind() const override { return "float." + module_->type_name(); }
   bool is_float() const override { return true; }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <midtread/autograd/grad_mode.hpp>
+#include <midtread/core/on_use.hpp>
 #include <midtread/ops/operation.hpp>
 #include <midtread/quantized/operator.hpp>
 
@@ -11,10 +12,11 @@
 
 MIDTREAD_NAMESPACE_BEGIN(quantized)
 
-class FloatOperation : public Operator {
+MIDTREAD_CLASS_ON_USE(FloatOperation)
+class BasicFloatOperation : public Operator {
  public:
   /// `absent[i]`: input i of the operation is not given (a missing bias); the others come in order.
-  FloatOperation(std::shared_ptr<const ops::Operation> operation, std::vector<bool> absent)
+  BasicFloatOperation(std::shared_ptr<const ops::Operation> operation, std::vector<bool> absent)
       : operation_(std::move(operation)), absent_(std::move(absent)) {}
   std::string kind() const override { return std::string(kPrefix) + operation_->name(); }
   bool is_float() const override { return true; }

@@ -2,6 +2,7 @@
 // Any function of one code: y = table[x]. Standing activations, relu and clamp included.
 #pragma once
 
+#include <midtread/core/on_use.hpp>
 #include <midtread/quantized/operator.hpp>
 
 #include <array>
@@ -26,7 +27,7 @@ Table pointwise_table(const QParams& x, const QParams& y, const Function& f) {
 }
 
 /// clamp(q, lo, hi) with bounds in the declared dtype.
-inline Table clamp_table(const QParams& x, CodeRange bounds) {
+MIDTREAD_ON_USE Table clamp_table(const QParams& x, CodeRange bounds) {
   const std::int32_t shift = storage_shift(x.dtype);
   Table table{};
   for (std::int32_t q = 0; q < 256; ++q)
@@ -35,10 +36,11 @@ inline Table clamp_table(const QParams& x, CodeRange bounds) {
   return table;
 }
 
-class Lookup final : public Operator {
+MIDTREAD_CLASS_ON_USE(Lookup)
+class BasicLookup final : public Operator {
  public:
   /// `function` names it in summaries ("relu", "sigmoid").
-  Lookup(std::string function, const Table& table, const QParams& y)
+  BasicLookup(std::string function, const Table& table, const QParams& y)
       : function_(std::move(function)), table_(table), y_(y) {}
   std::string kind() const override { return "lookup"; }
   const std::string& function() const { return function_; }
@@ -51,7 +53,7 @@ class Lookup final : public Operator {
     kernel_->run(table_.data(), x.stored().data(), codes_of(output), x.numel());
   }
   std::shared_ptr<const Operator> bind(const kernels::KernelSet& kernels) const override {
-    auto* bound = new Lookup(*this);
+    auto* bound = new BasicLookup(*this);
     std::shared_ptr<const Operator> owner(bound);
     bound->kernel_ = kernels->lookup;
     return owner;
@@ -79,7 +81,7 @@ class Lookup final : public Operator {
         throw FormatError(where,
                           concat("table entry ", i, " is ", int{table[i]}, ", outside the code range"));
     }
-    return make_operator<Lookup>("lookup", table, y);
+    return make_operator<BasicLookup>("lookup", table, y);
   }
 
  private:

@@ -5,6 +5,7 @@
 
 #include <midtread/core/fp_env.hpp>
 #include <midtread/core/name_index.hpp>
+#include <midtread/core/on_use.hpp>
 #include <midtread/quantized/operator.hpp>
 #include <midtread/quantized/run_limits.hpp>
 
@@ -20,7 +21,8 @@ inline std::atomic<std::uint64_t> next_int8_model{1};
 
 MIDTREAD_NAMESPACE_BEGIN(quantized)
 
-class Model {
+MIDTREAD_CLASS_ON_USE(Model)
+class BasicModel {
  public:
   struct Step {
     std::string name;
@@ -34,9 +36,9 @@ class Model {
   /// steps to `kernels`. Throws StateError where a step reads a value that does not come before it or is of
   /// the wrong sort, or an output is not real, and ShapeError where the example does not fit or passes
   /// `limits`.
-  Model(std::vector<Shape> input_shapes, std::vector<Step> steps, std::vector<int> outputs,
-        const kernels::KernelSet& kernels = kernels::select_kernels(),
-        const RunLimits& limits = RunLimits::none())
+  BasicModel(std::vector<Shape> input_shapes, std::vector<Step> steps, std::vector<int> outputs,
+             const kernels::KernelSet& kernels = kernels::select_kernels(),
+             const RunLimits& limits = RunLimits::none())
       : input_shapes_(std::move(input_shapes)),
         steps_(std::move(steps)),
         outputs_(std::move(outputs)),

@@ -3,6 +3,7 @@
 // nearest upsampling.
 #pragma once
 
+#include <midtread/core/on_use.hpp>
 #include <midtread/quantized/operator.hpp>
 
 MIDTREAD_NAMESPACE_BEGIN(quantized)
@@ -23,7 +24,7 @@ inline constexpr MoveKind kMoveKinds[] = {MoveKind::kReshape,   MoveKind::kFlatt
                                           MoveKind::kUnsqueeze, MoveKind::kTranspose, MoveKind::kPermute,
                                           MoveKind::kSlice,     MoveKind::kPad2d,     MoveKind::kUpsample};
 
-inline const char* to_string(MoveKind kind) {
+MIDTREAD_ON_USE const char* to_string(MoveKind kind) {
   switch (kind) {
     case MoveKind::kReshape: return "reshape";
     case MoveKind::kFlatten: return "flatten";
@@ -41,9 +42,10 @@ inline const char* to_string(MoveKind kind) {
 /// `numbers`: reshape the dimensions (-1 infers, 0 keeps); flatten first and last dimension; squeeze and
 /// unsqueeze the dimension; transpose two dimensions; permute the order; slice dimension, start, stop, step;
 /// pad2d left, right, top, bottom; upsample factors of height and width.
-class Move final : public Operator {
+MIDTREAD_CLASS_ON_USE(Move)
+class BasicMove final : public Operator {
  public:
-  Move(MoveKind move, std::vector<std::int64_t> numbers) : move_(move), numbers_(std::move(numbers)) {}
+  BasicMove(MoveKind move, std::vector<std::int64_t> numbers) : move_(move), numbers_(std::move(numbers)) {}
   std::string kind() const override { return to_string(move_); }
 
   Form form(const Forms& inputs) const override {
@@ -118,30 +120,32 @@ class Move final : public Operator {
           const auto numbers = in.integers("numbers", -1, -1, most);
           if (numbers.size() > Shape::kMaxRank || std::count(numbers.begin(), numbers.end(), -1) > 1)
             throw FormatError(where, "'numbers' is not a shape with at most one -1");
-          return make_operator<Move>(move, numbers);
+          return make_operator<BasicMove>(move, numbers);
         }
         case MoveKind::kFlatten:
         case MoveKind::kTranspose:
-          return make_operator<Move>(move, in.integers("numbers", 2, -Shape::kMaxRank, Shape::kMaxRank - 1));
+          return make_operator<BasicMove>(move,
+                                          in.integers("numbers", 2, -Shape::kMaxRank, Shape::kMaxRank - 1));
         case MoveKind::kSqueeze:
         case MoveKind::kUnsqueeze:
-          return make_operator<Move>(move, in.integers("numbers", 1, -Shape::kMaxRank, Shape::kMaxRank - 1));
+          return make_operator<BasicMove>(move,
+                                          in.integers("numbers", 1, -Shape::kMaxRank, Shape::kMaxRank - 1));
         case MoveKind::kPermute: {
           const auto order = in.integers("numbers", -1, 0, Shape::kMaxRank - 1);
           std::uint32_t seen = 0;
           for (std::int64_t i : order) seen |= std::uint32_t{1} << i;
           if (order.size() > Shape::kMaxRank || seen != (std::uint32_t{1} << order.size()) - 1)
             throw FormatError(where, "'numbers' is not an order of dimensions");
-          return make_operator<Move>(move, order);
+          return make_operator<BasicMove>(move, order);
         }
         case MoveKind::kSlice: {
           const auto numbers = in.integers("numbers", 4, -most, most);
           if (numbers[3] < 1 || numbers[0] < -Shape::kMaxRank || numbers[0] >= Shape::kMaxRank)
             throw FormatError(where, "'numbers' is not a slice");
-          return make_operator<Move>(move, numbers);
+          return make_operator<BasicMove>(move, numbers);
         }
-        case MoveKind::kPad2d: return make_operator<Move>(move, in.integers("numbers", 4, 0, 65536));
-        case MoveKind::kUpsample: return make_operator<Move>(move, in.integers("numbers", 2, 1, 65536));
+        case MoveKind::kPad2d: return make_operator<BasicMove>(move, in.integers("numbers", 4, 0, 65536));
+        case MoveKind::kUpsample: return make_operator<BasicMove>(move, in.integers("numbers", 2, 1, 65536));
       }
     }
     throw FormatError(where, "unknown operator '" + printable(record.kind) + "'");

@@ -3,6 +3,7 @@
 // allocation.
 #pragma once
 
+#include <midtread/core/on_use.hpp>
 #include <midtread/kernels/dispatch.hpp>
 #include <midtread/quantized/form.hpp>
 #include <midtread/quantized/record.hpp>
@@ -66,17 +67,19 @@ std::shared_ptr<const Operator> make_operator(Args&&... args) {
 }
 
 /// The int8 input i of an operator; StateError if it is real.
-inline const Tensor& quantized_input(const Values& inputs, std::size_t i, const char* kind) {
+MIDTREAD_ON_USE const Tensor& quantized_input(const Values& inputs, std::size_t i, const char* kind) {
   const auto* tensor = i < inputs.size() ? std::get_if<Tensor>(inputs[i]) : nullptr;
   if (!tensor) throw StateError(kind, concat("input ", i, " must be an int8 tensor"));
   return *tensor;
 }
-inline const midtread::Tensor& real_input(const Values& inputs, std::size_t i, const char* kind) {
+MIDTREAD_ON_USE const midtread::Tensor& real_input(const Values& inputs, std::size_t i, const char* kind) {
   const auto* tensor = i < inputs.size() ? std::get_if<midtread::Tensor>(inputs[i]) : nullptr;
   if (!tensor) throw StateError(kind, concat("input ", i, " must be a real tensor"));
   return *tensor;
 }
 /// Where kernels write; outputs are owned by the plan and carry no history.
-inline std::uint8_t* codes_of(Value& output) { return std::get<Tensor>(output).stored().mutable_data(); }
+MIDTREAD_ON_USE std::uint8_t* codes_of(Value& output) {
+  return std::get<Tensor>(output).stored().mutable_data();
+}
 
 MIDTREAD_NAMESPACE_END

@@ -2,6 +2,7 @@
 // int8 pooling on codes; the input's qparams are kept.  average: y = rne(sum(q - z) / n) + z
 #pragma once
 
+#include <midtread/core/on_use.hpp>
 #include <midtread/quantized/operator.hpp>
 
 MIDTREAD_NAMESPACE_BEGIN(quantized)
@@ -53,9 +54,10 @@ struct PoolGeometry {
   }
 };
 
-class Pool final : public Operator {
+MIDTREAD_CLASS_ON_USE(Pool)
+class BasicPool final : public Operator {
  public:
-  explicit Pool(const PoolGeometry& geometry) : geometry_(geometry) {}
+  explicit BasicPool(const PoolGeometry& geometry) : geometry_(geometry) {}
   std::string kind() const override {
     return geometry_.maximum ? "max_pool2d" : geometry_.adaptive ? "adaptive_avg_pool2d" : "avg_pool2d";
   }
@@ -82,7 +84,7 @@ class Pool final : public Operator {
       average_->run(s, x.stored().data(), x.stored_zero_point(), codes_of(output), workspace.scratch());
   }
   std::shared_ptr<const Operator> bind(const kernels::KernelSet& kernels) const override {
-    auto* bound = new Pool(*this);
+    auto* bound = new BasicPool(*this);
     std::shared_ptr<const Operator> owner(bound);
     bound->max_ = kernels->max_pool;
     bound->average_ = kernels->average_pool;
@@ -122,7 +124,7 @@ class Pool final : public Operator {
     if ((!g.maximum && g.dilation != ones) ||
         (g.adaptive && (g.stride != ones || g.padding != zeros || g.ceil_mode)))
       throw FormatError(where, "a " + record.kind + " has no such window");
-    return make_operator<Pool>(g);
+    return make_operator<BasicPool>(g);
   }
 
  private:

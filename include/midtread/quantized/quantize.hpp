@@ -2,6 +2,7 @@
 // The borders of an int8 model: real numbers to codes and back.
 #pragma once
 
+#include <midtread/core/on_use.hpp>
 #include <midtread/quantized/operator.hpp>
 
 #include <cstring>
@@ -9,7 +10,7 @@
 MIDTREAD_NAMESPACE_BEGIN(quantized)
 
 /// Throws NumericError naming `where` if a value is NaN or infinite.
-inline void require_finite(const midtread::Tensor& x, const std::string& where) {
+MIDTREAD_ON_USE void require_finite(const midtread::Tensor& x, const std::string& where) {
   const float* p = x.data();
   const std::int64_t n = x.numel();
   if (x.is_dense()) {
@@ -32,9 +33,10 @@ inline void require_finite(const midtread::Tensor& x, const std::string& where) 
         where, concat(bad, " non-finite of ", n, " values, first at index ", first, " of shape ", x.shape()));
 }
 
-class Quantize final : public Operator {
+MIDTREAD_CLASS_ON_USE(Quantize)
+class BasicQuantize final : public Operator {
  public:
-  Quantize(std::string name, const QParams& qparams) : name_(std::move(name)), qparams_(qparams) {}
+  BasicQuantize(std::string name, const QParams& qparams) : name_(std::move(name)), qparams_(qparams) {}
   std::string kind() const override { return "quantize"; }
   Form form(const Forms& inputs) const override {
     require_count(inputs, 1, kind());
@@ -58,7 +60,7 @@ class Quantize final : public Operator {
     }
   }
   std::shared_ptr<const Operator> bind(const kernels::KernelSet& kernels) const override {
-    auto* bound = new Quantize(*this);
+    auto* bound = new BasicQuantize(*this);
     std::shared_ptr<const Operator> owner(bound);
     bound->kernel_ = kernels->quantize;
     return owner;
@@ -72,7 +74,7 @@ class Quantize final : public Operator {
     return r;
   }
   static std::shared_ptr<const Operator> load(const Record& record, const std::string& where) {
-    return make_operator<Quantize>(where, RecordReader(record, where).qparams("output"));
+    return make_operator<BasicQuantize>(where, RecordReader(record, where).qparams("output"));
   }
 
  private:
@@ -81,7 +83,8 @@ class Quantize final : public Operator {
   const kernels::QuantizeKernel* kernel_ = nullptr;
 };
 
-class Dequantize final : public Operator {
+MIDTREAD_CLASS_ON_USE(Dequantize)
+class BasicDequantize final : public Operator {
  public:
   std::string kind() const override { return "dequantize"; }
   Form form(const Forms& inputs) const override {
@@ -94,7 +97,7 @@ class Dequantize final : public Operator {
                  {x.qparams().scale, x.stored_zero_point()});
   }
   std::shared_ptr<const Operator> bind(const kernels::KernelSet& kernels) const override {
-    auto* bound = new Dequantize(*this);
+    auto* bound = new BasicDequantize(*this);
     std::shared_ptr<const Operator> owner(bound);
     bound->kernel_ = kernels->dequantize;
     return owner;
@@ -106,7 +109,7 @@ class Dequantize final : public Operator {
     return r;
   }
   static std::shared_ptr<const Operator> load(const Record&, const std::string&) {
-    return make_operator<Dequantize>();
+    return make_operator<BasicDequantize>();
   }
 
  private:

@@ -2,6 +2,7 @@
 // An operator as plain data, what a file holds, and the checked way to read one back.
 #pragma once
 
+#include <midtread/core/on_use.hpp>
 #include <midtread/core/ordered_dict.hpp>
 #include <midtread/tensor/any_tensor.hpp>
 
@@ -17,7 +18,7 @@ struct Record {
   OrderedDict<AnyTensor> tensors;
 };
 
-inline std::vector<double> to_numbers(const QParams& q) {
+MIDTREAD_ON_USE std::vector<double> to_numbers(const QParams& q) {
   return {static_cast<double>(q.scale),           static_cast<double>(q.zero_point),
           static_cast<double>(q.range.quant_min), static_cast<double>(q.range.quant_max),
           q.dtype == DType::kInt8 ? 1.0 : 0.0,    static_cast<double>(q.rounding)};
@@ -30,9 +31,10 @@ std::vector<double> to_numbers(const Integers& values) {
 }
 
 /// Reads a Record that may come from a damaged or hostile file: every value is checked, FormatError names it.
-class RecordReader {
+MIDTREAD_CLASS_ON_USE(RecordReader)
+class BasicRecordReader {
  public:
-  RecordReader(const Record& record, const std::string& where) : record_(record), where_(where) {}
+  BasicRecordReader(const Record& record, const std::string& where) : record_(record), where_(where) {}
 
   const std::string& where() const { return where_; }
   bool has_tensor(const std::string& name) const { return record_.tensors.contains(name); }

@@ -2,6 +2,7 @@
 // What one run of a model may cost: a file of a hundred bytes can ask for terabytes.
 #pragma once
 
+#include <midtread/core/on_use.hpp>
 #include <midtread/quantized/form.hpp>
 
 MIDTREAD_NAMESPACE_BEGIN(quantized)
@@ -15,9 +16,10 @@ struct RunLimits {
 };
 
 /// Adds up what the steps of a run cost.
-class RunCost {
+MIDTREAD_CLASS_ON_USE(RunCost)
+class BasicRunCost {
  public:
-  RunCost(const RunLimits& limits, const Forms& inputs) : limits_(limits) {
+  BasicRunCost(const RunLimits& limits, const Forms& inputs) : limits_(limits) {
     for (const Form& input : inputs) inputs_ += extent(input.shape);
   }
   /// Throws ShapeError naming `where` when the limits are passed.

@@ -3,6 +3,7 @@
 // all steps.
 #pragma once
 
+#include <midtread/core/on_use.hpp>
 #include <midtread/kernels/scratch.hpp>
 #include <midtread/tensor/quantized_tensor.hpp>
 
@@ -16,7 +17,8 @@ using Values = std::vector<const Value*>;
 
 /// Reused from call to call, so that a run after the first at a shape allocates nothing. Not for two threads
 /// at once.
-class Workspace {
+MIDTREAD_CLASS_ON_USE(Workspace)
+class BasicWorkspace {
  public:
   struct Plan {
     std::uint64_t model = 0;
@@ -26,8 +28,8 @@ class Workspace {
   };
 
   /// The calling thread's own.
-  static Workspace& this_thread() {
-    thread_local Workspace workspace;
+  static BasicWorkspace& this_thread() {
+    thread_local BasicWorkspace workspace;
     return workspace;
   }
 

@@ -19,6 +19,8 @@
 
 #include <midtread/kernels/dispatch.hpp>
 
+#include "avxvnni_twin.hpp"
+
 namespace kernel_tester {
 
 using midtread::kernels::Conv2dShape;
@@ -144,6 +146,24 @@ inline std::uint8_t oracle_requantize(std::int64_t acc, float multiplier, int ze
   return static_cast<std::uint8_t>(code);
 }
 
+/// The AVX-VNNI kernels in their EVEX encoding, where the CPU runs that and not the other.
+inline const KernelSet* avxvnni_twin() {
+#ifdef MIDTREAD_TEST_HAS_AVXVNNI_TWIN
+  namespace k = midtread::kernels;
+  const auto& cpu = k::cpu_features();
+  if (cpu.avxvnni || !cpu.avx512vnni) return nullptr;
+  static const KernelSet twin = [] {
+    k::KernelTable table = k::fbgemm::avxvnni_twin::kTable;
+    k::fall_through(table, k::fbgemm::avx2::kTable);
+    k::fall_through(table, k::reference::kTable);
+    return KernelSet(k::Engine::kFbgemm, k::Isa::kAvxVnni, table);
+  }();
+  return &twin;
+#else
+  return nullptr;
+#endif
+}
+
 /// The sets to test, each instruction set once, with its name printed; MIDTREAD_REQUIRE_ISAS=avx2,... must be
 /// there.
 inline std::vector<const KernelSet*> sets_under_test() {
@@ -161,9 +181,12 @@ inline std::vector<const KernelSet*> sets_under_test() {
     EXPECT_NE(("," + names + ",").find("," + name + ","), std::string::npos)
         << "MIDTREAD_REQUIRE_ISAS wants " << name << ", this machine runs " << names;
   }
+  const KernelSet* twin = avxvnni_twin();
+  if (twin != nullptr) sets.push_back(twin);
   static bool told = false;
   if (!told) {
     std::printf("instruction sets under test: %s\n", names.c_str());
+    if (twin != nullptr) std::printf("avxvnni: its kernels run in the EVEX encoding\n");
     for (auto isa : midtread::kernels::architecture_isas())
       if (("," + names + ",").find(std::string(",") + to_string(isa) + ",") == std::string::npos)
         std::printf("SKIPPED: no kernels for %s here\n", to_string(isa));

@@ -5,6 +5,8 @@
 #include <midtread/kernels/engine.hpp>
 #if MIDTREAD_X86
 #include <midtread/kernels/fbgemm/avx2/table.hpp>
+#include <midtread/kernels/fbgemm/avx512vnni/table.hpp>
+#include <midtread/kernels/fbgemm/avxvnni/table.hpp>
 #endif
 #include <midtread/kernels/packed_weights.hpp>
 #if MIDTREAD_AARCH64 && (MIDTREAD_GCC || MIDTREAD_CLANG)
@@ -27,6 +29,10 @@ struct IsaTable {
 
 /// The tables of this architecture, best first. The last holds every kernel.
 inline constexpr IsaTable kArchitectureTables[] = {
+#if MIDTREAD_X86 && (MIDTREAD_GCC || MIDTREAD_CLANG)
+    {Isa::kAvx512Vnni, &fbgemm::avx512vnni::kTable},
+    {Isa::kAvxVnni, &fbgemm::avxvnni::kTable},
+#endif
 #if MIDTREAD_X86
     {Isa::kAvx2, &fbgemm::avx2::kTable},
 #endif

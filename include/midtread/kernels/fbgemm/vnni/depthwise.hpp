@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: MIT
+// Depthwise convolution, any window. Slices of up to 64 channels; per slice and per few output rows the input rows are
+// interleaved, tap under tap, into planes that every output of these rows reads.
+#pragma once
+
+#include <midtread/core/parallel.hpp>
+#include <midtread/kernels/fbgemm/vnni/panels.hpp>
+
+#include <limits>
+
+MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm)
+
+/// Where four rows of codes start, and their bytes from one run to the next: 0 for the row that stands for padding.
+struct DepthwiseRows {
+  const std::uint8_t* first[4];
+  std::int64_t step[4];
+};
+
+/// One row of outputs of a slice, as a sequence of groups of 16 channels.
+struct DepthwiseLine {
+  const std::uint8_t* planes;
+  std::int64_t plane_bytes;
+  const std::int32_t* offsets;  ///< of the taps: bytes in the planes
+  std::int64_t taps;
+  const std::uint8_t* weights;  ///< [period][tap][plane][register]
+  const std::int32_t* bias;     ///< [period][plane][lane]
+  const float* multiplier;      ///< [period][plane][lane]
+  std::int64_t period;          ///< registers until the channels repeat
+  std::int64_t groups;          ///< of 16 channels, per pixel
+  std::int64_t out_width, pitch, channels;
+  bool contiguous;  ///< whole pixels of whole groups
+  std::uint8_t* codes;
+  std::int32_t* acc;
+  const Epilogue* epilogue;
+  std::int64_t first_channel;
+
+  /// Group `g` of the row: whether it exists, where its codes go, how many.
+  bool has(std::int64_t g) const { return g < out_width * groups && channels > g % groups * 16; }
+  std::int64_t at(std::int64_t g) const { return g / groups * pitch + g % groups * 16; }
+  std::size_t count(std::int64_t g) const {
+    return static_cast<std::size_t>(std::min<std::int64_t>(16, channels - g % groups * 16));
+  }
+};
+
+/// 16 sums, bias included, in the order of their channels.
+inline void finish_group(const DepthwiseLine& line, std::int64_t g, const std::int32_t* row) {
+  if (line.acc != nullptr) {
+    std::memcpy(line.acc + line.at(g), row, line.count(g) * sizeof(std::int32_t));
+    return;
+  }
+  const Epilogue& e = *line.epilogue;
+  const float* multiplier = e.multiplier + line.first_channel + g % line.groups * 16;
+  for (std::size_t c = 0; c < line.count(g); ++c)
+    line.codes[line.at(g) + static_cast<std::int64_t>(c)] = static_cast<std::uint8_t>(
+        requantize(row[c], multiplier[c], e.zero_point, e.lo, e.hi, e.rounding));
+}
+
+/// What the depthwise driver asks of an instruction set.
+struct DepthwiseKernels {
+  std::int64_t bytes;  ///< of a register
+  std::int64_t rows;   ///< input rows whose codes share a lane: 4, or 2 widened to 16 bits
+  /// Four runs of `bytes` codes, one from each row, to four planes; the next runs a step further.
+  void (*interleave)(const DepthwiseRows& rows, std::int64_t runs, std::int64_t bytes, std::uint8_t* planes,
+                     std::int64_t plane_bytes, std::int64_t step);
+  void (*run_line)(const DepthwiseLine& line);
+};
+
+/// How the work is cut. A lane takes kernels.rows input rows above each other; more need further planes. Output rows that lie
+/// in the same input rows share them.
+struct DepthwisePlan {
+  static constexpr std::int64_t kSlice = 64;
+  const Conv2dShape& s;
+  std::int64_t register_groups, lanes;
+  std::int64_t layers;  ///< of input rows that share lanes
+  std::int64_t rows;    ///< output rows per interleaving
+  std::int64_t taps;    ///< columns x layers
+
+  DepthwisePlan(const Conv2dShape& shape, const DepthwiseKernels& kernels) : s(shape) {
+    register_groups = kernels.bytes / 16;
+    lanes = kernels.bytes / 4;
+    layers = (s.kernel_height + kernels.rows - 1) / kernels.rows;
+    rows = s.dilation_height == 1 ? (layers * kernels.rows - s.kernel_height) / s.stride_height + 1 : 1;
+    taps = layers * s.kernel_width;
+  }
+  std::int64_t slices() const { return (s.out_channels + kSlice - 1) / kSlice; }
+  std::int64_t channels(std::int64_t slice) const { return std::min(kSlice, s.out_channels - slice * kSlice); }
+  std::int64_t groups(std::int64_t slice) const { return (channels(slice) + 15) / 16; }
+  std::int64_t period(std::int64_t slice) const {
+    const std::int64_t g = groups(slice);
+    return g % register_groups == 0 ? g / register_groups : register_groups % g == 0 ? 1 : g;
+  }
+  /// Lanes of the per-channel terms of a slice.
+  std::int64_t terms(std::int64_t slice) const { return period(slice) * 4 * lanes; }
+  std::int64_t terms_before(std::int64_t slice) const { return slice * terms(0); }
+  std::int64_t all_terms() const { return terms_before(slices() - 1) + terms(slices() - 1); }
+  /// Bytes of the weights of one output row of an interleaving.
+  std::int64_t row_bytes(std::int64_t slice) const { return terms(slice) * 4 * taps; }
+  std::int64_t weights_before(std::int64_t slice) const { return slice * rows * row_bytes(0); }
+
+  /// The channel of term `i` of a slice: register, plane, group of 16 channels, one of 4.
+  std::int64_t channel(std::int64_t slice, std::int64_t i) const {
+    const std::int64_t lane = i % lanes, plane = i / lanes % 4, of_register = i / lanes / 4;
+    const std::int64_t group = (of_register * register_groups + lane / 4) % groups(slice);
+    return slice * kSlice + group * 16 + plane * 4 + lane % 4;
+  }
+};
+
+/// int32 sums of the weights in the order of the terms, then [slice][output row][register][tap][plane][lane] weights.
+inline Storage pack_depthwise(const Conv2dShape& s, const std::int8_t* weights, const DepthwiseKernels& kernels) {
+  const DepthwisePlan plan(s, kernels);
+  const std::int64_t lanes = plan.lanes;
+  const std::int64_t last = plan.slices() - 1, header = sums_bytes(plan.all_terms());
+  Storage storage(static_cast<std::size_t>(header + plan.weights_before(last) + plan.rows * plan.row_bytes(last)));
+  std::memset(storage.data(), 0, storage.bytes());
+  auto* sums = static_cast<std::int32_t*>(storage.data());
+  for (std::int64_t slice = 0; slice <= last; ++slice) {
+    auto* packed = static_cast<std::uint8_t*>(storage.data()) + header + plan.weights_before(slice);
+    for (std::int64_t i = 0; i < plan.terms(slice); ++i) {
+      const std::int64_t c = plan.channel(slice, i);
+      if (c >= s.out_channels) continue;
+      const std::int64_t lane = i % lanes, plane = i / lanes % 4, of_register = i / lanes / 4;
+      for (std::int64_t ky = 0; ky < s.kernel_height; ++ky)
+        for (std::int64_t kx = 0; kx < s.kernel_width; ++kx) {
+          const std::int8_t w = weights[(c * s.kernel_height + ky) * s.kernel_width + kx];
+          sums[plan.terms_before(slice) + i] += w;
+          for (std::int64_t r = 0; r < plan.rows; ++r) {
+            const std::int64_t row = r * s.stride_height + ky, tap = kx * plan.layers + row / kernels.rows;
+            std::uint8_t* at = packed + r * plan.row_bytes(slice) +
+                               (((of_register * plan.taps + tap) * 4 + plane) * lanes + lane) * 4;
+            if (kernels.rows == 4) {
+              at[row % kernels.rows] = static_cast<std::uint8_t>(w);
+            } else {
+              const std::int16_t wide = w;
+              std::memcpy(at + 2 * (row % kernels.rows), &wide, 2);
+            }
+          }
+        }
+    }
+  }
+  return storage;
+}
+
+/// Planes of nothing but padding.
+inline void fill_padding(const DepthwiseKernels& kernels, std::int32_t zero_point, std::uint8_t* planes,
+                         std::int64_t bytes) {
+  std::memset(planes, zero_point, static_cast<std::size_t>(bytes));
+  if (kernels.rows == 2)
+    for (std::int64_t i = 1; i < bytes; i += 2) planes[i] = 0;
+}
+
+inline void depthwise_rows(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call, Scratch& scratch,
+                           const DepthwiseKernels& kernels) {
+  constexpr std::int64_t kRowsPerPiece = 32;
+  const DepthwisePlan plan(s, kernels);
+  const std::int64_t phases = s.stride_width, reach = (s.kernel_width - 1) * s.dilation_width;
+  const std::int64_t plane_columns = s.out_width + reach / phases + 1, pitch = s.out_channels;
+  const std::int64_t widest = std::min<std::int64_t>(4, plan.groups(0)) * 16;
+  const std::int64_t plane_bytes = (plane_columns * widest + 2 * 64 - 1) / 64 * 64;
+  const std::int64_t planes_bytes = plan.layers * phases * 4 * plane_bytes + 64;
+  if (planes_bytes > std::numeric_limits<std::int32_t>::max() / 2)
+    throw UnsupportedError("conv", concat("one row of output needs ", planes_bytes, " input codes, allowed 2^30"));
+
+  const std::int64_t terms = plan.all_terms();
+  auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>(2 * terms + plan.slices() * plan.taps));
+  auto* multiplier = reinterpret_cast<float*>(bias + terms);
+  std::int32_t* offsets = bias + 2 * terms;
+  const auto* sums = weights.data<std::int32_t>();
+  for (std::int64_t slice = 0; slice < plan.slices(); ++slice) {
+    const std::int64_t before = plan.terms_before(slice);
+    for (std::int64_t i = 0; i < plan.terms(slice); ++i) {
+      const std::int64_t c = plan.channel(slice, i);
+      const bool there = call.epilogue != nullptr && c < s.out_channels;
+      const std::int32_t own = there && call.epilogue->bias ? call.epilogue->bias[c] : 0;
+      bias[before + i] = static_cast<std::int32_t>(static_cast<std::uint32_t>(own) -
+                                                   static_cast<std::uint32_t>(call.x_zero_point) *
+                                                       static_cast<std::uint32_t>(sums[before + i]));
+      multiplier[before + i] = there ? call.epilogue->multiplier[c] : 0.0f;
+    }
+    for (std::int64_t tap = 0; tap < plan.taps; ++tap) {
+      const std::int64_t column = tap / plan.layers * s.dilation_width, layer = tap % plan.layers;
+      offsets[slice * plan.taps + tap] =
+          static_cast<std::int32_t>((layer * phases + column % phases) * 4 * plane_bytes +
+                                    column / phases * plan.groups(slice) * 16);
+    }
+  }
+
+  const std::int64_t padding_bytes = (s.in_width * widest + 127) / 64 * 64;
+  scratch.prepare_leases(static_cast<std::size_t>(planes_bytes + padding_bytes));
+  const auto* packed = weights.data<std::uint8_t>() + sums_bytes(terms);
+  const std::int64_t chunk = (kRowsPerPiece + plan.rows - 1) / plan.rows * plan.rows;
+  const std::int64_t chunks = (s.out_height + chunk - 1) / chunk;
+  parallel_for(0, s.batch * chunks * plan.slices(), 1, [&](std::int64_t piece, std::int64_t) {
+    const Scratch::Lease lease(scratch);
+    auto* planes = lease.data<std::uint8_t>();
+    std::uint8_t* padding = planes + planes_bytes;
+    const std::int64_t slice = piece % plan.slices(), n = piece / plan.slices() / chunks;
+    const std::int64_t first = piece / plan.slices() % chunks * chunk, end = std::min(first + chunk, s.out_height);
+    const std::int64_t groups = plan.groups(slice), channels = plan.channels(slice), c0 = slice * DepthwisePlan::kSlice;
+    const std::uint8_t* image = call.x + n * s.in_pixels() * pitch + c0;
+    const bool whole = pitch == groups * 16;
+    fill_padding(kernels, call.x_zero_point, planes, planes_bytes);
+    std::memset(padding, call.x_zero_point, static_cast<std::size_t>(padding_bytes));
+
+    DepthwiseLine line{};
+    line.planes = planes;
+    line.plane_bytes = plane_bytes;
+    line.offsets = offsets + slice * plan.taps;
+    line.taps = plan.taps;
+    line.bias = bias + plan.terms_before(slice);
+    line.multiplier = multiplier + plan.terms_before(slice);
+    line.period = plan.period(slice);
+    line.groups = groups;
+    line.out_width = s.out_width;
+    line.pitch = pitch;
+    line.channels = channels;
+    line.contiguous = whole;
+    line.epilogue = call.epilogue;
+    line.first_channel = c0;
+    for (std::int64_t oy = first; oy < end; oy += plan.rows) {
+      for (std::int64_t layer = 0; layer < plan.layers; ++layer)
+        for (std::int64_t phase = 0; phase < phases; ++phase) {
+          // Input column x stands at x + pad, so column `left` is the first of this phase.
+          const std::int64_t left = ((phase - s.pad_width) % phases + phases) % phases;
+          const std::int64_t at = (left + s.pad_width) / phases;
+          const std::int64_t columns = std::min((s.in_width - left + phases - 1) / phases, plane_columns - at);
+          if (columns <= 0) continue;
+          DepthwiseRows rows;
+          for (std::int64_t i = 0; i < 4; ++i) {
+            const std::int64_t iy = oy * s.stride_height - s.pad_height +
+                                    (layer * kernels.rows + i % kernels.rows) * s.dilation_height;
+            const bool inside = iy >= 0 && iy < s.in_height;
+            rows.first[i] = inside ? image + (iy * s.in_width + left) * pitch : padding;
+            rows.step[i] = inside ? phases * pitch : 0;
+          }
+          std::uint8_t* to = planes + (layer * phases + phase) * 4 * plane_bytes + at * groups * 16;
+          if (whole && phases == 1)
+            kernels.interleave(rows, 1, columns * pitch, to, plane_bytes, 0);
+          else
+            kernels.interleave(rows, columns, channels, to, plane_bytes, groups * 16);
+        }
+      for (std::int64_t r = 0; r < std::min(plan.rows, end - oy); ++r) {
+        const std::int64_t out = ((n * s.out_height + oy + r) * s.out_width) * pitch + c0;
+        line.weights = packed + plan.weights_before(slice) + r * plan.row_bytes(slice);
+        line.codes = call.codes ? call.codes + out : nullptr;
+        line.acc = call.acc ? call.acc + out : nullptr;
+        kernels.run_line(line);
+      }
+    }
+  });
+}
+
+MIDTREAD_NAMESPACE_END

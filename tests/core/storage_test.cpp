@@ -6,11 +6,13 @@
 
 #include <cstdio>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 namespace storage_test {
 
 using midtread::BlockCache;
+using midtread::Buffer;
 using midtread::Storage;
 
 TEST(BlockCache, RoundsToWholeLinesWithLittleWaste) {
@@ -61,6 +63,13 @@ TEST(Storage, CopiesShareAndAFreedBlockComesBack) {
   }
   EXPECT_EQ(Storage(123456).data(), block);
 #endif
+}
+
+TEST(Storage, SizesThatWrapAreRefused) {
+  constexpr std::size_t most = std::numeric_limits<std::size_t>::max();
+  for (std::size_t less : {0, 1, 100}) EXPECT_THROW(Storage(most - less), std::bad_alloc);
+  EXPECT_THROW(Storage(most / 2 + 1), std::bad_alloc);
+  EXPECT_THROW(Buffer<double>(most / 8 + 2), std::bad_alloc);
 }
 
 TEST(Buffer, Grows) {

@@ -81,6 +81,12 @@ TEST(CpuFeatures, ArmWords) {
   EXPECT_FALSE(f.neon_dotprod || f.neon_i8mm);
 }
 
+TEST(CpuFeatures, Arm32Word) {
+  EXPECT_TRUE(decode_arm32(1u << 12).neon);
+  EXPECT_FALSE(decode_arm32(~(1u << 12)).neon);
+  EXPECT_FALSE(decode_arm32(1u << 12).neon_dotprod || decode_arm32(~0u).neon_i8mm);
+}
+
 TEST(CpuFeatures, AgreesWithTheCompilersOwnProbe) {
 #if MIDTREAD_X86 && (MIDTREAD_GCC || MIDTREAD_CLANG)
   EXPECT_EQ(cpu_features().avx2, __builtin_cpu_supports("avx2") != 0);

@@ -167,6 +167,45 @@ TEST(RequantizeCopy, RowsAndStrides) {
   std::printf("cases=%lld\n", static_cast<long long>(cases));
 }
 
+// Products and sums below 2^-126, which some vector units flush to zero, and beyond the largest float.
+TEST(Elementwise, ScalesAtBothEndsOfFloat) {
+  const float scales[] = {0x1p-126f, 0x1.8p-120f, 0x1p-100f, 0x1.1p-61f, 0x1.3p-59f, 0.7f,
+                          0x1.3p59f, 0x1.1p61f,   0x1p100f,  0x1p120f,   0x1.8p126f};
+  Operands make(12);
+  std::int64_t cases = 0;
+  for (float first : scales)
+    for (float second : scales)
+      for (const KernelSet* set : sets_under_test()) {
+        constexpr std::int64_t n = 64;
+        const AffineParams qa{first, 128}, qb{second, 127};
+        QuantizeParams out = random_output(make, second);
+        out.rounding = Rounding::kHalfEven;
+        auto a = make.activations(n, 0), b = make.activations(n, 0);
+        for (std::size_t i = 0; i < n; i += 2) a[i] = static_cast<std::uint8_t>(126 + make.below(5));
+        for (std::size_t i = 0; i < n; i += 4) b[i] = static_cast<std::uint8_t>(125 + make.below(5));
+        std::vector<float> x(n), real(n);
+        for (std::size_t i = 0; i < n; ++i) x[i] = first * make.real(-2.0f, 2.0f);
+        std::uint8_t sum[n], product[n], copy[n], q[n];
+        (*set)->add->run(elementwise(n), a.data(), qa, b.data(), qb, out, sum);
+        (*set)->mul->run(elementwise(n), a.data(), qa, b.data(), qb, out, product);
+        (*set)->requantize_copy->run(a.data(), qa, 1, n, n, out, copy, n);
+        (*set)->quantize->run(x.data(), q, n, out);
+        (*set)->dequantize->run(a.data(), real.data(), n, qa);
+        for (std::size_t i = 0; i < n; ++i) {
+          ASSERT_EQ(sum[i], oracle_binary(false, a[i], qa, b[i], qb, out))
+              << set->isa_name() << " " << first << " " << second;
+          ASSERT_EQ(product[i], oracle_binary(true, a[i], qa, b[i], qb, out))
+              << set->isa_name() << " " << first << " " << second;
+          ASSERT_EQ(copy[i], oracle_code(oracle_real(a[i], qa), out))
+              << set->isa_name() << " " << first << " " << second;
+          ASSERT_EQ(q[i], oracle_code(x[i], out)) << set->isa_name() << " " << first << " " << second;
+          ASSERT_EQ(real[i], oracle_real(a[i], qa)) << set->isa_name() << " " << first;
+        }
+        ++cases;
+      }
+  std::printf("cases=%lld\n", static_cast<long long>(cases));
+}
+
 TEST(Lookup, EveryLengthAndEveryCode) {
   GuardedArena x_arena(1 << 18), y_arena(1 << 18), table_arena(4096);
   Operands make(6);

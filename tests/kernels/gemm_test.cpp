@@ -66,7 +66,7 @@ class Runner {
     for (std::int64_t rows : row_counts) {
       shape.batch = rows;
       const auto outputs = static_cast<std::size_t>(rows * p.columns);
-      const std::vector<std::uint8_t> head(p.x.begin(), p.x.begin() + rows * p.depth);
+      const std::vector<std::uint8_t> head(p.x.data(), p.x.data() + rows * p.depth);
       const std::uint8_t* x = x_.place(head, at_start);
       auto* y = y_.place<std::uint8_t>(outputs, at_start, 0xEE);
       midtread::kernels::run_conv(packed, shape, x, p.x_zero_point, epilogue, y, scratch_);

@@ -167,7 +167,7 @@ TEST(Pool, EveryQuotientIsExact) {
           std::vector<std::uint8_t> x(static_cast<std::size_t>(16 * n)), y(16);
           for (std::int64_t i = 0, left = sum; i < n; ++i) {
             const std::int64_t q = std::min<std::int64_t>(left, 255);
-            std::fill_n(x.begin() + 16 * i, 16, static_cast<std::uint8_t>(q));
+            std::fill_n(x.data() + 16 * i, 16, static_cast<std::uint8_t>(q));
             left -= q;
           }
           (*set)->average_pool->run(s, x.data(), zero_point, y.data(), scratch);

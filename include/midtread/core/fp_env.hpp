@@ -8,7 +8,7 @@
 #include <cstdint>
 #if MIDTREAD_X86
 #include <xmmintrin.h>
-#elif !MIDTREAD_AARCH64
+#elif !MIDTREAD_AARCH64 && !MIDTREAD_ARM32
 #include <cfenv>
 #endif
 
@@ -42,6 +42,16 @@ class FpEnvGuard {
     return value;
   }
   static void write(std::uint64_t value) noexcept { asm volatile("msr fpcr, %0" : : "r"(value)); }
+#elif MIDTREAD_ARM32
+  static constexpr std::uint64_t kModeBits = (3u << 22) | (1u << 24);  // RMode, FZ
+  static std::uint64_t read() noexcept {
+    std::uint32_t value;
+    asm volatile("vmrs %0, fpscr" : "=r"(value));
+    return value;
+  }
+  static void write(std::uint64_t value) noexcept {
+    asm volatile("vmsr fpscr, %0" : : "r"(static_cast<std::uint32_t>(value)));
+  }
 #else
   static constexpr std::uint64_t kModeBits = ~std::uint64_t{0};
   static std::uint64_t read() noexcept {

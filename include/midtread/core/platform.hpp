@@ -26,6 +26,11 @@
 #else
 #define MIDTREAD_AARCH64 0
 #endif
+#if defined(__arm__) && __ARM_ARCH >= 7 && defined(__ARM_FP)
+#define MIDTREAD_ARM32 1
+#else
+#define MIDTREAD_ARM32 0
+#endif
 #if defined(__clang__)
 #define MIDTREAD_CLANG 1
 #define MIDTREAD_GCC 0
@@ -35,6 +40,15 @@
 #else
 #define MIDTREAD_CLANG 0
 #define MIDTREAD_GCC 0
+#endif
+
+// NEON kernels: always on AArch64; on ARMv7 GCC switches NEON on for a function, Clang wants -mfpu=neon.
+#if MIDTREAD_AARCH64 && (MIDTREAD_GCC || MIDTREAD_CLANG)
+#define MIDTREAD_NEON 1
+#elif MIDTREAD_ARM32 && !defined(__ARM_BIG_ENDIAN) && (MIDTREAD_GCC || defined(__ARM_NEON))
+#define MIDTREAD_NEON 1
+#else
+#define MIDTREAD_NEON 0
 #endif
 
 // One letter group per macro that changes generated code.
@@ -53,7 +67,7 @@
 #else
 #define MIDTREAD_TAG_AVX2
 #endif
-#ifdef __FMA__
+#if defined(__FMA__) || (MIDTREAD_ARM32 && defined(__ARM_FEATURE_FMA))
 #define MIDTREAD_TAG_FMA f
 #else
 #define MIDTREAD_TAG_FMA
@@ -108,15 +122,28 @@
 #else
 #define MIDTREAD_TAG_SVE
 #endif
+#if MIDTREAD_ARM32 && defined(__ARM_NEON)
+#define MIDTREAD_TAG_NEON n
+#else
+#define MIDTREAD_TAG_NEON
+#endif
+#if MIDTREAD_ARM32 && __ARM_ARCH >= 8
+#define MIDTREAD_TAG_ARM32 i8
+#elif MIDTREAD_ARM32 && defined(__ARM_FEATURE_IDIV)
+#define MIDTREAD_TAG_ARM32 i
+#else
+#define MIDTREAD_TAG_ARM32
+#endif
 
-#define MIDTREAD_JOIN_2(base, a, b, c, d, e, f, g, h, i, j, k, l, m, n) base##a##b##c##d##e##f##g##h##i##j##k##l##m##n
-#define MIDTREAD_JOIN_1(base, a, b, c, d, e, f, g, h, i, j, k, l, m, n) \
-  MIDTREAD_JOIN_2(base, a, b, c, d, e, f, g, h, i, j, k, l, m, n)
+#define MIDTREAD_JOIN_2(base, a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p) \
+  base##a##b##c##d##e##f##g##h##i##j##k##l##m##n##o##p
+#define MIDTREAD_JOIN_1(base, a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p) \
+  MIDTREAD_JOIN_2(base, a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p)
 #define MIDTREAD_ABI                                                                                                \
   MIDTREAD_JOIN_1(abi_v0_1_, MIDTREAD_TAG_SSE42, MIDTREAD_TAG_AVX, MIDTREAD_TAG_AVX2, MIDTREAD_TAG_FMA,             \
                   MIDTREAD_TAG_BMI2, MIDTREAD_TAG_AVX512F, MIDTREAD_TAG_AVX512BW, MIDTREAD_TAG_AVX512VL,            \
                   MIDTREAD_TAG_VNNI, MIDTREAD_TAG_VBMI, MIDTREAD_TAG_AVXVNNI, MIDTREAD_TAG_AMX,                     \
-                  MIDTREAD_TAG_DOTPROD, MIDTREAD_TAG_SVE)
+                  MIDTREAD_TAG_DOTPROD, MIDTREAD_TAG_SVE, MIDTREAD_TAG_NEON, MIDTREAD_TAG_ARM32)
 
 #define MIDTREAD_ROOT_NAMESPACE_BEGIN \
   namespace midtread {                \

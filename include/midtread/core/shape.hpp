@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <limits>
@@ -65,7 +66,7 @@ class Shape {
 /// Product of the dimensions. Throws ShapeError on a negative dimension or where the bytes could not be
 /// addressed.
 inline std::int64_t element_count(const Shape& shape) {
-  constexpr std::int64_t limit = std::numeric_limits<std::int64_t>::max() / 16;
+  constexpr std::int64_t limit = std::numeric_limits<std::ptrdiff_t>::max() / 16;
   std::int64_t count = 1;
   bool empty = false;
   for (std::int64_t dim : shape) {

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -97,7 +98,7 @@ class BlockCache {
 
   static int step_log2(std::size_t bytes) {
     int log2 = kMinLog2;
-    while (log2 < 59 && std::size_t{16} << log2 < bytes) ++log2;
+    while (log2 < std::numeric_limits<std::size_t>::digits - 5 && std::size_t{16} << log2 < bytes) ++log2;
     return log2;
   }
   FreeBlock*& list(std::size_t rounded_bytes) {
@@ -114,8 +115,9 @@ class BlockCache {
 class Storage {
  public:
   Storage() = default;
-  /// `bytes` uninitialised bytes.
+  /// `bytes` uninitialised bytes. Throws std::bad_alloc.
   explicit Storage(std::size_t bytes) : bytes_(bytes) {
+    if (bytes > static_cast<std::size_t>(std::numeric_limits<std::ptrdiff_t>::max())) throw std::bad_alloc();
     const std::size_t rounded = BlockCache::rounded(bytes ? bytes : 1);
     void* block = BlockCache::instance().allocate(rounded);
     block_ = std::shared_ptr<void>(block, [rounded](void* p) { BlockCache::instance().release(p, rounded); });
@@ -140,6 +142,7 @@ class Buffer {
   /// Makes room for `count` elements; contents are not kept when it grows. Returns the data.
   T* reserve(std::size_t count) {
     if (count > size_) {
+      if (count > std::numeric_limits<std::size_t>::max() / sizeof(T)) throw std::bad_alloc();
       storage_ = Storage(count * sizeof(T));
       size_ = count;
     }

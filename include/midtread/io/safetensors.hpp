@@ -89,15 +89,16 @@ inline std::string serialize_tensors(const TensorFile& file) {
     entry.name = item->first;
     entry.dtype = safetensors_name(item->second.dtype());
     entry.shape = item->second.shape();
-    entry.begin = body.size();
+    const std::size_t begin = body.size();
+    entry.begin = begin;
     item->second.visit([&](const auto& tensor) {
       const auto rows = tensor.contiguous();
       const std::size_t width = size_of(tensor.dtype()), count = static_cast<std::size_t>(tensor.numel());
       body.resize(body.size() + count * width);
-      copy_little_endian(reinterpret_cast<const char*>(rows.data()), &body[entry.begin], count, width);
+      copy_little_endian(reinterpret_cast<const char*>(rows.data()), &body[begin], count, width);
     });
     entry.end = body.size();
-    checksums += hex8(crc32c(std::string_view(body).substr(entry.begin)));
+    checksums += hex8(crc32c(std::string_view(body).substr(begin)));
     header.tensors.push_back(std::move(entry));
   }
   header.metadata.insert(kTensorChecksums, checksums);

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #if MIDTREAD_X86
 #include <emmintrin.h>
 #elif MIDTREAD_AARCH64
@@ -50,6 +51,12 @@ inline std::int32_t round_half_even(float x) {
   return _mm_cvtss_si32(_mm_set_ss(x));
 #elif MIDTREAD_AARCH64
   return vcvtns_s32_f32(x);
+#elif MIDTREAD_ARM32
+  float result;
+  asm("vcvtr.s32.f32 %0, %1" : "=t"(result) : "t"(x));
+  std::int32_t code;
+  std::memcpy(&code, &result, sizeof code);
+  return code;
 #else
   return static_cast<std::int32_t>(std::lrint(x));
 #endif

@@ -13,7 +13,7 @@
 #include <intrin.h>
 #elif MIDTREAD_X86
 #include <cpuid.h>
-#elif MIDTREAD_AARCH64 && defined(__linux__)
+#elif (MIDTREAD_AARCH64 || MIDTREAD_ARM32) && defined(__linux__)
 #include <sys/auxv.h>
 #elif MIDTREAD_AARCH64 && defined(__APPLE__)
 #include <sys/sysctl.h>
@@ -69,6 +69,13 @@ inline CpuFeatures decode_arm(std::uint64_t hwcap, std::uint64_t hwcap2) {
   return f;
 }
 
+/// Decodes Linux' capability word of 32-bit ARM.
+inline CpuFeatures decode_arm32(std::uint64_t hwcap) {
+  CpuFeatures f;
+  f.neon = ((hwcap >> 12) & 1u) != 0;
+  return f;
+}
+
 #if MIDTREAD_X86
 struct ThisX86Cpu {
   CpuidRegisters cpuid(std::uint32_t leaf, std::uint32_t subleaf) const {
@@ -99,6 +106,8 @@ inline CpuFeatures detect_cpu_features() {
   return decode_x86(ThisX86Cpu{});
 #elif MIDTREAD_AARCH64 && defined(__linux__)
   return decode_arm(getauxval(AT_HWCAP), getauxval(AT_HWCAP2));
+#elif MIDTREAD_ARM32 && defined(__linux__)
+  return decode_arm32(getauxval(AT_HWCAP));
 #elif MIDTREAD_AARCH64 && defined(__APPLE__)
   const auto has = [](const char* name) {
     int value = 0;

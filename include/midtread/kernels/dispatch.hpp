@@ -9,7 +9,7 @@
 #include <midtread/kernels/fbgemm/avxvnni/table.hpp>
 #endif
 #include <midtread/kernels/packed_weights.hpp>
-#if MIDTREAD_AARCH64 && (MIDTREAD_GCC || MIDTREAD_CLANG)
+#if MIDTREAD_NEON
 #include <midtread/kernels/qnnpack/dotprod/table.hpp>
 #include <midtread/kernels/qnnpack/i8mm/table.hpp>
 #include <midtread/kernels/qnnpack/neon/table.hpp>
@@ -36,9 +36,11 @@ inline constexpr IsaTable kArchitectureTables[] = {
 #if MIDTREAD_X86
     {Isa::kAvx2, &fbgemm::avx2::kTable},
 #endif
-#if MIDTREAD_AARCH64 && (MIDTREAD_GCC || MIDTREAD_CLANG)
+#if MIDTREAD_NEON && MIDTREAD_AARCH64
     {Isa::kNeonI8mm, &qnnpack::i8mm::kTable},
     {Isa::kNeonDotprod, &qnnpack::dotprod::kTable},
+#endif
+#if MIDTREAD_NEON
     {Isa::kNeon, &qnnpack::neon::kTable},
 #endif
     {Isa::kPortable, &reference::kTable},

@@ -50,7 +50,7 @@ inline const char* to_string(Isa isa) {
   return "?";
 }
 
-inline constexpr Engine kAutoEngine = MIDTREAD_AARCH64 ? Engine::kQnnpack : Engine::kFbgemm;
+inline constexpr Engine kAutoEngine = MIDTREAD_X86 ? Engine::kFbgemm : Engine::kQnnpack;
 
 /// Whether the CPU and the operating system offer `isa`.
 inline bool has_isa(const CpuFeatures& f, Isa isa) {
@@ -74,6 +74,8 @@ inline const std::vector<Isa>& architecture_isas() {
                                         Isa::kAmx};
 #elif MIDTREAD_AARCH64
   static const std::vector<Isa> isas = {Isa::kPortable, Isa::kNeon, Isa::kNeonDotprod, Isa::kNeonI8mm};
+#elif MIDTREAD_ARM32
+  static const std::vector<Isa> isas = {Isa::kPortable, Isa::kNeon};
 #else
   static const std::vector<Isa> isas = {Isa::kPortable};
 #endif

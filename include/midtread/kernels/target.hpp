@@ -36,13 +36,22 @@
 
 #if MIDTREAD_CLANG && MIDTREAD_X86
 #define MIDTREAD_KEEP_PRODUCT(v) asm("" : "+x"(v))
-#elif MIDTREAD_CLANG && MIDTREAD_AARCH64
+#elif MIDTREAD_CLANG && MIDTREAD_NEON
 #define MIDTREAD_KEEP_PRODUCT(v) asm("" : "+w"(v))
 #else
 #define MIDTREAD_KEEP_PRODUCT(v) static_cast<void>(v)
 #endif
 
 #define MIDTREAD_TARGET_AVX2_BEGIN MIDTREAD_TARGET_BEGIN("avx2")
+
+// AArch64 always has it, and so does ARMv7 compiled for it.
+#if MIDTREAD_ARM32 && MIDTREAD_GCC && !defined(__ARM_NEON)
+#define MIDTREAD_NEON_BEGIN MIDTREAD_TARGET_BEGIN("fpu=neon")
+#define MIDTREAD_NEON_END MIDTREAD_TARGET_END
+#else
+#define MIDTREAD_NEON_BEGIN MIDTREAD_EXACT_BEGIN
+#define MIDTREAD_NEON_END MIDTREAD_EXACT_END
+#endif
 
 // GCC takes an architecture only; Clang only the extension.
 #if MIDTREAD_GCC

@@ -133,8 +133,8 @@ class CalibrationObserver : public RangeObserver {
     s.insert(s.end(), scales.begin(), scales.end());
     z.insert(z.end(), zero_points.begin(), zero_points.end());
     if (static_cast<std::int64_t>(s.size()) > kHistory * channels) {
-      s.erase(s.begin(), s.begin() + channels);
-      z.erase(z.begin(), z.begin() + channels);
+      s.erase(s.begin(), s.begin() + static_cast<std::ptrdiff_t>(channels));
+      z.erase(z.begin(), z.begin() + static_cast<std::ptrdiff_t>(channels));
     }
     const Shape shape{static_cast<std::int64_t>(s.size()) / channels, channels};
     history_scale_.set_data(from_vector(s, shape));

@@ -8,7 +8,7 @@
 #include <midtread/kernels/padded_band.hpp>
 #include <midtread/kernels/qnnpack/neon/vector.hpp>
 
-#if MIDTREAD_AARCH64
+#if MIDTREAD_NEON
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack)
 
@@ -116,30 +116,16 @@ class CodeBand {
     std::memset(out + end * pitch_, padding, static_cast<std::size_t>((width - end) * pitch_));
   }
 
-  /// 8 codes of `a`, 8 of `b`, in turn.
-  std::int8_t* pair(const std::int8_t* a, const std::int8_t* b, std::int8_t* out) const {
-    std::int64_t c = 0;
-    for (; c + 16 <= pitch_; c += 16, out += 32) {
-      const int64x2_t low = vreinterpretq_s64_s8(vld1q_s8(a + c)),
-                      high = vreinterpretq_s64_s8(vld1q_s8(b + c));
-      vst1q_s8(out, vreinterpretq_s8_s64(vzip1q_s64(low, high)));
-      vst1q_s8(out + 16, vreinterpretq_s8_s64(vzip2q_s64(low, high)));
-    }
-    if (c < pitch_) {
-      vst1q_s8(out, vcombine_s8(vld1_s8(a + c), vld1_s8(b + c)));
-      out += 16;
-    }
-    return out;
-  }
   /// Pixels 0 and 1, 2 and 3, ...; an odd last one with what lies behind it.
   std::int8_t* pair_even(const std::int8_t* row, std::int64_t pixels, std::int8_t* out) const {
-    for (std::int64_t p = 0; p < pixels; p += 2) out = pair(row + p * pitch_, row + (p + 1) * pitch_, out);
+    for (std::int64_t p = 0; p < pixels; p += 2)
+      out = interleave_8(row + p * pitch_, row + (p + 1) * pitch_, pitch_, out);
     return out;
   }
   /// Every pixel of a row with the one a stride further.
   void pair_all(const std::int8_t* row, std::int8_t* out) const {
     for (std::int64_t p = 0; p < plan_.width; ++p)
-      out = pair(row + p * pitch_, row + (p + plan_.stride_x) * pitch_, out);
+      out = interleave_8(row + p * pitch_, row + (p + plan_.stride_x) * pitch_, pitch_, out);
   }
 
   bool paired_;

@@ -7,11 +7,11 @@
 #include <midtread/kernels/qnnpack/conv_call.hpp>
 #include <midtread/kernels/qnnpack/panel.hpp>
 
-#if MIDTREAD_AARCH64
+#if MIDTREAD_NEON
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack)
 
-MIDTREAD_EXACT_BEGIN
+MIDTREAD_NEON_BEGIN
 
 /// The sums of `count` units, [unit][kPixels][16], to the output.
 template <std::int64_t kPixels>
@@ -55,7 +55,7 @@ MIDTREAD_NOINLINE void run_panel(const std::int8_t* band, const BandUnit* units,
   finish_tile<Tile::kPixels>(acc, units, count, out);
 }
 
-MIDTREAD_EXACT_END
+MIDTREAD_NEON_END
 
 template <class Tile>
 void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call, Scratch& scratch) {

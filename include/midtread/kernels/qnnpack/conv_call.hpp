@@ -8,7 +8,7 @@
 #include <midtread/kernels/qnnpack/neon/vector.hpp>
 #include <midtread/kernels/qnnpack/panel.hpp>
 
-#if MIDTREAD_AARCH64
+#if MIDTREAD_NEON
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack)
 
@@ -33,7 +33,7 @@ struct PanelOutput {
   const Epilogue* general;  ///< set for other roundings than half to even
 };
 
-MIDTREAD_EXACT_BEGIN
+MIDTREAD_NEON_BEGIN
 
 /// Accumulators as they are, fewer than 16 channels, and the rarer roundings.
 MIDTREAD_NOINLINE inline void finish_slowly(const std::int32_t* row, std::int64_t at,
@@ -88,7 +88,7 @@ class PixelWriter {
   const PanelOutput& out_;
 };
 
-MIDTREAD_EXACT_END
+MIDTREAD_NEON_END
 
 /// bias - (z - 128) * sum(w), modulo 2^32.
 inline std::int32_t corrected_bias(std::int32_t bias, std::int32_t zero_point, std::int32_t sum) {

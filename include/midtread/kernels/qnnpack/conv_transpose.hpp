@@ -6,7 +6,7 @@
 #include <midtread/kernels/qnnpack/conv.hpp>
 #include <midtread/kernels/transpose_phases.hpp>
 
-#if MIDTREAD_AARCH64
+#if MIDTREAD_NEON
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack)
 

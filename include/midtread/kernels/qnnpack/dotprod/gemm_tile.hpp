@@ -6,7 +6,7 @@
 #include <midtread/kernels/qnnpack/panel.hpp>
 #include <midtread/kernels/target.hpp>
 
-#if MIDTREAD_AARCH64
+#if MIDTREAD_NEON && MIDTREAD_AARCH64
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::dotprod)
 MIDTREAD_TARGET_DOTPROD_BEGIN

@@ -5,7 +5,7 @@
 #include <midtread/kernels/qnnpack/conv_transpose.hpp>
 #include <midtread/kernels/qnnpack/dotprod/gemm_tile.hpp>
 
-#if MIDTREAD_AARCH64
+#if MIDTREAD_NEON && MIDTREAD_AARCH64
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::dotprod)
 

@@ -7,7 +7,7 @@
 #include <midtread/kernels/qnnpack/dotprod/gemm_tile.hpp>
 #include <midtread/kernels/qnnpack/i8mm/gemm_tile.hpp>
 
-#if MIDTREAD_AARCH64
+#if MIDTREAD_NEON && MIDTREAD_AARCH64
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::i8mm)
 

@@ -7,7 +7,7 @@
 #include <midtread/kernels/qnnpack/panel.hpp>
 #include <midtread/kernels/target.hpp>
 
-#if MIDTREAD_AARCH64
+#if MIDTREAD_NEON && MIDTREAD_AARCH64
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::i8mm)
 MIDTREAD_TARGET_I8MM_BEGIN

@@ -4,7 +4,7 @@
 
 #include <midtread/kernels/qnnpack/i8mm/conv.hpp>
 
-#if MIDTREAD_AARCH64
+#if MIDTREAD_NEON && MIDTREAD_AARCH64
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::i8mm)
 

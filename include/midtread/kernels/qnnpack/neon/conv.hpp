@@ -4,16 +4,16 @@
 
 #include <midtread/kernels/qnnpack/conv_transpose.hpp>
 #include <midtread/kernels/qnnpack/neon/gemm_tile.hpp>
+#include <midtread/kernels/qnnpack/neon/gemm_tile_armv7.hpp>
 
-#if MIDTREAD_AARCH64
+#if MIDTREAD_NEON
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::neon)
 
-inline constexpr ConvKernel kConv = {"gemm_u8s8s32_4x4c16__neon", false, pack_conv<Tile>, run_conv<Tile>,
+inline constexpr ConvKernel kConv = {Tile::kConvLabel, false, pack_conv<Tile>, run_conv<Tile>,
                                      accumulate_conv<Tile>};
-inline constexpr ConvKernel kConvTranspose = {"conv_transpose_u8s8s32_4x4c16__neon", true,
-                                              pack_conv_transpose<Tile>, run_conv_transpose<Tile>,
-                                              accumulate_conv_transpose<Tile>};
+inline constexpr ConvKernel kConvTranspose = {Tile::kTransposeLabel, true, pack_conv_transpose<Tile>,
+                                              run_conv_transpose<Tile>, accumulate_conv_transpose<Tile>};
 
 MIDTREAD_NAMESPACE_END
 

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT
-// Depthwise convolution on NEON, any window: 16 channels of 4 pixels at a time, two taps per int16 sum
+// Depthwise convolution on NEON, any window: 16 channels of some pixels at a time, two taps per int16 sum
 // (smull, smlal), one where a weight is -128.
 #pragma once
 
 #include <midtread/kernels/qnnpack/code_band.hpp>
 #include <midtread/kernels/qnnpack/conv_call.hpp>
 
-#if MIDTREAD_AARCH64
+#if MIDTREAD_NEON
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::neon)
+
+/// At a time: as many as have registers.
+inline constexpr int kDepthwisePixels = MIDTREAD_AARCH64 ? 4 : 2;
 
 inline std::int64_t depthwise_panels(const Conv2dShape& s) {
   return (s.out_channels + kPanelColumns - 1) / kPanelColumns;
@@ -42,7 +45,7 @@ struct DepthwiseBlock {
   std::int64_t taps;
 };
 
-MIDTREAD_EXACT_BEGIN
+MIDTREAD_NEON_BEGIN
 
 /// acc[16] += 16 products in int16.
 inline void add_products(int32x4_t* acc, int16x8_t low, int16x8_t high) {
@@ -102,7 +105,7 @@ MIDTREAD_NOINLINE void depthwise_pixels(const std::int8_t* band, const BandUnit*
   }
 }
 
-MIDTREAD_EXACT_END
+MIDTREAD_NEON_END
 
 inline void depthwise_bands(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call,
                             Scratch& scratch) {
@@ -129,7 +132,8 @@ inline void depthwise_bands(const PackedWeights& weights, const Conv2dShape& s, 
     const std::int64_t first = piece % plan.bands_per_image() * plan.out_rows;
     const std::int64_t rows = std::min(plan.out_rows, plan.shape.out_height - first);
     band.fill(call.x, n, first, rows, call.x_zero_point, codes);
-    const std::int64_t count = band.list_units(rows, units), wide = count / 4 * 4;
+    const std::int64_t count = band.list_units(rows, units),
+                       wide = count / kDepthwisePixels * kDepthwisePixels;
     for (std::int64_t p = 0; p < panels; ++p) {
       const auto* header = reinterpret_cast<const PanelHeader*>(packed + p * depthwise_panel_bytes(s));
       const DepthwiseBlock block{reinterpret_cast<const std::int8_t*>(header + 1), offsets, s.taps()};
@@ -140,7 +144,8 @@ inline void depthwise_bands(const PackedWeights& weights, const Conv2dShape& s, 
       aim(out, call, (n * plan.shape.out_height + first) * plan.shape.out_width, p * kPanelColumns);
       const bool paired = header->has_minus_128 == 0;
       const std::int8_t* start = codes + p * kPanelColumns;
-      (paired ? depthwise_pixels<4, true> : depthwise_pixels<4, false>)(start, units, wide, block, out);
+      (paired ? depthwise_pixels<kDepthwisePixels, true>
+              : depthwise_pixels<kDepthwisePixels, false>)(start, units, wide, block, out);
       (paired ? depthwise_pixels<1, true> : depthwise_pixels<1, false>)(start, units + wide, count - wide,
                                                                         block, out);
     }

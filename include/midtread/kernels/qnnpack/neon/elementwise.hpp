@@ -7,12 +7,18 @@
 #include <midtread/kernels/qnnpack/neon/vector.hpp>
 #include <midtread/kernels/reference/elementwise.hpp>
 
-#if MIDTREAD_AARCH64
+#if MIDTREAD_NEON
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::neon)
 
 /// Codes per piece of parallel work.
 inline constexpr std::int64_t kElementGrain = 1 << 15;
+
+/// Whether vectors give the contract's result: ARMv7's flush what is below 2^-126 to zero.
+template <class... Scales>
+bool vectors_fit(Scales... scales) {
+  return ((MIDTREAD_AARCH64 || (scales > 0x1p-60f && scales < 0x1p60f)) && ...);
+}
 
 enum class BinaryOp { kAdd, kMul };
 
@@ -29,7 +35,7 @@ inline BinaryRow binary_terms(AffineParams a, AffineParams b, const QuantizePara
           output_codes(out.range.quant_min, out.range.quant_max, out.zero_point)};
 }
 
-MIDTREAD_EXACT_BEGIN
+MIDTREAD_NEON_BEGIN
 
 /// 16 codes as reals, (q - z) * s.
 struct Reals {
@@ -48,10 +54,10 @@ inline Reals dequantize_16(uint8x16_t q, AffineParams in) {
 
 inline uint8x16_t quantize_16(const Reals& real, float inverse, float lo, const OutputCodes& bounds) {
   const float32x4_t low = vdupq_n_f32(lo);
-  float32x4_t v[4];
+  int32x4_t v[4];
   MIDTREAD_UNROLL(4)
-  for (int i = 0; i < 4; ++i) v[i] = vmaxnmq_f32(vmulq_n_f32(real.v[i], inverse), low);
-  return clamp_16(round_8(v[0], v[1], bounds), round_8(v[2], v[3], bounds), bounds);
+  for (int i = 0; i < 4; ++i) v[i] = vcvtnq_s32_f32(vmaxnmq_f32(vmulq_n_f32(real.v[i], inverse), low));
+  return codes_16(v, bounds);
 }
 
 template <BinaryOp kOp>
@@ -130,8 +136,9 @@ MIDTREAD_NOINLINE inline void dequantize_row(const std::uint8_t* q, float* x, st
   }
 }
 
-MIDTREAD_EXACT_END
+MIDTREAD_NEON_END
 
+#if MIDTREAD_AARCH64
 /// n >= 16. Four 64-entry look-ups; tbx leaves a code outside its own 64 entries as it is.
 MIDTREAD_NOINLINE inline void lookup_row(const std::uint8_t* table, const std::uint8_t* x, std::uint8_t* y,
                                          std::int64_t n) {
@@ -151,13 +158,23 @@ MIDTREAD_NOINLINE inline void lookup_row(const std::uint8_t* table, const std::u
   }
 }
 
+inline void run_lookup(const std::uint8_t* table, const std::uint8_t* x, std::uint8_t* y, std::int64_t n) {
+  parallel_for(0, n, kElementGrain, [&](std::int64_t first, std::int64_t last) {
+    (last - first < 16 ? reference::run_lookup : lookup_row)(table, x + first, y + first, last - first);
+  });
+}
+
+inline constexpr LookupKernel kLookup = {"lookup_u8_x16__neon", run_lookup};
+#endif
+
 template <BinaryOp kOp>
 void run_binary(const BinaryShape& shape, const std::uint8_t* a, AffineParams qa, const std::uint8_t* b,
                 AffineParams qb, const QuantizeParams& out, std::uint8_t* y) {
   const BinaryShape s = collapse(shape);
   const std::int64_t a_step = s.a_strides[3], b_step = s.b_strides[3], n = s.dims[3];
   const bool rows_fit = (a_step == 1 && (b_step == 1 || b_step == 0)) || (a_step == 0 && b_step == 1);
-  if (out.rounding != Rounding::kHalfEven || !rows_fit || n < 1) {
+  if (out.rounding != Rounding::kHalfEven || !vectors_fit(qa.scale, qb.scale, out.scale) || !rows_fit ||
+      n < 1) {
     constexpr auto kReal = kOp == BinaryOp::kAdd ? reference::add_real : reference::mul_real;
     reference::run_binary<kReal>(shape, a, qa, b, qb, out, y);
     return;
@@ -176,7 +193,7 @@ void run_binary(const BinaryShape& shape, const std::uint8_t* a, AffineParams qa
 inline void run_requantize_copy(const std::uint8_t* x, AffineParams in, std::int64_t rows,
                                 std::int64_t length, std::int64_t x_stride, const QuantizeParams& out,
                                 std::uint8_t* y, std::int64_t y_stride) {
-  if (out.rounding != Rounding::kHalfEven || length < 1) {
+  if (out.rounding != Rounding::kHalfEven || !vectors_fit(in.scale, out.scale) || length < 1) {
     reference::run_requantize_copy(x, in, rows, length, x_stride, out, y, y_stride);
     return;
   }
@@ -188,16 +205,10 @@ inline void run_requantize_copy(const std::uint8_t* x, AffineParams in, std::int
                });
 }
 
-inline void run_lookup(const std::uint8_t* table, const std::uint8_t* x, std::uint8_t* y, std::int64_t n) {
-  parallel_for(0, n, kElementGrain, [&](std::int64_t first, std::int64_t last) {
-    (last - first < 16 ? reference::run_lookup : lookup_row)(table, x + first, y + first, last - first);
-  });
-}
-
 inline void run_quantize(const float* x, std::uint8_t* q, std::int64_t n, const QuantizeParams& out) {
   const BinaryRow row = binary_terms(out.affine(), out.affine(), out);
   parallel_for(0, n, kElementGrain, [&](std::int64_t first, std::int64_t last) {
-    if (last - first < 16 || out.rounding != Rounding::kHalfEven)
+    if (last - first < 16 || out.rounding != Rounding::kHalfEven || !vectors_fit(out.scale))
       reference::run_quantize(x + first, q + first, last - first, out);
     else
       quantize_row(x + first, q + first, last - first, row);
@@ -206,14 +217,14 @@ inline void run_quantize(const float* x, std::uint8_t* q, std::int64_t n, const 
 
 inline void run_dequantize(const std::uint8_t* q, float* x, std::int64_t n, AffineParams in) {
   parallel_for(0, n, kElementGrain, [&](std::int64_t first, std::int64_t last) {
-    (last - first < 16 ? reference::run_dequantize : dequantize_row)(q + first, x + first, last - first, in);
+    const bool rows = last - first >= 16 && vectors_fit(in.scale);
+    (rows ? dequantize_row : reference::run_dequantize)(q + first, x + first, last - first, in);
   });
 }
 
 inline constexpr BinaryKernel kAdd = {"add_u8_x16__neon", run_binary<BinaryOp::kAdd>};
 inline constexpr BinaryKernel kMul = {"mul_u8_x16__neon", run_binary<BinaryOp::kMul>};
 inline constexpr RequantizeCopyKernel kRequantizeCopy = {"requantize_copy_u8_x16__neon", run_requantize_copy};
-inline constexpr LookupKernel kLookup = {"lookup_u8_x16__neon", run_lookup};
 inline constexpr QuantizeKernel kQuantize = {"quantize_f32u8_x16__neon", run_quantize};
 inline constexpr DequantizeKernel kDequantize = {"dequantize_u8f32_x16__neon", run_dequantize};
 

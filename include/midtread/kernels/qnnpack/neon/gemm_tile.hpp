@@ -7,7 +7,7 @@
 
 #include <midtread/kernels/qnnpack/panel.hpp>
 
-#if MIDTREAD_AARCH64
+#if MIDTREAD_NEON && MIDTREAD_AARCH64
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::neon)
 
@@ -174,6 +174,8 @@ MIDTREAD_NOINLINE const std::int8_t* gemm_1x4c16(const std::int8_t* row, const P
 #undef MIDTREAD_NEON_PAIRED
 
 struct Tile {
+  static constexpr const char* kConvLabel = "gemm_u8s8s32_4x4c16__neon";
+  static constexpr const char* kTransposeLabel = "conv_transpose_u8s8s32_4x4c16__neon";
   static constexpr std::int64_t kUnits = 4, kPixels = 1, kColumns = 4, kStep = 8;
 
   /// Where weight `k` of `column` lies in a segment.

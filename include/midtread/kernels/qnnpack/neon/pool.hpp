@@ -9,7 +9,7 @@
 #include <midtread/kernels/qnnpack/neon/vector.hpp>
 #include <midtread/kernels/reference/pool.hpp>
 
-#if MIDTREAD_AARCH64
+#if MIDTREAD_NEON
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::neon)
 
@@ -17,22 +17,37 @@ inline constexpr std::int64_t kMaxAverageWindow = (1 << 16) - 1;
 
 /// What all channels of one output share.
 struct AverageTerms {
-  float counted;
+  std::int32_t counted;
   std::int32_t taken;  ///< zero point * codes in the window
+  float inverse;       ///< of counted
   OutputCodes bounds;
 };
 
-MIDTREAD_EXACT_BEGIN
+MIDTREAD_NEON_BEGIN
+
+/// sum / counted, half to even.
+inline int32x4_t divide(int32x4_t sum, int32x4_t counted, float inverse) {
+#if MIDTREAD_AARCH64
+  static_cast<void>(inverse);
+  return vcvtnq_s32_f32(vdivq_f32(vcvtq_f32_s32(sum), vcvtq_f32_s32(counted)));
+#else
+  // No division: the product with the inverse misses by one at most; twice the rest says where.
+  const int32x4_t near = vcvtnq_s32_f32(vmulq_n_f32(vcvtq_f32_s32(sum), inverse));
+  const int32x4_t rest = vshlq_n_s32(vmlsq_s32(sum, near, counted), 1), odd = vandq_s32(near, vdupq_n_s32(1));
+  const uint32x4_t above = vcgtq_s32(vaddq_s32(rest, odd), counted);
+  const uint32x4_t below = vcltq_s32(vsubq_s32(rest, odd), vnegq_s32(counted));
+  return vaddq_s32(vsubq_s32(near, vreinterpretq_s32_u32(above)), vreinterpretq_s32_u32(below));
+#endif
+}
 
 /// 16 codes from the sums of 16 channels.
 inline uint8x16_t average_codes(const uint32x4_t* sums, const AverageTerms& t) {
-  const int32x4_t taken = vdupq_n_s32(t.taken);
-  const float32x4_t counted = vdupq_n_f32(t.counted);
-  float32x4_t real[4];
+  const int32x4_t taken = vdupq_n_s32(t.taken), counted = vdupq_n_s32(t.counted);
+  int32x4_t quotients[4];
   MIDTREAD_UNROLL(4)
   for (int i = 0; i < 4; ++i)
-    real[i] = vdivq_f32(vcvtq_f32_s32(vsubq_s32(vreinterpretq_s32_u32(sums[i]), taken)), counted);
-  return clamp_16(round_8(real[0], real[1], t.bounds), round_8(real[2], real[3], t.bounds), t.bounds);
+    quotients[i] = divide(vsubq_s32(vreinterpretq_s32_u32(sums[i]), taken), counted, t.inverse);
+  return codes_16(quotients, t.bounds);
 }
 
 /// 16 channels of a window of at most 257 codes: their sums fit 16 bits.
@@ -69,14 +84,12 @@ inline uint8x16_t average_16(const PoolTaps& taps, std::int64_t c, const Average
   return average_codes(sums, terms);
 }
 
-MIDTREAD_EXACT_END
-
 /// One output, at least 16 channels; the last vector overlaps the one before it.
 MIDTREAD_NOINLINE inline void average_pixel(const PoolTaps& taps, std::int64_t channels, std::int64_t counted,
                                             std::int32_t zero_point, std::uint8_t* y) {
   const std::int64_t codes = taps.rows * taps.columns;
-  const AverageTerms terms{static_cast<float>(counted), static_cast<std::int32_t>(codes) * zero_point,
-                           output_codes(0, 255, zero_point)};
+  const AverageTerms terms{static_cast<std::int32_t>(counted), static_cast<std::int32_t>(codes) * zero_point,
+                           1.0f / static_cast<float>(counted), output_codes(0, 255, zero_point)};
   const auto average = codes <= 257 ? average_16_small : average_16;
   for (std::int64_t c = 0; c < channels; c += 16) {
     if (c + 16 > channels) c = channels - 16;
@@ -97,6 +110,8 @@ MIDTREAD_NOINLINE inline void max_pixel(const PoolTaps& taps, std::int64_t chann
     vst1q_u8(y + c, largest);
   }
 }
+
+MIDTREAD_NEON_END
 
 inline void run_average_pool(const Pool2dShape& s, const std::uint8_t* x, std::int32_t zero_point,
                              std::uint8_t* y, Scratch& scratch) {

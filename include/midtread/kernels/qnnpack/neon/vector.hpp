@@ -8,14 +8,14 @@
 
 #include <midtread/kernels/affine.hpp>
 #include <midtread/kernels/conv_params.hpp>
-#include <midtread/kernels/target.hpp>
+#include <midtread/kernels/qnnpack/neon/intrinsics.hpp>
 
 #include <cstring>
 
-#if MIDTREAD_AARCH64
+#if MIDTREAD_NEON
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack)
-MIDTREAD_EXACT_BEGIN
+MIDTREAD_NEON_BEGIN
 
 /// The requantization of one kernel call.
 struct OutputCodes {
@@ -28,14 +28,11 @@ inline OutputCodes output_codes(std::int32_t lo, std::int32_t hi, std::int32_t z
           static_cast<std::uint8_t>(hi)};
 }
 
-/// 8 reals in units of the output scale, rounded half to even, plus the zero point; saturated to int16.
-inline int16x8_t round_8(float32x4_t low, float32x4_t high, const OutputCodes& out) {
-  const int16x4_t narrow = vqmovn_s32(vcvtnq_s32_f32(low));
-  return vqaddq_s16(vqmovn_high_s32(narrow, vcvtnq_s32_f32(high)), vdupq_n_s16(out.zero_point));
-}
-
-/// 16 codes of two results of round_8.
-inline uint8x16_t clamp_16(int16x8_t low, int16x8_t high, const OutputCodes& out) {
+/// 16 codes of integers relative to the zero point.
+inline uint8x16_t codes_16(const int32x4_t* v, const OutputCodes& out) {
+  const int16x8_t zero_point = vdupq_n_s16(out.zero_point);
+  const int16x8_t low = vqaddq_s16(vqmovn_high_s32(vqmovn_s32(v[0]), v[1]), zero_point);
+  const int16x8_t high = vqaddq_s16(vqmovn_high_s32(vqmovn_s32(v[2]), v[3]), zero_point);
   const uint8x16_t codes = vqmovun_high_s16(vqmovun_s16(low), high);
   return vminq_u8(vmaxq_u8(codes, vdupq_n_u8(out.lo)), vdupq_n_u8(out.hi));
 }
@@ -77,6 +74,19 @@ MIDTREAD_ALWAYS_INLINE void store_codes(uint8x16_t codes, std::uint8_t* out, std
   std::memcpy(out, bytes, static_cast<std::size_t>(n));
 }
 
+/// 8 codes of `a`, 8 of `b`, in turn: `n` of each, a multiple of 8. Returns the end.
+inline std::int8_t* interleave_8(const std::int8_t* a, const std::int8_t* b, std::int64_t n,
+                                 std::int8_t* out) {
+  for (; n >= 16; n -= 16, a += 16, b += 16, out += 32) {
+    const int64x2_t low = vreinterpretq_s64_s8(vld1q_s8(a)), high = vreinterpretq_s64_s8(vld1q_s8(b));
+    vst1q_s8(out, vreinterpretq_s8_s64(vzip1q_s64(low, high)));
+    vst1q_s8(out + 16, vreinterpretq_s8_s64(vzip2q_s64(low, high)));
+  }
+  if (n == 0) return out;
+  vst1q_s8(out, vcombine_s8(vld1_s8(a), vld1_s8(b)));
+  return out + 16;
+}
+
 inline int8x16_t flip_16(const std::uint8_t* q) {
   return vreinterpretq_s8_u8(veorq_u8(vld1q_u8(q), vdupq_n_u8(0x80)));
 }
@@ -111,7 +121,7 @@ inline void flip_pixels(const std::uint8_t* q, std::int64_t pixels, std::int64_t
   }
 }
 
-MIDTREAD_EXACT_END
+MIDTREAD_NEON_END
 MIDTREAD_NAMESPACE_END
 
 #endif

@@ -57,18 +57,16 @@ class DiffsObserver : public CalibrationObserver {
     if (!settings.scale_type) settings.scale_type = ScaleType::kPowerOfTwo;
     return settings;
   }
+  /// Non-finite values, where they may be skipped, count as zeros, which cost nothing.
   double cost(const float* x, std::int64_t n, int position) const {
-    const auto scale = static_cast<float>(std::ldexp(1.0, -position)),
-               inverse = static_cast<float>(std::ldexp(1.0, position));
-    double sum = 0;
-    for (std::int64_t i = 0; i < n; ++i) {
-      if (!std::isfinite(x[i])) continue;
-      const std::int32_t code = kernels::quantize_code(x[i], inverse, middle(), range(), rounding());
-      const double error =
-          static_cast<double>(x[i]) - static_cast<double>(kernels::dequantize(code, middle(), scale));
-      sum += error * error;
-    }
-    return sum;
+    const auto scale = static_cast<float>(std::ldexp(1.0, -position));
+    const kernels::FakeQuantizeRow row(scale, middle(), range(), middle(), rounding());
+    const double sum = kernels::row_kernels().squared_error(x, n, row);
+    if (std::isfinite(sum)) return sum;
+    std::vector<float> finite(x, x + n);
+    for (float& v : finite)
+      if (!std::isfinite(v)) v = 0;
+    return kernels::row_kernels().squared_error(finite.data(), n, row);
   }
 };
 

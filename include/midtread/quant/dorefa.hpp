@@ -60,63 +60,39 @@ class DoReFaWeightBase : public FakeQuantizeBase {
 
   /// t = tanh(w) / T, T = max|tanh w|; dw = dt (1 - tanh^2 w) / T, and T's own part at the largest weight.
   Tensor bent(const Tensor& weight) const override {
+    const FpEnvGuard fp_env;
+    const kernels::RowKernels& loops = kernels::row_kernels();
     const Tensor w = weight.detach().contiguous();
     const float* from = w.data();
-    std::int64_t largest = 0;
-    for (std::int64_t i = 0; i < w.numel(); ++i)
-      if (std::abs(from[i]) > std::abs(from[largest])) largest = i;
-    const double top = w.numel() > 0 ? std::abs(std::tanh(static_cast<double>(from[largest]))) : 0,
-                 divisor = top > 0 ? top : 1;
+    const std::int64_t largest = index_of_largest(from, w.numel());
+    float top = 0;
+    if (w.numel() > 0) loops.tanh_over(from + largest, &top, 1, 1.0f);
+    const float divisor = top != 0 ? std::abs(top) : 1;
     Tensor t(w.shape());
     float* to = t.mutable_data();
-    parallel_for(0, w.numel(), kGrain, [=](std::int64_t first, std::int64_t last) {
-      for (std::int64_t i = first; i < last; ++i)
-        to[i] = static_cast<float>(std::tanh(static_cast<double>(from[i])) / divisor);
+    parallel_for(0, w.numel(), kGrain, [&](std::int64_t first, std::int64_t last) {
+      loops.tanh_over(from + first, to + first, last - first, divisor);
     });
-    return autograd::attach(
-        "dorefa_tanh", t, Tensors{weight}, [w, top, divisor, largest](const Tensor& gradient) {
-          const Tensor dt = gradient.contiguous();
-          Tensor dw(w.shape());
-          const float *x = w.data(), *g = dt.data();
-          float* out = dw.mutable_data();
-          std::vector<double> parts(static_cast<std::size_t>((w.numel() + kGrain - 1) / kGrain));
-          parallel_for(0, w.numel(), kGrain, [&](std::int64_t first, std::int64_t last) {
-            double sum = 0;
-            for (std::int64_t i = first; i < last; ++i) {
-              const double tanh = std::tanh(static_cast<double>(x[i])), each = static_cast<double>(g[i]);
-              out[i] = static_cast<float>(each * (1 - tanh * tanh) / divisor);
-              sum += each * tanh;
-            }
-            parts[static_cast<std::size_t>(first / kGrain)] = sum;
-          });
-          double sum = 0;
-          for (const double part : parts) sum += part;
-          if (w.numel() > 0)
-            out[largest] -=
-                static_cast<float>(sum * (1 - top * top) / (divisor * divisor) * (x[largest] < 0 ? -1 : 1));
-          return Tensors{dw};
-        });
+    return autograd::attach("dorefa_tanh", t, Tensors{weight},
+                            [t = t.detach(), divisor, largest](const Tensor& gradient) {
+                              return Tensors{tanh_gradient(t, gradient.contiguous(), divisor, largest)};
+                            });
   }
 
   /// code * s, straight-through. `t` is what bent() gave, folded or not.
   Tensor before_rounding(const Tensor& t) const override {
     const ChannelQParams q = qparams();
     const ops::ChannelRuns runs = ops::detail::channel_runs(t.shape(), q, type_name().c_str());
+    const std::vector<kernels::FakeQuantizeRow> rows = ops::detail::channel_rows(q, type_name().c_str());
     const FpEnvGuard fp_env;
     const Tensor x = t.detach().contiguous();
     Tensor y(x.shape());
     const float* from = x.data();
     float* to = y.mutable_data();
-    const double n = q.range.quant_max;
     ops::detail::parallel_runs(runs, [&](std::int64_t first, std::int64_t last) {
-      for (std::int64_t run = first; run < last; ++run) {
-        const float scale = q.scale(runs.channel(run));
-        for (std::int64_t i = run * runs.length; i < (run + 1) * runs.length; ++i) {
-          const double up =
-              std::nearbyint((static_cast<double>(from[i]) / static_cast<double>(scale) + n) / 2);
-          to[i] = static_cast<float>(2 * (up < 0 ? 0 : up > n ? n : up) - n) * scale;  // NaN stays
-        }
-      }
+      for (std::int64_t run = first; run < last; ++run)
+        kernels::row_kernels().odd_codes(from + run * runs.length, to + run * runs.length, runs.length,
+                                         rows[static_cast<std::size_t>(runs.channel(run))]);
     });
     return autograd::attach("dorefa_round", y, Tensors{t}, [](const Tensor& dy) { return Tensors{dy}; });
   }
@@ -144,6 +120,41 @@ class DoReFaWeightBase : public FakeQuantizeBase {
 
  private:
   static constexpr std::int64_t kGrain = 1 << 13;
+
+  /// The first of the largest |x|; 0 where there is none.
+  static std::int64_t index_of_largest(const float* x, std::int64_t n) {
+    float largest = -1;
+    std::int64_t at = 0;
+    for (std::int64_t first = 0; first < n; first += kGrain) {
+      const kernels::Range range = kernels::row_kernels().range(x + first, std::min(kGrain, n - first));
+      const float size = std::max(std::abs(range.min), std::abs(range.max));
+      if (size > largest) largest = size, at = first;
+    }
+    for (std::int64_t i = at; i < n; ++i)
+      if (std::abs(x[i]) == largest) return i;
+    return 0;
+  }
+
+  /// `t` is tanh(w) / divisor, +-1 at `largest`.
+  static Tensor tanh_gradient(const Tensor& t, const Tensor& dt, float divisor, std::int64_t largest) {
+    Tensor dw(t.shape());
+    if (t.numel() == 0) return dw;
+    const float *x = t.data(), *g = dt.data(), square = divisor * divisor, inverse = 1 / divisor;
+    float* out = dw.mutable_data();
+    std::vector<double> parts(static_cast<std::size_t>((t.numel() + kGrain - 1) / kGrain));
+    parallel_for(0, t.numel(), kGrain, [&](std::int64_t first, std::int64_t last) {
+      double sum = 0;
+      for (std::int64_t i = first; i < last; ++i) {
+        out[i] = g[i] * ((1 - x[i] * x[i] * square) * inverse);
+        sum += static_cast<double>(g[i]) * static_cast<double>(x[i]);
+      }
+      parts[static_cast<std::size_t>(first / kGrain)] = sum;
+    });
+    double sum = 0;
+    for (const double part : parts) sum += part;
+    out[largest] -= static_cast<float>(sum * static_cast<double>(x[largest] * (1 - square) * inverse));
+    return dw;
+  }
 };
 
 /// Int8Symmetric: the paper's, for layers without batch norm. Int8PerChannel: for all.

@@ -244,4 +244,91 @@ TEST(FakeQuantizeRows, RangeFindsBothEndsInEveryPlace) {
   std::printf("cases=%d\n", cases);
 }
 
+TEST(FakeQuantizeRows, SquaredErrorIsThatOfTheCodes) {
+  mt::Generator g(5);
+  int cases = 0;
+  for (const Setting& s : kSettings)
+    for (mt::Rounding rounding : kRoundings)
+      for (std::int64_t n : kLengths) {
+        std::vector<float> x = values(s, n, g);
+        for (float& each : x)
+          if (!std::isfinite(each)) each = 0;
+        const kernels::FakeQuantizeRow row = row_of(s, rounding);
+        double lanes[16] = {}, expected = 0;
+        for (std::size_t i = 0; i < x.size(); ++i) {
+          const std::int32_t code =
+              kernels::quantize_code(x[i], row.inverse, s.zero_point, s.range, rounding);
+          const volatile float error = x[i] - kernels::dequantize(code, s.zero_point, s.scale);
+          lanes[i % 16] += static_cast<double>(error) * static_cast<double>(error);
+        }
+        for (double lane : lanes) expected += lane;
+        for (const kernels::RowKernels* set : sets()) {
+          ASSERT_EQ(set->squared_error(x.data(), n, row), expected)
+              << set->isa << " n " << n << " scale " << s.scale;
+          ++cases;
+        }
+      }
+  std::printf("cases=%d\n", cases);
+}
+
+TEST(FakeQuantizeRows, TanhIsNearAndTheSameEverywhere) {
+  long cases = 0;
+  double worst = 0;
+  std::vector<float> x = {0.0f,  -0.0f,  HUGE_VALF, -HUGE_VALF, 1e-45f, -1e-38f,
+                          3e38f, 0.625f, 9.0f,      10.0f,      88.0f};
+  for (std::uint32_t bits = 0x30000000u; bits < 0x42000000u; bits += 4099u) {  // 4.6e-10 to 32
+    float v;
+    std::memcpy(&v, &bits, sizeof v);
+    x.push_back(v);
+    x.push_back(-v);
+  }
+  const auto n = static_cast<std::int64_t>(x.size());
+  std::vector<std::vector<float>> results;
+  for (const kernels::RowKernels* set : sets()) {
+    std::vector<float> y(x.size());
+    set->tanh_over(x.data(), y.data(), n, 1.0f);
+    for (std::size_t i = 0; i < x.size(); ++i, ++cases) {
+      const double t = std::tanh(static_cast<double>(x[i]));
+      const auto nearest = static_cast<float>(t);
+      const double unit =
+          static_cast<double>(std::nextafter(std::fabs(nearest), HUGE_VALF) - std::fabs(nearest));
+      worst = std::max(worst, std::fabs(static_cast<double>(y[i]) - t) / unit);
+    }
+    results.push_back(y);
+    ASSERT_EQ(std::memcmp(results[0].data(), y.data(), y.size() * sizeof(float)), 0) << set->isa;
+    float odd[3] = {std::nanf(""), 2.0f, -2.0f}, out[3];
+    set->tanh_over(odd, out, 3, 0.5f);
+    EXPECT_TRUE(std::isnan(out[0])) << set->isa;
+    EXPECT_EQ(out[1], 1.0f);
+    EXPECT_EQ(out[2], -1.0f);
+  }
+  std::printf("cases=%ld worst=%.2f units in the last place\n", cases, worst);
+  EXPECT_LT(worst, 2);
+}
+
+TEST(FakeQuantizeRows, OddCodesAreOdd) {
+  mt::Generator g(6);
+  long cases = 0;
+  for (int width = 2; width <= 7; ++width)
+    for (std::int64_t n : kLengths) {
+      const int top = (1 << width) - 1;
+      const kernels::FakeQuantizeRow row(0.7f / static_cast<float>(top), 0, {-top, top}, 128,
+                                         mt::Rounding::kHalfEven);
+      std::vector<float> x(static_cast<std::size_t>(n));
+      for (float& each : x) each = static_cast<float>(g.uniform(-1, 1));
+      for (const kernels::RowKernels* set : sets()) {
+        Fenced<float> y(n);
+        set->odd_codes(x.data(), y.data(), n, row);
+        ASSERT_TRUE(y.intact()) << set->isa;
+        for (std::size_t i = 0; i < x.size(); ++i, ++cases) {
+          const volatile float v = x[i] * row.inverse, half = (v + row.hi) * 0.5f;
+          const float up = std::min(std::max(std::nearbyint(half), 0.0f), row.hi), code = 2 * up - row.hi;
+          ASSERT_EQ(y.data()[i], code * row.scale) << set->isa << " " << x[i];
+          ASSERT_EQ(static_cast<int>(code) & 1, 1);
+        }
+      }
+    }
+  std::printf("cases=%ld\n", cases);
+}
+
 }  // namespace rows_test

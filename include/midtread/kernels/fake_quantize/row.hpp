@@ -84,6 +84,12 @@ struct RowKernels {
                            const StepBand&);
   /// n >= 1.
   Range (*range)(const float* x, std::int64_t n);
+  /// Sum of (x - y)^2 in double, in 16 lanes.
+  double (*squared_error)(const float* x, std::int64_t n, const FakeQuantizeRow&);
+  /// y = clamp(tanh(x) / top, -1, 1). NaN stays.
+  void (*tanh_over)(const float* x, float* y, std::int64_t n, float top);
+  /// y = (2 q - hi) * s with q = clamp(rne((v + hi) / 2), 0, hi): DoReFa's weights. NaN stays.
+  void (*odd_codes)(const float* x, float* y, std::int64_t n, const FakeQuantizeRow&);
 };
 
 MIDTREAD_EXACT_END

@@ -2,7 +2,7 @@
 // Counts of |x| in equal bins from 0 on:  bin(v) = floor(|v| / width), the last bin closed
 #pragma once
 
-#include <midtread/core/platform.hpp>
+#include <midtread/quant/bin_counter.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -33,12 +33,9 @@ struct AbsHistogram {
   void add(const float* x, std::int64_t n, double largest, int wanted) {
     if (width == 0) width = largest / wanted;
     grow(largest, wanted);
-    for (std::int64_t i = 0; i < n; ++i) {
-      const double v = std::fabs(static_cast<double>(x[i]));
-      if (v <= largest)
-        counts[width == 0 ? 0
-                          : static_cast<std::size_t>(std::min(static_cast<int>(v / width), bins() - 1))] += 1;
-    }
+    BinCounter counter(bins());
+    counter.count(x, n, {true, 0, largest, 0, 1, width > 0 ? width : 1, bins()});
+    counter.add_to(counts);
   }
 
  private:

@@ -6,7 +6,7 @@
 //   loss of a bin's part u..v around its code:  count / width * (v^3 - u^3) / 3
 #pragma once
 
-#include <midtread/core/platform.hpp>
+#include <midtread/quant/bin_counter.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -35,10 +35,11 @@ struct Histogram {
 
   /// Adds values; those outside min..max, NaN among them, are left out.
   void count(const float* x, std::int64_t n) {
-    for (std::int64_t i = 0; i < n; ++i) {
-      const double v = static_cast<double>(x[i]);
-      if (v >= min && v <= max) counts[static_cast<std::size_t>(bin(v, min, max, bins()))] += 1;
-    }
+    double low = min, high = max;
+    if (low == high) low -= 1, high += 1;
+    BinCounter counter(bins());
+    counter.count(x, n, {false, min, max, low, static_cast<double>(bins()), high - low, bins()});
+    counter.add_to(counts);
   }
 
   /// Widens to low..high. Every old bin is cut into `parts`, each of which goes where its middle lies.

@@ -331,4 +331,35 @@ TEST(FakeQuantizeRows, OddCodesAreOdd) {
   std::printf("cases=%ld\n", cases);
 }
 
+TEST(FakeQuantizeRows, BinsAreThoseOfPlainDivision) {
+  mt::Generator g(7);
+  long cases = 0, outside = 0;
+  for (bool absolute : {false, true})
+    for (int count : {2, 16, 2048})
+      for (std::int64_t n : kLengths) {
+        const double low = absolute ? 0 : -1.25, high = 2.5;
+        const kernels::BinGrid grid{absolute, low, high, low, static_cast<double>(count), high - low, count};
+        std::vector<float> x = {-1.25f,     2.5f,         std::nextafter(2.5f, 3.0f), -1.3f, HUGE_VALF,
+                                -HUGE_VALF, std::nanf("")};
+        x.resize(static_cast<std::size_t>(n), 0.0f);
+        for (std::size_t i = 7; i < x.size(); ++i) x[i] = static_cast<float>(g.uniform(-3, 3));
+        for (const kernels::RowKernels* set : sets()) {
+          Fenced<std::int32_t> bins(n);
+          set->bins(x.data(), bins.data(), n, grid);
+          ASSERT_TRUE(bins.intact()) << set->isa;
+          for (std::int64_t i = 0; i < n; ++i, ++cases) {
+            double v = static_cast<double>(x[static_cast<std::size_t>(i)]);
+            if (absolute) v = std::fabs(v);
+            const bool in = v >= low && v <= high;
+            outside += in ? 0 : 1;
+            const int expected =
+                in ? std::min(static_cast<int>((v - low) * count / (high - low)), count - 1) : count;
+            ASSERT_EQ(bins.data()[i], expected) << set->isa << " " << v;
+          }
+        }
+      }
+  std::printf("cases=%ld outside=%ld\n", cases, outside);
+  EXPECT_GT(outside, 0);
+}
+
 }  // namespace rows_test

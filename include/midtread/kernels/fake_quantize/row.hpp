@@ -69,6 +69,14 @@ struct Range {
   bool finite;
 };
 
+/// Equal bins: floor((v - low) * factor / divisor), at most count - 1, of v = x or |x| in min..max; `count`
+/// elsewhere and for NaN. In double, which the quotient must suit: not negative, below 2^31.
+struct BinGrid {
+  bool absolute;
+  double min, max, low, factor, divisor;
+  std::int32_t count;
+};
+
 /// Loops over one row of n elements. All sets give the same bits.
 struct RowKernels {
   const char* isa;
@@ -90,6 +98,7 @@ struct RowKernels {
   void (*tanh_over)(const float* x, float* y, std::int64_t n, float top);
   /// y = (2 q - hi) * s with q = clamp(rne((v + hi) / 2), 0, hi): DoReFa's weights. NaN stays.
   void (*odd_codes)(const float* x, float* y, std::int64_t n, const FakeQuantizeRow&);
+  void (*bins)(const float* x, std::int32_t* bin, std::int64_t n, const BinGrid&);
 };
 
 MIDTREAD_EXACT_END

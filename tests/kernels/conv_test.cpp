@@ -60,7 +60,7 @@ class ConvTester {
     const auto x = make.activations(static_cast<std::size_t>(s.batch * s.in_pixels() * s.in_channels),
                                     extreme ? static_cast<int>(make.below(5)) : 0);
     const auto w = make.weights(static_cast<std::size_t>(s.weight_count()),
-                                extreme ? static_cast<int>(make.below(5)) : 0);
+                                extreme ? static_cast<int>(make.below(Operands::kWeightPatterns)) : 5);
     const int zero_points[3] = {0, 255, static_cast<int>(make.below(256))};
     const int x_zero_point = zero_points[make.below(3)], zero_point = static_cast<int>(make.below(256));
     const int lo = make.below(2) ? 0 : zero_point,

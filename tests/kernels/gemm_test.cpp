@@ -31,7 +31,8 @@ struct Problem {
     policy = make.below(4) ? 0 : static_cast<int>(make.below(4));
     x = make.activations(static_cast<std::size_t>(m * k),
                          make.below(2) ? 0 : static_cast<int>(make.below(5)));
-    w = make.weights(static_cast<std::size_t>(n * k), make.below(2) ? 0 : static_cast<int>(make.below(5)));
+    w = make.weights(static_cast<std::size_t>(n * k),
+                     make.below(2) ? 5 : static_cast<int>(make.below(Operands::kWeightPatterns)));
     bias = make.biases(static_cast<std::size_t>(n));
     multiplier = make.multipliers(static_cast<std::size_t>(n), k);
     for (std::int64_t i = 0; i < m; ++i)

@@ -97,12 +97,19 @@ class Operands {
     }
     return v;
   }
-  /// 0: random; 1: -128; 2: 127; 3: -128 and 127 in turn; 4: mostly zero.
+  static constexpr int kWeightPatterns = 7;
+  /// 0: random; 1: -128; 2: 127; 3: -128 and 127 in turn; 4: mostly zero; 5: bell-shaped as after training, a few
+  /// pairs too large for vpmaddubsw; 6: the same, one channel in 40 weights at its limits.
   std::vector<std::int8_t> weights(std::size_t n, int pattern) {
     std::vector<std::int8_t> v(n);
     for (std::size_t i = 0; i < n; ++i) {
-      const int word = static_cast<int>(random_() % 256) - 128;
-      const int codes[5] = {word, -128, 127, i % 2 ? 127 : -128, i % 7 ? 0 : word};
+      const std::uint64_t bits = random_();
+      const int word = static_cast<int>(bits % 256) - 128;
+      int bell = -256;
+      for (int k = 0; k < 4; ++k) bell += static_cast<int>(bits >> (8 * k) & 127);
+      bell = std::max(-128, std::min(127, bell));
+      const int codes[kWeightPatterns] = {word, -128, 127, i % 2 ? 127 : -128, i % 7 ? 0 : word, bell,
+                                          i / 40 % 40 ? bell : i % 3 ? 127 : -128};
       v[i] = static_cast<std::int8_t>(codes[pattern]);
     }
     return v;

@@ -1,109 +1,88 @@
 // SPDX-License-Identifier: MIT
-// Convolution (also grouped, also linear) on AVX2: bands of input widened to int16, register tiles on them.
+// Convolution (also grouped, also linear) on AVX2: bands of codes, register tiles on vpmaddubsw that are exact.
 #pragma once
 
+#include <midtread/core/parallel.hpp>
 #include <midtread/kernels/fbgemm/avx2/conv_call.hpp>
-#include <midtread/kernels/fbgemm/avx2/gemm_tile.hpp>
+#include <midtread/kernels/fbgemm/avx2/exact_tile.hpp>
+#include <midtread/kernels/fbgemm/vnni/code_band.hpp>
 
 #if MIDTREAD_X86
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::avx2)
 
-/// Taps contiguous in a band form one segment: a row of taps without dilation and groups, else one tap.
-struct Segments {
-  std::int64_t count, length, pairs, panels;  ///< panels per group
-  bool whole_rows;
-
-  explicit Segments(const Conv2dShape& s) {
-    whole_rows = s.groups == 1 && s.dilation_width == 1;
-    count = whole_rows ? s.kernel_height : s.taps();
-    length = whole_rows ? s.kernel_width * s.in_channels : s.in_group();
-    pairs = (length + 1) / 2;
-    panels = (s.out_group() + kTileColumns - 1) / kTileColumns;
-  }
-  std::int64_t panel_elements() const { return count * pairs * 2 * kTileColumns; }
-};
-
-/// int16 [group][panel][segment][pair][16][2], zero where there is no channel.
-inline Storage pack_conv(const Conv2dShape& s, const std::int8_t* weights) {
-  const Segments segments(s);
-  const std::int64_t elements = s.groups * segments.panels * segments.panel_elements();
-  Storage storage(static_cast<std::size_t>(elements) * sizeof(std::int16_t));
-  auto* packed = static_cast<std::int16_t*>(storage.data());
-  std::memset(packed, 0, storage.bytes());
-  for (std::int64_t o = 0; o < s.out_channels; ++o) {
-    const std::int64_t group = o / s.out_group(), within = o % s.out_group();
-    std::int16_t* panel =
-        packed + (group * segments.panels + within / kTileColumns) * segments.panel_elements();
-    for (std::int64_t i = 0; i < s.in_group(); ++i)
-      for (std::int64_t ky = 0; ky < s.kernel_height; ++ky)
-        for (std::int64_t kx = 0; kx < s.kernel_width; ++kx) {
-          const std::int64_t segment = segments.whole_rows ? ky : ky * s.kernel_width + kx;
-          const std::int64_t k = segments.whole_rows ? kx * s.in_channels + i : i;
-          panel[((segment * segments.pairs + k / 2) * kTileColumns + within % kTileColumns) * 2 + k % 2] =
-              weights[((o * s.in_group() + i) * s.kernel_height + ky) * s.kernel_width + kx];
-        }
-  }
-  return storage;
-}
-
-inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call,
-                       Scratch& scratch) {
-  constexpr std::int64_t kBandBytes = 192 * 1024, kMinPixels = 48, kPanelsPerPiece = 8, kPixelBlock = 48;
-  const Segments segments(s);
-  const PaddedBand plan(s, s.in_channels, kBandBytes, kMinPixels);
+inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call, Scratch& scratch) {
+  constexpr std::int64_t kBandBytes = 192 * 1024, kMinPixels = PixelBlock::kMost, kPanelsPerPiece = 8;
+  const std::int64_t read_step = exact_step(s);
+  const CodeBand band(s, kBandBytes, kMinPixels, read_step);
+  const PaddedBand& plan = band.plan();
+  const Segments segments(s, read_step);
+  const PanelCut cut{s.out_group(), kPanelColumns};
+  const std::int64_t panels = cut.count(), all_panels = s.groups * panels, all_columns = s.groups * cut.columns();
   const std::int64_t bands = plan.shape.batch * plan.bands_per_image();
-  const std::int64_t all_panels = s.groups * segments.panels;
+  const auto* storage = weights.data<unsigned char>();
+  const auto* index = reinterpret_cast<const ExactPanel*>(storage + sums_bytes(all_columns));
 
-  const std::int64_t columns = all_panels * kTileColumns;
-  auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>(2 * columns + segments.count));
-  auto* multiplier = reinterpret_cast<float*>(bias + columns);
-  std::int32_t* offsets = bias + 2 * columns;
-  pad_channels(call.epilogue, s.groups, s.out_group(), segments.panels * kTileColumns, bias, multiplier);
-  for (std::int64_t i = 0; i < segments.count; ++i)
-    offsets[i] = static_cast<std::int32_t>(segments.whole_rows
-                                               ? plan.tap_offset(i, 0)
-                                               : plan.tap_offset(i / s.kernel_width, i % s.kernel_width));
+  auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>(2 * all_columns + segments.count));
+  auto* multiplier = reinterpret_cast<float*>(bias + all_columns);
+  std::int32_t* offsets = bias + 2 * all_columns;
+  column_terms({call.x, call.x_zero_point, call.epilogue, call.codes, call.acc}, weights.data<std::int32_t>(), s.groups,
+               s.out_group(), cut.columns(), bias, multiplier);
+  for (std::int64_t i = 0; i < segments.count; ++i) offsets[i] = segments.offset(s, plan, i);
 
   TileOutput output{};
   output.pitch = s.out_channels;
   output.bounds = call.bounds();
   output.general = call.general();
-  const std::int64_t band_bytes = (plan.elements() * 2 + 63) / 64 * 64;
-  scratch.prepare_leases(static_cast<std::size_t>(band_bytes) +
+  bool any_wide = false, any_excess = false;
+  for (std::int64_t p = 0; p < all_panels; ++p) {
+    any_wide = any_wide || index[p].depth == 0;
+    any_excess = any_excess || index[p].any();
+  }
+  const std::int64_t block_bytes = any_excess ? (PixelBlock::bytes(segments) + 63) / 64 * 64 : 0;
+  const std::int64_t wide_bytes = any_wide ? (2 * plan.elements() + 63) / 64 * 64 : 0;
+  scratch.prepare_leases(static_cast<std::size_t>(band.bytes() + block_bytes + wide_bytes) +
                          static_cast<std::size_t>(plan.pixels()) * sizeof(BandPixel));
 
-  // Few bands: share out the panels as well, each piece widening its band again.
-  const std::int64_t panels_per_piece = bands >= 4 ? all_panels : kPanelsPerPiece;
+  // Fewer bands than threads: share out the panels as well, each piece copying its band again.
+  const std::int64_t panels_per_piece = bands >= num_threads() ? all_panels : kPanelsPerPiece;
   const std::int64_t splits = (all_panels + panels_per_piece - 1) / panels_per_piece;
-  const auto* packed = weights.data<std::int16_t>();
   parallel_for(0, bands * splits, 1, [&](std::int64_t piece, std::int64_t) {
     const Scratch::Lease lease(scratch);
-    auto* band = lease.data<std::int16_t>();
-    auto* pixels = reinterpret_cast<BandPixel*>(lease.data<unsigned char>() + band_bytes);
-    const std::int64_t index = piece / splits, n = index / plan.bands_per_image();
-    const std::int64_t first = index % plan.bands_per_image() * plan.out_rows;
+    auto* memory = lease.data<std::uint8_t>() + band.bytes();
+    auto* wide = reinterpret_cast<std::int16_t*>(memory + block_bytes);
+    auto* pixels = reinterpret_cast<BandPixel*>(memory + block_bytes + wide_bytes);
+    const std::int64_t image = piece / splits, n = image / plan.bands_per_image();
+    const std::int64_t first = image % plan.bands_per_image() * plan.out_rows;
     const std::int64_t rows = std::min(plan.out_rows, plan.shape.out_height - first);
-    plan.fill(call.x, s.in_channels, n, first, rows, call.x_zero_point, widen_pixels, band);
+    const std::uint8_t* codes = band.fill(call.x, n, first, rows, call.x_zero_point, lease.data<std::uint8_t>());
+    if (any_wide) plan.fill(call.x, s.in_channels, n, first, rows, call.x_zero_point, widen_pixels, wide);
     plan.list_pixels(rows, pixels);
     const std::int64_t origin = (n * plan.shape.out_height + first) * plan.shape.out_width * s.out_channels;
-    const std::int64_t last_panel = std::min(all_panels, (piece % splits + 1) * panels_per_piece);
+    const std::int64_t first_panel = piece % splits * panels_per_piece;
+    const std::int64_t last_panel = std::min(all_panels, first_panel + panels_per_piece);
     const std::int64_t count = rows * plan.shape.out_width;
-    // Four panels are a cache line of codes: finish it for a few pixels before it leaves the first cache.
-    for (std::int64_t p0 = piece % splits * panels_per_piece; p0 < last_panel; p0 += 4)
-      for (std::int64_t i = 0; i < count; i += kPixelBlock)
-        for (std::int64_t p = p0; p < std::min(p0 + 4, last_panel); ++p) {
-          const std::int64_t group = p / segments.panels, column = p % segments.panels * kTileColumns;
-          const std::int64_t channel = group * s.out_group() + column;
+    const std::int64_t size = PixelBlock::size(count);
+    for (std::int64_t i = 0; i < count; i += size)
+      for (std::int64_t p = first_panel; p < last_panel;) {
+        const std::int64_t group = p / panels, end = std::min((group + 1) * panels, last_panel);
+        const std::int64_t input = group * s.in_group(), in_block = std::min(size, count - i);
+        PixelBlock block(codes + input, pixels + i, in_block, offsets, segments, memory);
+        for (; p < end; ++p) {
+          const std::int64_t column = p % panels * kPanelColumns, channel = group * s.out_group() + column;
           TileOutput out = output;
-          out.columns = std::min(kTileColumns, s.out_group() - column);
+          out.columns = std::min(kPanelColumns, s.out_group() - column);
           out.codes = call.codes ? call.codes + origin + channel : nullptr;
           out.acc = call.acc ? call.acc + origin + channel : nullptr;
-          out.bias = bias + p * kTileColumns;
-          out.multiplier = multiplier + p * kTileColumns;
-          const Panel panel{packed + p * segments.panel_elements(), offsets, segments.count, segments.pairs};
-          run_panel(band + group * s.in_group(), pixels + i, std::min(kPixelBlock, count - i), panel, out);
+          out.bias = bias + p * kPanelColumns;
+          out.multiplier = multiplier + p * kPanelColumns;
+          if (index[p].depth != 0)
+            block.run(storage, index[p], out);
+          else
+            run_panel(wide + input, pixels + i, in_block,
+                      {storage + index[p].weights, offsets, segments.count, segments.length / 2}, out);
         }
+      }
   });
 }
 
@@ -117,8 +96,7 @@ inline void accumulate_conv(const PackedWeights& weights, const Conv2dShape& s, 
   conv_bands(weights, s, {x, x_zero_point, nullptr, nullptr, acc}, scratch);
 }
 
-inline constexpr ConvKernel kConv = {"gemm_u8s8s32_6x16c2__avx2", false, pack_conv, run_conv,
-                                     accumulate_conv};
+inline constexpr ConvKernel kConv = {"gemm_u8s8s32_6x16c4__avx2", false, pack_exact, run_conv, accumulate_conv};
 
 MIDTREAD_NAMESPACE_END
 

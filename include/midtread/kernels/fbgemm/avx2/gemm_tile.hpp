@@ -15,9 +15,9 @@ MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::avx2)
 inline constexpr std::int64_t kTileRows = 6;
 inline constexpr std::int64_t kTileColumns = 16;
 
-/// 16 output channels of packed weights: int16 [segment][pair][16][2].
+/// 16 output channels of packed weights: int16 or int8 [segment][pair][16][2].
 struct Panel {
-  const std::int16_t* weights;
+  const void* weights;
   const std::int32_t* segment_offsets;
   std::int64_t segments;
   std::int64_t pairs;  ///< per segment; an odd length is filled with a zero weight
@@ -35,7 +35,7 @@ struct TileOutput {
   const Epilogue* general;  ///< set for other roundings than half to even
 };
 
-/// Accumulators as they are, and the rarer roundings. `acc` is [rows][16].
+/// Accumulators as they are, and the rarer roundings. `acc` is [rows][16], bias included.
 inline void finish_slowly(const std::int32_t* acc, std::int64_t rows, const BandPixel* pixels,
                           const TileOutput& out) {
   for (std::int64_t i = 0; i < rows; ++i, acc += kTileColumns) {
@@ -47,38 +47,15 @@ inline void finish_slowly(const std::int32_t* acc, std::int64_t rows, const Band
     const Epilogue& e = *out.general;
     for (std::int64_t c = 0; c < out.columns; ++c)
       out.codes[at + c] = static_cast<std::uint8_t>(
-          requantize(acc[c] + out.bias[c], out.multiplier[c], e.zero_point, e.lo, e.hi, e.rounding));
+          requantize(acc[c], out.multiplier[c], e.zero_point, e.lo, e.hi, e.rounding));
   }
 }
 
 MIDTREAD_TARGET_AVX2_BEGIN
 
+/// The sums of kRows pixels, bias included, to the output.
 template <int kRows>
-MIDTREAD_NOINLINE void tile(const std::int16_t* band, const BandPixel* pixels, const Panel& panel,
-                            const TileOutput& out) {
-  const std::int16_t* rows[kRows];
-  __m256i acc[kRows][2];
-  MIDTREAD_UNROLL(8)
-  for (int i = 0; i < kRows; ++i) {
-    rows[i] = band + pixels[i].input;
-    acc[i][0] = _mm256_setzero_si256();
-    acc[i][1] = _mm256_setzero_si256();
-  }
-  const std::int16_t* w = panel.weights;
-  for (std::int64_t s = 0; s < panel.segments; ++s) {
-    const std::int64_t begin = panel.segment_offsets[s], end = begin + 2 * panel.pairs;
-    for (std::int64_t k = begin; k < end; k += 2, w += 32) {
-      const __m256i w0 = load(w), w1 = load(w + 16);
-      MIDTREAD_UNROLL(8)
-      for (int i = 0; i < kRows; ++i) {
-        int pair;
-        std::memcpy(&pair, rows[i] + k, 4);
-        const __m256i a = _mm256_set1_epi32(pair);
-        acc[i][0] = _mm256_add_epi32(acc[i][0], _mm256_madd_epi16(a, w0));
-        acc[i][1] = _mm256_add_epi32(acc[i][1], _mm256_madd_epi16(a, w1));
-      }
-    }
-  }
+MIDTREAD_ALWAYS_INLINE void finish_tile(const __m256i (&acc)[kRows][2], const BandPixel* pixels, const TileOutput& out) {
   if (out.acc != nullptr || out.general != nullptr) {
     alignas(32) std::int32_t rest[kRows][kTileColumns];
     MIDTREAD_UNROLL(8)
@@ -91,33 +68,76 @@ MIDTREAD_NOINLINE void tile(const std::int16_t* band, const BandPixel* pixels, c
   }
   const __m256 lo = _mm256_set1_ps(out.bounds.lo), hi = _mm256_set1_ps(out.bounds.hi);
   const __m256i z = _mm256_set1_epi32(out.bounds.zero_point);
+  const __m256 multiplier_a = _mm256_loadu_ps(out.multiplier), multiplier_b = _mm256_loadu_ps(out.multiplier + 8);
+  std::uint8_t* const codes = out.codes;  // a store of codes may change what `out` refers to
+  const std::int64_t pitch = out.pitch, columns = out.columns;
   MIDTREAD_UNROLL(8)
   for (int i = 0; i < kRows; ++i) {
-    const __m256i a = _mm256_add_epi32(acc[i][0], load(out.bias)),
-                  b = _mm256_add_epi32(acc[i][1], load(out.bias + 8));
-    const __m256 real_a = _mm256_mul_ps(_mm256_cvtepi32_ps(a), _mm256_loadu_ps(out.multiplier));
-    const __m256 real_b = _mm256_mul_ps(_mm256_cvtepi32_ps(b), _mm256_loadu_ps(out.multiplier + 8));
+    const __m256 real_a = _mm256_mul_ps(_mm256_cvtepi32_ps(acc[i][0]), multiplier_a);
+    const __m256 real_b = _mm256_mul_ps(_mm256_cvtepi32_ps(acc[i][1]), multiplier_b);
     store_codes(pack_ordered(to_codes(real_a, lo, hi, z), to_codes(real_b, lo, hi, z)),
-                out.codes + pixels[i].output * out.pitch, out.columns);
+                codes + pixels[i].output * pitch, columns);
   }
+}
+
+inline __m256i load_weights(const std::int16_t* w) { return load(w); }
+inline __m256i load_weights(const std::int8_t* w) {
+  return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(w)));
+}
+
+template <int kRows, class Weight>
+MIDTREAD_NOINLINE void tile(const std::int16_t* band, const BandPixel* pixels, const Panel& panel,
+                            const TileOutput& out) {
+  const std::int16_t* rows[kRows];
+  __m256i acc[kRows][2];
+  MIDTREAD_UNROLL(8)
+  for (int i = 0; i < kRows; ++i) {
+    rows[i] = band + pixels[i].input;
+    acc[i][0] = load(out.bias);
+    acc[i][1] = load(out.bias + 8);
+  }
+  const auto* w = static_cast<const Weight*>(panel.weights);
+  for (std::int64_t s = 0; s < panel.segments; ++s) {
+    const std::int64_t begin = panel.segment_offsets[s], end = begin + 2 * panel.pairs;
+    for (std::int64_t k = begin; k < end; k += 2, w += 32) {
+      const __m256i w0 = load_weights(w), w1 = load_weights(w + 16);
+      MIDTREAD_UNROLL(8)
+      for (int i = 0; i < kRows; ++i) {
+        int pair;
+        std::memcpy(&pair, rows[i] + k, 4);
+        const __m256i a = _mm256_set1_epi32(pair);
+        acc[i][0] = _mm256_add_epi32(acc[i][0], _mm256_madd_epi16(a, w0));
+        acc[i][1] = _mm256_add_epi32(acc[i][1], _mm256_madd_epi16(a, w1));
+      }
+    }
+  }
+  finish_tile<kRows>(acc, pixels, out);
 }
 
 MIDTREAD_TARGET_END
 
-/// All pixels of a band against one panel.
-inline void run_panel(const std::int16_t* band, const BandPixel* pixels, std::int64_t count,
-                      const Panel& panel, const TileOutput& out) {
+/// The last pixels, fewer than six, against one panel.
+template <class Weight>
+void run_few(const std::int16_t* band, const BandPixel* pixels, std::int64_t count, const Panel& panel,
+             const TileOutput& out) {
   std::int64_t i = 0;
-  for (; i + 6 <= count; i += 6) tile<6>(band, pixels + i, panel, out);
   if (i + 4 <= count) {
-    tile<4>(band, pixels + i, panel, out);
+    tile<4, Weight>(band, pixels + i, panel, out);
     i += 4;
   }
   if (i + 2 <= count) {
-    tile<2>(band, pixels + i, panel, out);
+    tile<2, Weight>(band, pixels + i, panel, out);
     i += 2;
   }
-  if (i < count) tile<1>(band, pixels + i, panel, out);
+  if (i < count) tile<1, Weight>(band, pixels + i, panel, out);
+}
+
+/// All pixels of a band against one panel of int16 weights.
+inline void run_panel(const std::int16_t* band, const BandPixel* pixels, std::int64_t count,
+                      const Panel& panel, const TileOutput& out) {
+  std::int64_t i = 0;
+  for (; i + 6 <= count; i += 6) tile<6, std::int16_t>(band, pixels + i, panel, out);
+  run_few<std::int16_t>(band, pixels + i, count - i, panel, out);
 }
 
 MIDTREAD_NAMESPACE_END

@@ -9,10 +9,10 @@ MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm)
 
 class CodeBand {
  public:
-  /// Bands of about `bytes`, and at least `min_pixels` output pixels where the image has them.
-  CodeBand(const Conv2dShape& s, std::int64_t bytes, std::int64_t min_pixels)
-      // A last group of fewer than four codes would be read across the end of the tensor.
-      : in_place_(s.is_pointwise() && s.in_channels % 4 == 0), plan_(s, s.in_channels, 2 * bytes, min_pixels) {}
+  /// Bands of about `bytes`, and at least `min_pixels` output pixels where the image has them, for kernels that read
+  /// `step` codes at a time: fewer at the end of the tensor would be read across it.
+  CodeBand(const Conv2dShape& s, std::int64_t bytes, std::int64_t min_pixels, std::int64_t step)
+      : in_place_(s.is_pointwise() && s.in_channels % step == 0), plan_(s, s.in_channels, 2 * bytes, min_pixels) {}
 
   const PaddedBand& plan() const { return plan_; }
   /// Of the copy; 0 where there is none.

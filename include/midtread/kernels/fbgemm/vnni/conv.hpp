@@ -11,7 +11,7 @@ MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm)
 
 /// int32 sums [group][columns], then int8 [group][panel][segment][length / 4][width][4], zero where there is no channel.
 inline Storage pack_panels(const Conv2dShape& s, std::int64_t widest, const std::int8_t* weights) {
-  const Segments segments(s);
+  const Segments segments(s, 4);
   const PanelCut cut{s.out_group(), widest};
   const std::int64_t columns = cut.columns(), all = s.groups * columns;
   Storage storage(static_cast<std::size_t>(sums_bytes(all) + all * segments.depth()));
@@ -27,9 +27,7 @@ inline Storage pack_panels(const Conv2dShape& s, std::int64_t widest, const std:
         const std::int8_t* w = weights + (g * s.out_group() + within) * s.depth();
         for (std::int64_t i = 0; i < s.in_group(); ++i)
           for (std::int64_t tap = 0; tap < s.taps(); ++tap, ++w) {
-            const std::int64_t segment = segments.whole_rows ? tap / s.kernel_width : tap;
-            const std::int64_t k =
-                segment * segments.length + (segments.whole_rows ? tap % s.kernel_width * s.in_channels + i : i);
+            const std::int64_t k = segments.at(s, i, tap);
             panel[(k / 4 * width + c) * 4 + k % 4] = *w;
             sums[within] += *w;
           }
@@ -42,9 +40,9 @@ inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const
                        const PanelKernels& kernels) {
   // A band's codes, and a panel of weights, stay in the second cache; 48 pixels of a cache line of codes in the first.
   constexpr std::int64_t kBandBytes = 192 * 1024, kMinPixels = 48, kColumnsPerPiece = 128, kPixelBlock = 48;
-  const CodeBand band(s, kBandBytes, kMinPixels);
+  const CodeBand band(s, kBandBytes, kMinPixels, 4);
   const PaddedBand& plan = band.plan();
-  const Segments segments(s);
+  const Segments segments(s, 4);
   const PanelCut cut{s.out_group(), kernels.columns};
   const std::int64_t panels = cut.count(), columns = cut.columns(), all_columns = s.groups * columns;
   const std::int64_t bands = plan.shape.batch * plan.bands_per_image(), all_panels = s.groups * panels;
@@ -55,10 +53,7 @@ inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const
   auto* multiplier = reinterpret_cast<float*>(bias + all_columns);
   std::int32_t* offsets = bias + 2 * all_columns;
   column_terms(call, sums, s.groups, s.out_group(), columns, bias, multiplier);
-  for (std::int64_t i = 0; i < segments.count; ++i)
-    offsets[i] = static_cast<std::int32_t>(segments.whole_rows
-                                               ? plan.tap_offset(i, 0)
-                                               : plan.tap_offset(i / s.kernel_width, i % s.kernel_width));
+  for (std::int64_t i = 0; i < segments.count; ++i) offsets[i] = segments.offset(s, plan, i);
   const std::int64_t pixel_bytes = plan.pixels() * static_cast<std::int64_t>(sizeof(BandPixel));
   scratch.prepare_leases(static_cast<std::size_t>(band.bytes() + pixel_bytes));
 

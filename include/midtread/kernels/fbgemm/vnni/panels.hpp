@@ -32,17 +32,26 @@ struct PanelCut {
   }
 };
 
-/// How the products of an output are ordered: segments of `length` codes, a multiple of four.
+/// How the products of an output are ordered: segments of `length` codes, a multiple of `step`.
 struct Segments {
   std::int64_t count, length;
   bool whole_rows;
 
-  explicit Segments(const Conv2dShape& s) {
+  Segments(const Conv2dShape& s, std::int64_t step) {
     whole_rows = s.groups == 1 && s.dilation_width == 1;
     count = whole_rows ? s.kernel_height : s.taps();
-    length = ((whole_rows ? s.kernel_width * s.in_channels : s.in_group()) + 3) / 4 * 4;
+    length = ((whole_rows ? s.kernel_width * s.in_channels : s.in_group()) + step - 1) / step * step;
   }
   std::int64_t depth() const { return count * length; }
+  /// Where the product of input `i` under tap `tap` stands.
+  std::int64_t at(const Conv2dShape& s, std::int64_t i, std::int64_t tap) const {
+    return whole_rows ? tap / s.kernel_width * length + tap % s.kernel_width * s.in_channels + i : tap * length + i;
+  }
+  /// Where segment `i` starts in a band.
+  std::int32_t offset(const Conv2dShape& s, const PaddedBand& plan, std::int64_t i) const {
+    return static_cast<std::int32_t>(whole_rows ? plan.tap_offset(i, 0)
+                                                : plan.tap_offset(i / s.kernel_width, i % s.kernel_width));
+  }
 };
 
 /// Before the weights: the sum of each column's weights.

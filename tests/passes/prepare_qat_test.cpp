@@ -241,6 +241,100 @@ TEST(PrepareQat, Refuses) {
   expect_error<mt::ConfigError>([&] { m.prepared(no_output); }, {"no activation"});
 }
 
+TEST(PrepareQat, NamesOfTheMappingThatFitNothing) {
+  Model m;
+  int cases = 0;
+  const auto refused = [&](const quant::QConfigMapping& mapping, std::initializer_list<std::string> words) {
+    quant::QConfigMapping global = mapping;
+    global.set_global(tagged(255));
+    expect_error<mt::ConfigError>([&] { m.prepared(global); }, words);
+    ++cases;
+  };
+  for (const char* name :
+       {"blok", "first#2", "block.second.weight", "x_0", "output", "input_1", "input", "First"})
+    refused(quant::QConfigMapping().set_module_name(name, nullptr),
+            {name, "does not have", "block.second", "input_0"});
+  for (const char* type : {"Conv2d", "linear", "relu", "LSTM", "Linear ", "add_relu"})
+    refused(quant::QConfigMapping().set_object_type(type, nullptr),
+            {type, "does not have", "Linear", "hardswish"});
+  refused(quant::QConfigMapping().set_module_name("block.hardswish_quantize", tagged(3)),
+          {"block.hardswish_quantize", "not needed", "block.hardswish"});
+  refused(quant::QConfigMapping().set_module_name("input_0", nullptr),
+          {"input_0", "quantized operations read it"});
+  refused(quant::QConfigMapping().set_module_name("first", nullptr).set_module_name("input_0", tagged(3)),
+          {"input_0", "not needed"});
+  for (const char* name : {"first", "block", "block.second", "block.add", "input_0"})
+    EXPECT_NO_THROW(
+        m.prepared(quant::QConfigMapping().set_global(tagged(255)).set_module_name(name, tagged(3))))
+        << name;
+  for (const char* type : {"Linear", "Net", "add", "hardswish"})
+    EXPECT_NO_THROW(
+        m.prepared(quant::QConfigMapping().set_global(tagged(255)).set_object_type(type, tagged(3))))
+        << type;
+  std::printf("cases=%d\n", cases);
+}
+
+TEST(PrepareQat, TypesOfFusedLayers) {
+  const mt::test::Network network = mt::test::cnn_max_pool();
+  const auto fused =
+      mt::passes::fuse_modules(mt::graph::trace(network.make(), mt::test::random_inputs(network, 2, 1)));
+  std::string type, name;
+  for (const auto& each : fused.nodes())
+    if (const auto* layer = dynamic_cast<const mt::nn::FusedImpl*>(each->module.get())) {
+      if (!layer->bn() || type.size()) continue;
+      type = layer->type_name();
+      name = each->name;
+    }
+  ASSERT_NE(type, "");
+  const auto with = [&](const std::string& of) {
+    return mt::passes::prepare_qat(
+        fused, quant::QConfigMapping().set_global(tagged(255)).set_object_type(of, tagged(7)));
+  };
+  EXPECT_EQ(tag(with(type), name), 7);
+  EXPECT_EQ(tag(with("Conv2d"), name), 7);
+  expect_error<mt::ConfigError>([&] { with("BatchNorm2d"); },
+                                {"BatchNorm2d", "fused into the layer before it"});
+}
+
+TEST(PrepareQat, InputsAndSecondCallsHaveNames) {
+  auto root = std::make_shared<Net>();
+  mt::nn::Linear twice(4, 4);
+  root->add("twice", twice);
+  root->body = [twice](const mt::Tensors& in) -> mt::Tensors {
+    return {twice(F::hardswish(twice(in[0]))) + in[1]};
+  };
+  const auto prepared = [&](const quant::QConfigMapping& mapping) {
+    return mt::passes::prepare_qat(mt::graph::trace(root, mt::Tensors{mt::ones({2, 4}), mt::ones({2, 4})}),
+                                   mapping);
+  };
+  quant::QConfigMapping mapping;
+  mapping.set_global(tagged(10)).set_module_name("twice", tagged(20)).set_module_name("twice#2", tagged(21));
+  mapping.set_module_name("input_1", tagged(30));
+  auto p = prepared(mapping);
+  EXPECT_EQ(tag(p, "twice"), 20);
+  EXPECT_EQ(tag(p, "twice#2"), 21);
+  EXPECT_EQ(tag(p, "input_0"), 20);  // its reader's
+  EXPECT_EQ(tag(p, "input_1"), 30);
+  p = prepared(quant::QConfigMapping().set_global(tagged(10)).set_module_name("twice#2", nullptr));
+  EXPECT_EQ(tag(p, "twice"), 10);
+  EXPECT_EQ(tag(p, "twice#2"), 0);
+  EXPECT_EQ(tag(p, "twice#2_quantize"), 10);  // the sum reads codes
+  p = prepared(quant::QConfigMapping()
+                   .set_global(tagged(10))
+                   .set_module_name("twice#2", nullptr)
+                   .set_module_name("twice#2_quantize", tagged(40)));
+  EXPECT_EQ(tag(p, "twice#2_quantize"), 40);
+  twice->qconfig = tagged(50);  // an attribute is for every call, a name of one call for that call
+  p = prepared(mapping);
+  EXPECT_EQ(tag(p, "twice"), 50);
+  EXPECT_EQ(tag(p, "twice#2"), 21);
+  twice->qconfig.reset();
+  const quant::QConfig other(Activation::Options(), Weight::Options().bit_width(4));
+  expect_error<mt::ConfigError>(
+      [&] { prepared(quant::QConfigMapping().set_global(tagged(10)).set_module_name("twice#2", other)); },
+      {"twice#2", "shares its weight with 'twice'", "give both the same"});
+}
+
 // HAT's hook: called once per module, before qconfigs are read.
 class Hooked : public Net {
  public:

@@ -23,11 +23,14 @@ using QConfigPointer = std::shared_ptr<const quant::AnyQConfig>;
 MIDTREAD_NAMESPACE_END
 MIDTREAD_NAMESPACE_BEGIN(passes::detail)
 
-/// The qconfig of a node: from the innermost module outwards its own attribute, the mapping's name, the
-/// mapping's type; last the mapping's global one. No value: nothing says anything.
+/// The qconfig of a node: the mapping's name of this call ("conv#2"); from the innermost module outwards its
+/// own attribute, the mapping's name, the mapping's type; last the mapping's global one. No value: nothing
+/// says anything.
 MIDTREAD_ON_USE std::optional<QConfigPointer> resolve_qconfig(const graph::Node& node,
                                                               const quant::QConfigMapping& mapping) {
   const std::string plain = node.name.substr(0, node.name.find('#'));
+  if (const auto* found = mapping.module_names().find(node.name); found && plain != node.name)
+    return found->value();
   if (const auto* found = mapping.module_names().find(plain)) {
     const bool own = !node.scopes.empty() && node.scopes.back().path == plain &&
                      node.scopes.back().module->qconfig.is_set();
@@ -41,27 +44,78 @@ MIDTREAD_ON_USE std::optional<QConfigPointer> resolve_qconfig(const graph::Node&
   for (auto scope = node.scopes.rbegin(); scope != node.scopes.rend(); ++scope) {
     if (scope->module->qconfig.is_set()) return scope->module->qconfig.value();
     if (const auto* found = mapping.module_names().find(scope->path)) return found->value();
+    if (node.module && scope == node.scopes.rbegin())  // "Conv2dBnReLU" before "Conv2d"
+      if (const auto* found = mapping.object_types().find(node.module->type_name())) return found->value();
     if (const auto* found = mapping.object_types().find(scope->module->type_name())) return found->value();
   }
   if (mapping.global().is_set()) return mapping.global().value();
   return std::nullopt;
 }
 
+/// What prepare_qat calls the fake quantizer of a node's real output.
+MIDTREAD_ON_USE std::string quantizer_name(const graph::Node& node) {
+  return node.kind == graph::NodeKind::kInput ? "input_" + node.name.substr(node.name.find('_') + 1)
+                                              : node.name + "_quantize";
+}
+
+MIDTREAD_ON_USE std::string listed(const NameIndex& names) {
+  std::string text;
+  for (const auto& name : names)
+    if (text.size() < 300) text += (text.empty() ? "" : ", ") + name.first;
+  return text;
+}
+
+/// Throws ConfigError where the mapping names a module or a type that is not in the model.
 MIDTREAD_ON_USE void check_mapping(const graph::GraphModule& graph, const quant::QConfigMapping& mapping) {
-  NameIndex names;
+  using graph::NodeKind;
+  NameIndex names, quantizers, types, fused_types;
   for (const auto& node : graph.nodes()) {
+    for (const graph::Scope& scope : node->scopes) {
+      names.emplace(scope.path, 0);
+      types.emplace(scope.module->type_name(), 0);
+    }
+    quantizers.emplace(quantizer_name(*node), 0);
+    if (node->kind == NodeKind::kInput) names.emplace(quantizer_name(*node), 0);
+    if (node->kind != NodeKind::kModule && node->kind != NodeKind::kFunction) continue;
+    names.emplace(node->name, 0);
     names.emplace(node->name.substr(0, node->name.find('#')), 0);
-    for (const graph::Scope& scope : node->scopes) names.emplace(scope.path, 0);
+    types.emplace(node->type(), 0);
+    if (node->operation && ops::as<ops::AddRelu>(*node->operation)) types.emplace(ops::Add::kName, 0);
+    if (const auto* fused = dynamic_cast<const nn::FusedImpl*>(node->module.get())) {
+      if (fused->bn()) fused_types.emplace(fused->bn()->type_name(), 0);
+      const std::string activation = nn::to_string(fused->activation());
+      if (!activation.empty()) fused_types.emplace(activation, 0);
+    }
   }
   names.erase("");
   for (const auto& item : mapping.module_names())
-    if (!names.count(item.first)) {
-      std::string known;
-      for (const auto& name : names)
-        if (known.size() < 300) known += (known.empty() ? "" : ", ") + name.first;
-      throw ConfigError(printable(item.first),
-                        "the qconfig mapping names a module that the model does not have; it has: " + known);
-    }
+    if (!names.count(item.first) && !quantizers.count(item.first))
+      throw ConfigError(
+          printable(item.first),
+          "the qconfig mapping names a module that the model does not have; it has: " + listed(names));
+  for (const auto& item : mapping.object_types())
+    if (!types.count(item.first))
+      throw ConfigError(
+          printable(item.first),
+          fused_types.count(item.first)
+              ? "the qconfig mapping names a type that is fused into the layer before it "
+                "everywhere; give that layer the qconfig"
+              : "the qconfig mapping names a type that the model does not have; it has: " + listed(types));
+}
+
+/// A name of the mapping that is a quantizer's must be that of one in `prepared`.
+MIDTREAD_ON_USE void check_quantizer_names(const graph::GraphModule& source,
+                                           const graph::GraphModule& prepared,
+                                           const quant::QConfigMapping& mapping) {
+  NameIndex names;
+  for (const auto& node : prepared.nodes()) names.emplace(node->name, 0);
+  for (const auto& node : source.nodes()) {
+    const std::string name = quantizer_name(*node);
+    if (mapping.module_names().find(name) && !names.count(name))
+      throw ConfigError(
+          name, "the qconfig mapping names a quantizer that is not needed: nothing quantized reads '" +
+                    node->name + "' as a real tensor");
+  }
 }
 
 enum class Plan { kFloat, kUnit, kPreserving, kQuantize };
@@ -169,7 +223,12 @@ MIDTREAD_ON_USE graph::GraphModule prepare_qat(const graph::GraphModule& graph,
   graph::GraphModule out;
   // A real tensor that somebody needs as codes has two nodes; what stays float reads the real one.
   graph::NodeMapping mapped(graph.nodes().size()), real(graph.nodes().size());
-  std::vector<std::pair<const nn::Module*, const qat::ConvUnit*>> first_units;
+  struct FirstUnit {
+    const nn::Module* module;
+    const qat::ConvUnit* unit;
+    std::string weight, name;
+  };
+  std::vector<FirstUnit> first_units;
   bool any = false;
   for (const auto& node : graph.nodes()) {
     detail::Planned& p = plans[node.get()];
@@ -185,14 +244,19 @@ MIDTREAD_ON_USE graph::GraphModule prepare_qat(const graph::GraphModule& graph,
           copy.module.reset(new qat::OperationUnit(node->name, node->operation, std::move(post)));
           copy.operation = nullptr;
         } else {
-          const qat::ConvUnit* first = nullptr;  // of an earlier call of this module
-          for (const auto& known : first_units)
-            if (known.first == node->module.get()) first = known.second;
-          auto* unit = new qat::ConvUnit(node->name, node->module,
-                                         first ? first->shared_weight_fake_quant() : p.qconfig->make_weight(),
-                                         std::move(post), !first);
+          const FirstUnit* first = nullptr;  // of an earlier call of this module
+          for (const FirstUnit& known : first_units)
+            if (known.module == node->module.get()) first = &known;
+          if (first && first->weight != p.qconfig->weight_name())
+            throw ConfigError(node->name, "its qconfig has the weight quantizer " + p.qconfig->weight_name() +
+                                              ", but it shares its weight with '" + first->name +
+                                              "', which has " + first->weight + "; give both the same");
+          auto* unit =
+              new qat::ConvUnit(node->name, node->module,
+                                first ? first->unit->shared_weight_fake_quant() : p.qconfig->make_weight(),
+                                std::move(post), !first);
           copy.module.reset(unit);
-          if (!first) first_units.emplace_back(node->module.get(), unit);
+          if (!first) first_units.push_back({node->module.get(), unit, p.qconfig->weight_name(), node->name});
         }
         copy.kind = NodeKind::kModule;
         p.quantized = any = true;
@@ -220,8 +284,14 @@ MIDTREAD_ON_USE graph::GraphModule prepare_qat(const graph::GraphModule& graph,
     }
     Node quantize;
     quantize.kind = NodeKind::kModule;
-    quantize.name = node->kind == NodeKind::kInput ? "input_" + node->name.substr(node->name.find('_') + 1)
-                                                   : node->name + "_quantize";
+    quantize.name = detail::quantizer_name(*node);
+    if (const auto* named = mapping.module_names().find(quantize.name)) {
+      qconfig = named->value();
+      if (!qconfig)
+        throw ConfigError(quantize.name,
+                          "the qconfig mapping leaves it in float, but quantized operations read it; give "
+                          "those qconfig nullptr");
+    }
     quantize.inputs = {added};
     quantize.example_shape = node->example_shape;
     quantize.module.reset(new qat::QuantizeUnit(
@@ -233,6 +303,7 @@ MIDTREAD_ON_USE graph::GraphModule prepare_qat(const graph::GraphModule& graph,
     throw ConfigError("prepare_qat",
                       "nothing to quantize: set a qconfig on the model (model->qconfig = ...) or pass a "
                       "mapping with set_global");
+  detail::check_quantizer_names(graph, out, mapping);
   out.train(graph.training());
   graph::lint(out, "prepare_qat");
   return out;

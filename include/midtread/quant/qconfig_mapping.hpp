@@ -20,12 +20,15 @@ class QConfigMapping {
     global_ = qconfig;
     return *this;
   }
-  /// For modules whose type_name() is `type`.
+  /// For modules whose type_name() is `type` and operations of this name ("Linear", "Conv2dBnReLU", "add").
+  /// prepare_qat throws ConfigError where the model has none.
   template <class Q>
   QConfigMapping& set_object_type(const std::string& type, const Q& qconfig) {
     return set(types_, named(type, "set_object_type"), qconfig);
   }
-  /// For the module at `path` and everything below it that has no longer path set.
+  /// For the module at `path` and everything below it that has no longer path set; for one call of a module
+  /// ("conv#2"), which shares its weight quantizer with the first; for the quantizer of an input ("input_0").
+  /// prepare_qat throws ConfigError where the model has no such name.
   template <class Q>
   QConfigMapping& set_module_name(const std::string& path, const Q& qconfig) {
     return set(paths_, named(path, "set_module_name"), qconfig);
@@ -35,6 +38,7 @@ class QConfigMapping {
   /// ("block.conv1#2").
   std::optional<std::shared_ptr<const AnyQConfig>> resolve(const std::string& path,
                                                            const std::string& type) const {
+    if (const nn::QConfigSlot* found = paths_.find(path)) return found->value();
     for (std::string at = path.substr(0, path.find('#')); !at.empty();) {
       if (const nn::QConfigSlot* found = paths_.find(at)) return found->value();
       const std::size_t dot = at.rfind('.');

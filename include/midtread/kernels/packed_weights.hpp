@@ -4,6 +4,8 @@
 
 #include <midtread/kernels/kernel_table.hpp>
 
+#include <cstring>
+
 MIDTREAD_NAMESPACE_BEGIN(kernels)
 
 /// Weight codes [O, I/g, kH, kW] (transposed: [I, O/g, kH, kW]) with zero point 0. Throws ShapeError.
@@ -19,8 +21,8 @@ inline void check_conv_call(const PackedWeights& weights, const Conv2dShape& sha
                             std::int32_t x_zero_point) {
   if (weights.kernel == nullptr) throw StateError("conv", "weights are not packed");
   const char* where = weights.kernel->label;
-  check(shape, weights.kernel->transposed, where);
   const Conv2dShape& p = weights.shape;
+  if (std::memcmp(&shape, &p, sizeof p) != 0) check(shape, weights.kernel->transposed, where);
   if (shape.in_channels != p.in_channels || shape.out_channels != p.out_channels ||
       shape.groups != p.groups || shape.kernel_height != p.kernel_height ||
       shape.kernel_width != p.kernel_width || shape.stride_height != p.stride_height ||

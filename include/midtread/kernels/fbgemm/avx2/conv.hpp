@@ -24,10 +24,11 @@ inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const
   const auto* index = reinterpret_cast<const ExactPanel*>(storage + sums_bytes(all_columns));
 
   auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>(2 * all_columns + segments.count));
-  auto* multiplier = reinterpret_cast<float*>(bias + all_columns);
   std::int32_t* offsets = bias + 2 * all_columns;
-  column_terms({call.x, call.x_zero_point, call.epilogue, call.codes, call.acc}, weights.data<std::int32_t>(), s.groups,
-               s.out_group(), cut.columns(), bias, multiplier);
+  column_bias({call.x, call.x_zero_point, call.epilogue, call.codes, call.acc}, weights.data<std::int32_t>(), s.groups,
+              s.out_group(), cut.columns(), bias);
+  const float* multiplier = column_multipliers(call.epilogue, s.groups, s.out_group(), cut.columns(),
+                                               reinterpret_cast<float*>(bias + all_columns));
   for (std::int64_t i = 0; i < segments.count; ++i) offsets[i] = segments.offset(s, plan, i);
 
   TileOutput output{};

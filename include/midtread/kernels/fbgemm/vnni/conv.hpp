@@ -36,31 +36,113 @@ inline Storage pack_panels(const Conv2dShape& s, std::int64_t widest, const std:
   return storage;
 }
 
+/// Pixels of a cache line of codes that stay in the first cache: a multiple of every tile's rows.
+inline constexpr std::int64_t kPixelBlock = 48;
+/// Codes that stay in the second cache with a panel of weights.
+inline constexpr std::int64_t kBandBytes = 192 * 1024;
+/// Where there are fewer bands than threads the panels are shared out too.
+inline constexpr std::int64_t kColumnsPerPiece = 128;
+
+/// What all panels of a call share.
+struct PanelCall {
+  const PanelKernels& kernels;
+  const PanelCut& cut;
+  const ConvCall& call;
+  const std::int8_t* weights;
+  const std::int32_t* offsets;
+  std::int64_t segments, length, pitch;
+  const std::int32_t* bias;
+  const float* multiplier;
+
+  /// `count` pixels of output row `origin` on against panel `p` of group `g`.
+  void run(const std::uint8_t* codes, const BandPixel* pixels, std::int64_t count, std::int64_t origin, std::int64_t g,
+           std::int64_t p) const {
+    const std::int64_t column = cut.first(p), width = cut.width(p), term = g * cut.columns() + column;
+    const std::int64_t at = origin * pitch + g * cut.channels + column;
+    const PanelOutput out{call.codes ? call.codes + at : nullptr, call.acc ? call.acc + at : nullptr, pitch,
+                          std::min(width, cut.channels - column), bias + term, multiplier + term, call.epilogue};
+    kernels.run(codes, pixels, count, {weights + term * segments * length, offsets, segments, length, width}, out);
+  }
+};
+
+/// A matrix product reads its rows where they are.
+inline bool reads_in_place(const Conv2dShape& s, std::int64_t step) {
+  return s.is_pointwise() && s.groups == 1 && s.in_channels % step == 0 && s.in_channels < (1 << 24);
+}
+
+inline void product_rows(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call, Scratch& scratch,
+                         const PanelKernels& kernels) {
+  const PanelCut cut{s.out_channels, kernels.columns};
+  const std::int64_t panels = cut.count(), columns = cut.columns();
+  const std::int64_t rows = s.batch * s.out_pixels(), depth = s.in_channels;
+  auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>(2 * columns));
+  column_bias(call, weights.data<std::int32_t>(), 1, s.out_channels, columns, bias);
+  const float* multiplier =
+      column_multipliers(call.epilogue, 1, s.out_channels, columns, reinterpret_cast<float*>(bias + columns));
+  const std::int32_t offset = 0;
+  const PanelCall panel_call{kernels,
+                             cut,
+                             call,
+                             weights.data<std::int8_t>() + sums_bytes(columns),
+                             &offset,
+                             1,
+                             depth,
+                             s.out_channels,
+                             bias,
+                             multiplier};
+  const std::int64_t band = std::max(kPixelBlock, kBandBytes / depth / kPixelBlock * kPixelBlock);
+  const std::int64_t bands = rows <= band ? 1 : (rows + band - 1) / band;
+  const std::int64_t per_piece = bands >= num_threads() ? panels : kColumnsPerPiece / kernels.columns;
+  const std::int64_t splits = per_piece >= panels ? 1 : (panels + per_piece - 1) / per_piece;
+  const std::int64_t per_line = 64 / kernels.columns;
+  parallel_for(0, rows == 0 ? 0 : bands * splits, 1, [&](std::int64_t piece, std::int64_t) {
+    const std::int64_t first = piece / splits * band, last = std::min(rows, first + band);
+    const std::int64_t first_panel = piece % splits * per_piece, last_panel = std::min(panels, first_panel + per_piece);
+    BandPixel pixels[kPixelBlock];
+    for (std::int64_t i = 0; i < std::min(kPixelBlock, last - first); ++i)
+      pixels[i] = {static_cast<std::int32_t>(i * depth), static_cast<std::int32_t>(i)};
+    for (std::int64_t p0 = first_panel; p0 < last_panel; p0 += per_line)
+      for (std::int64_t i = first; i < last; i += kPixelBlock)
+        for (std::int64_t p = p0; p < std::min(p0 + per_line, last_panel); ++p)
+          panel_call.run(call.x + i * depth, pixels, std::min(kPixelBlock, last - i), i, 0, p);
+  });
+}
+
 inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call, Scratch& scratch,
                        const PanelKernels& kernels) {
-  // A band's codes, and a panel of weights, stay in the second cache; 48 pixels of a cache line of codes in the first.
-  constexpr std::int64_t kBandBytes = 192 * 1024, kMinPixels = 48, kColumnsPerPiece = 128, kPixelBlock = 48;
-  const CodeBand band(s, kBandBytes, kMinPixels, 4);
+  if (reads_in_place(s, 4)) {
+    product_rows(weights, s, call, scratch, kernels);
+    return;
+  }
+  const CodeBand band(s, kBandBytes, kPixelBlock, 4);
   const PaddedBand& plan = band.plan();
   const Segments segments(s, 4);
   const PanelCut cut{s.out_group(), kernels.columns};
-  const std::int64_t panels = cut.count(), columns = cut.columns(), all_columns = s.groups * columns;
-  const std::int64_t bands = plan.shape.batch * plan.bands_per_image(), all_panels = s.groups * panels;
-  const auto* sums = weights.data<std::int32_t>();
-  const std::int8_t* packed = weights.data<std::int8_t>() + sums_bytes(all_columns);
+  const std::int64_t panels = cut.count(), all_columns = s.groups * cut.columns(), all_panels = s.groups * panels;
+  const std::int64_t bands = plan.shape.batch * plan.bands_per_image();
 
   auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>(2 * all_columns + segments.count));
-  auto* multiplier = reinterpret_cast<float*>(bias + all_columns);
   std::int32_t* offsets = bias + 2 * all_columns;
-  column_terms(call, sums, s.groups, s.out_group(), columns, bias, multiplier);
+  column_bias(call, weights.data<std::int32_t>(), s.groups, s.out_group(), cut.columns(), bias);
+  const float* multiplier = column_multipliers(call.epilogue, s.groups, s.out_group(), cut.columns(),
+                                               reinterpret_cast<float*>(bias + all_columns));
   for (std::int64_t i = 0; i < segments.count; ++i) offsets[i] = segments.offset(s, plan, i);
+  const PanelCall panel_call{kernels,
+                             cut,
+                             call,
+                             weights.data<std::int8_t>() + sums_bytes(all_columns),
+                             offsets,
+                             segments.count,
+                             segments.length,
+                             s.out_channels,
+                             bias,
+                             multiplier};
   const std::int64_t pixel_bytes = plan.pixels() * static_cast<std::int64_t>(sizeof(BandPixel));
   scratch.prepare_leases(static_cast<std::size_t>(band.bytes() + pixel_bytes));
 
-  // Fewer bands than threads: share out the panels as well, each piece copying its band again.
-  const std::int64_t panels_per_piece = bands >= num_threads() ? all_panels : kColumnsPerPiece / kernels.columns;
-  const std::int64_t panels_per_line = 64 / kernels.columns;
-  const std::int64_t splits = (all_panels + panels_per_piece - 1) / panels_per_piece;
+  // Each piece of fewer bands than threads copies its band again.
+  const std::int64_t per_piece = bands >= num_threads() ? all_panels : kColumnsPerPiece / kernels.columns;
+  const std::int64_t splits = (all_panels + per_piece - 1) / per_piece, per_line = 64 / kernels.columns;
   parallel_for(0, bands * splits, 1, [&](std::int64_t piece, std::int64_t) {
     const Scratch::Lease lease(scratch);
     auto* pixels = reinterpret_cast<BandPixel*>(lease.data<unsigned char>() + band.bytes());
@@ -69,25 +151,15 @@ inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const
     const std::int64_t rows = std::min(plan.out_rows, plan.shape.out_height - first);
     const std::uint8_t* codes = band.fill(call.x, n, first, rows, call.x_zero_point, lease.data<std::uint8_t>());
     plan.list_pixels(rows, pixels);
-    const std::int64_t origin = (n * plan.shape.out_height + first) * plan.shape.out_width * s.out_channels;
-    const std::int64_t last_panel = std::min(all_panels, (piece % splits + 1) * panels_per_piece);
+    const std::int64_t origin = (n * plan.shape.out_height + first) * plan.shape.out_width;
+    const std::int64_t last_panel = std::min(all_panels, (piece % splits + 1) * per_piece);
     const std::int64_t count = rows * plan.shape.out_width;
-    for (std::int64_t p0 = piece % splits * panels_per_piece; p0 < last_panel; p0 += panels_per_line)
+    for (std::int64_t p0 = piece % splits * per_piece; p0 < last_panel; p0 += per_line)
       for (std::int64_t i = 0; i < count; i += kPixelBlock)
-        for (std::int64_t p = p0; p < std::min(p0 + panels_per_line, last_panel); ++p) {
-          const std::int64_t group = p / panels, column = cut.first(p % panels);
-          const std::int64_t channel = group * s.out_group() + column;
-          PanelOutput out{};
-          out.codes = call.codes ? call.codes + origin + channel : nullptr;
-          out.acc = call.acc ? call.acc + origin + channel : nullptr;
-          out.pitch = s.out_channels;
-          out.columns = std::min(cut.width(p % panels), s.out_group() - column);
-          out.bias = bias + group * columns + column;
-          out.multiplier = multiplier + group * columns + column;
-          out.epilogue = call.epilogue;
-          const Panel panel{packed + (group * columns + column) * segments.depth(), offsets, segments.count,
-                            segments.length, cut.width(p % panels)};
-          kernels.run(codes + group * s.in_group(), pixels + i, std::min(kPixelBlock, count - i), panel, out);
+        for (std::int64_t p = p0; p < std::min(p0 + per_line, last_panel); ++p) {
+          const std::int64_t group = p / panels;
+          panel_call.run(codes + group * s.in_group(), pixels + i, std::min(kPixelBlock, count - i), origin, group,
+                         p % panels);
         }
   });
 }

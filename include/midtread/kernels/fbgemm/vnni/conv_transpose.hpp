@@ -144,10 +144,11 @@ inline void conv_transpose_rows(const PackedWeights& weights, const Conv2dShape&
     throw UnsupportedError("conv_transpose", concat("one row of output needs ", plan.band_bytes(),
                                                     " input codes, allowed 2^30"));
   auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>((plan.phases() + 1) * columns));
-  auto* multiplier = reinterpret_cast<float*>(bias + plan.phases() * columns);
   for (std::int64_t phase = 0; phase < plan.phases(); ++phase)
-    column_terms(call, weights.data<std::int32_t>() + phase * columns, s.groups, s.out_group(), plan.cut.columns(),
-                 bias + phase * columns, multiplier);
+    column_bias(call, weights.data<std::int32_t>() + phase * columns, s.groups, s.out_group(), plan.cut.columns(),
+                bias + phase * columns);
+  const float* multiplier = column_multipliers(call.epilogue, s.groups, s.out_group(), plan.cut.columns(),
+                                               reinterpret_cast<float*>(bias + plan.phases() * columns));
 
   const std::int64_t pixel_bytes = s.out_width * static_cast<std::int64_t>(sizeof(BandPixel));
   scratch.prepare_leases(static_cast<std::size_t>(plan.band_bytes() + pixel_bytes + s.taps() * 4));

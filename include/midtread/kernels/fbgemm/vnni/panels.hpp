@@ -104,21 +104,41 @@ struct ConvCall {
   std::int32_t* acc;
 };
 
-/// Bias less zero point * sum(w), and multiplier, for `columns` columns of each group; zero where there is no channel.
-inline void column_terms(const ConvCall& call, const std::int32_t* sums, std::int64_t groups, std::int64_t channels,
-                         std::int64_t columns, std::int32_t* bias, float* multiplier) {
-  for (std::int64_t g = 0; g < groups; ++g, sums += columns, bias += columns, multiplier += columns) {
-    const std::int32_t* own = call.epilogue && call.epilogue->bias ? call.epilogue->bias + g * channels : nullptr;
-    const auto z = static_cast<std::uint32_t>(call.x_zero_point);
-    for (std::int64_t c = 0; c < channels; ++c)
-      bias[c] = static_cast<std::int32_t>((own ? static_cast<std::uint32_t>(own[c]) : 0u) -
-                                          z * static_cast<std::uint32_t>(sums[c]));
+MIDTREAD_VECTORIZE_BEGIN
+
+/// Bias less zero point * sum(w), modulo 2^32, of `count` channels.
+inline void corrected_bias(const std::int32_t* bias, const std::int32_t* sums, std::int64_t count,
+                           std::int32_t zero_point, std::int32_t* out) {
+  const auto z = static_cast<std::uint32_t>(zero_point);
+  if (bias == nullptr)
+    for (std::int64_t c = 0; c < count; ++c) out[c] = static_cast<std::int32_t>(0u - z * static_cast<std::uint32_t>(sums[c]));
+  else
+    for (std::int64_t c = 0; c < count; ++c)
+      out[c] = static_cast<std::int32_t>(static_cast<std::uint32_t>(bias[c]) - z * static_cast<std::uint32_t>(sums[c]));
+}
+
+MIDTREAD_VECTORIZE_END
+
+/// Corrected bias of `columns` columns of each group, zero where there is no channel.
+inline void column_bias(const ConvCall& call, const std::int32_t* sums, std::int64_t groups, std::int64_t channels,
+                        std::int64_t columns, std::int32_t* bias) {
+  for (std::int64_t g = 0; g < groups; ++g, sums += columns, bias += columns) {
+    const std::int32_t* own = call.epilogue ? call.epilogue->bias : nullptr;
+    corrected_bias(own ? own + g * channels : nullptr, sums, channels, call.x_zero_point, bias);
     for (std::int64_t c = channels; c < columns; ++c) bias[c] = 0;
-    std::memset(multiplier, 0, static_cast<std::size_t>(columns) * sizeof(float));
-    if (call.epilogue)
-      std::memcpy(multiplier, call.epilogue->multiplier + g * channels,
-                  static_cast<std::size_t>(channels) * sizeof(float));
   }
+}
+
+/// The multipliers of `columns` columns of each group: the caller's where they fill whole vectors, else a copy in `room`.
+inline const float* column_multipliers(const Epilogue* e, std::int64_t groups, std::int64_t channels,
+                                       std::int64_t columns, float* room) {
+  if (e == nullptr) return room;  // nobody reads them
+  if (channels == columns) return e->multiplier;
+  for (std::int64_t g = 0; g < groups; ++g) {
+    std::memcpy(room + g * columns, e->multiplier + g * channels, static_cast<std::size_t>(channels) * sizeof(float));
+    for (std::int64_t c = channels; c < columns; ++c) room[g * columns + c] = 0.0f;
+  }
+  return room;
 }
 
 MIDTREAD_NAMESPACE_END

@@ -382,11 +382,11 @@ TEST(Lsq, OptionsThatDoNotFit) {
   options.set("boundary", std::string("exact"))
       .set("use_grad_scaling", false)
       .set("scale", 0.5)
-      .set("zero_point", 4.0)
-      .set("init", std::string("mean_abs"));
+      .set("zero_point", 4.0);
   EXPECT_EQ(options.settings().boundary, Boundary::kExact);
-  EXPECT_EQ(options.settings().init, ScaleInit::kMeanAbs);
   EXPECT_EQ(Activation(options).tensor_qparams().zero_point, 4);
+  options.set("init", std::string("mean_abs"));
+  EXPECT_EQ(options.settings().init, ScaleInit::kMeanAbs);
   expect_error<mt::ConfigError>([&] { options.set("boundary", std::string("round")); },
                                 {"boundary", "allowed rounded, exact"});
   expect_error<mt::ConfigError>([&] { options.set("init", std::string("max")); },

@@ -63,7 +63,8 @@ TEST(ObserverOptions, Constants) {
   for (double c : {-0.01, 1.01, std::nan(""), HUGE_VAL})
     expect_error<ConfigError>([=] { Observer(Observer::Options().averaging_constant(c)); },
                               {"averaging_constant", "allowed 0..1"});
-  for (double c : {0.0, 1.0}) EXPECT_NO_THROW(Observer(Observer::Options().averaging_constant(c)));
+  using Average = MovingAverageMinMaxObserver<quant::UInt8Affine>;
+  for (double c : {0.0, 1.0}) EXPECT_NO_THROW(Average(Average::Options().averaging_constant(c)));
   for (double eps : {0.0, -1.0, 1e-39, 2.0, std::nan("")})
     expect_error<ConfigError>([=] { Observer(Observer::Options().eps(eps)); }, {"eps", "smallest scale"});
   expect_error<ConfigError>([] { Observer(Observer::Options().axis(0)); },
@@ -73,7 +74,6 @@ TEST(ObserverOptions, Constants) {
                             {"axis", "got -1, allowed 0..7"});
   expect_error<ConfigError>([] { Channels(Channels::Options().ch_axis(8)); }, {"axis", "got 8"});
   expect_error<ConfigError>([] { Channels(Channels::Options().groups(0)); }, {"groups", "got 0"});
-  using Average = MovingAverageMinMaxObserver<quant::UInt8Affine>;
   expect_error<ConfigError>([] { Average(Average::Options().memoryless(true)); },
                             {"memoryless", "use MinMaxObserver"});
   EXPECT_NO_THROW(Average(Average::Options().memoryless(false)));
@@ -90,7 +90,8 @@ TEST(ObserverOptions, ByName) {
   values.insert("memoryless", false);
   values.insert("reduce_range", false);
   values.insert("ch_axis", 1.0);
-  quant::ObserverOptions<MinMaxObserver<quant::Int8PerChannel>> options;
+  using Average = MovingAverageMinMaxObserver<quant::Int8PerChannel>;
+  Average::Options options;
   for (const auto& item : values) options.set(item.first, item.second);
   const quant::ObserverSettings& s = options.settings();
   EXPECT_EQ(s.range.quant_min, -8);
@@ -101,9 +102,9 @@ TEST(ObserverOptions, ByName) {
   EXPECT_TRUE(s.skip_nonfinite);
   EXPECT_EQ(s.memoryless, false);
   EXPECT_EQ(s.axis, 1);
-  EXPECT_EQ(
-      MinMaxObserver<quant::Int8PerChannel>(options).extra_repr(),
-      "int8_symmetric_per_channel, quant_min=-8, quant_max=7, axis=1, rounding=half_up, skip_nonfinite");
+  EXPECT_EQ(Average(options).extra_repr(),
+            "int8_symmetric_per_channel, quant_min=-8, quant_max=7, averaging_constant=0.25, axis=1, "
+            "rounding=half_up, skip_nonfinite");
 
   Observer::Options plain;
   expect_error<ConfigError>([&] { plain.set("quant_mni", 1.0); },

@@ -106,6 +106,75 @@ TEST(QuantizerRules, ObserverMethods) {
                             {"no such option", "bit_width", "percentage"});
 }
 
+// An option that would do nothing is refused.
+TEST(QuantizerRules, OptionsThatMeanNothing) {
+  using MaxMin = quant::MaxMinObserver<quant::Int8Symmetric>;
+  using Diffs = quant::DiffsObserver<quant::Int8Symmetric>;
+  using Percentile = quant::PercentileObserver<quant::Int8Symmetric>;
+  using Mse = quant::MseObserver<quant::Int8Symmetric>;
+  using Average = quant::MovingAverageMinMaxObserver<quant::UInt8Affine>;
+  int cases = 0;
+  const auto refused = [&](const auto& make, std::initializer_list<std::string> words) {
+    expect_error<ConfigError>(make, words);
+    ++cases;
+  };
+  refused([] { Symmetric(Symmetric::Options().averaging_constant(0.5)); },
+          {"averaging_constant", "got 0.5", "takes no average", "MovingAverageMinMaxObserver"});
+  refused([] { Symmetric(Symmetric::Options().averaging_constant(1)); }, {"averaging_constant", "got 1"});
+  refused([] { Mse(Mse::Options().averaging_constant(0.01)); }, {"averaging_constant"});
+  EXPECT_NO_THROW(Symmetric(Symmetric::Options().averaging_constant(1).memoryless(true)));  // HAT's weights
+  EXPECT_NO_THROW(Average(Average::Options().averaging_constant(1)));
+  refused([] { MaxMin(MaxMin::Options().bins(1024)); },
+          {"bins", "got 1024 for the max/min method", "no histogram"});
+  refused([] { Diffs(Diffs::Options().bins(2048)); }, {"bins", "diffs"});
+  refused([] { Percentile(Percentile::Options().search_stride(16)); },
+          {"search_stride", "got 16 for the percentile"});
+  refused([] { Percentile(Percentile::Options().per_batch(false).statistic(Statistic::kMean)); },
+          {"statistic", "got mean with per_batch false"});
+  using Lsq = quant::Lsq<Average>;
+  using Pact = quant::Pact<Average>;
+  using Tqt = quant::Tqt<Symmetric>;
+  refused([] { Lsq(Lsq::Options().scale(0.1).init(quant::ScaleInit::kMeanAbs)); },
+          {"init", "got mean_abs with scale 0.1", "set one"});
+  refused([] { Pact(Pact::Options().alpha(6).init(quant::ScaleInit::kObserver)); }, {"init", "alpha 6"});
+  refused([] { Tqt(Tqt::Options().threshold(2).init(quant::ScaleInit::kThreeSigma)); },
+          {"init", "threshold 2"});
+  EXPECT_NO_THROW(
+      quant::Lsq<Symmetric>(quant::Lsq<Symmetric>::Options().averaging_constant(0.5)));  // HAT's name
+  refused([] { quant::Lsq<Symmetric>(quant::Lsq<Symmetric>::Options().averaging_constant(1.5)); },
+          {"averaging_constant", "got 1.5"});
+  std::printf("cases=%d\n", cases);
+}
+
+// Scales set by hand, or brought by a file, obey the spec.
+TEST(QuantizerRules, QParamsByHand) {
+  int cases = 0;
+  const auto refused = [&](auto f, const mt::ChannelQParams& good, const mt::ChannelQParams& bad,
+                           std::initializer_list<std::string> words) {
+    f.set_qparams(good);
+    const auto before = f.qparams();
+    expect_error<mt::QuantizationError>([&] { f.set_qparams(bad); }, words);
+    EXPECT_EQ(f.qparams().scales, before.scales);
+    EXPECT_EQ(f.qparams().zero_points, before.zero_points);
+    ++cases;
+  };
+  mt::ChannelQParams good{{0.25f}, {0}}, bad{{0.25f}, {3}};
+  refused(quant::FakeQuantize<Symmetric>(), good, bad, {"got zero point 3, int8_symmetric has 0"});
+  refused(quant::Lsq<Symmetric>(), good, bad, {"got zero point 3, int8_symmetric has 0"});
+  refused(quant::Tqt<Symmetric>(), good, bad, {"got zero point 3"});
+  refused(quant::FakeQuantize<quant::MaxMinObserver<quant::Int8Symmetric>>(), good, bad,
+          {"got zero point 3"});
+  good.zero_points = {128}, bad.zero_points = {0};
+  refused(quant::FakeQuantize<quant::MinMaxObserver<quant::UInt8Symmetric>>(), good, bad,
+          {"got zero point 0, uint8_symmetric has 128"});
+  using Diffs = quant::FakeQuantize<quant::DiffsObserver<quant::Int8Symmetric>>;
+  refused(Diffs(), {{0.25f}, {0}}, {{0.3f}, {0}}, {"got scale 0.3", "power_of_two allows 2^-p"});
+  using PowerOfTwo = quant::FakeQuantize<Symmetric>;
+  refused(PowerOfTwo(PowerOfTwo::Options().scale_type(ScaleType::kPowerOfTwo)), {{0.25f}, {0}}, {{0.3f}, {0}},
+          {"got scale 0.3"});
+  std::printf("cases=%d\n", cases);
+}
+
 // One of each row of Vitis AI's table that is allowed, then every single change of it that is not.
 TEST(QuantizerRules, VitisTable) {
   int cases = 0;

@@ -25,9 +25,9 @@ class AbsHistogramObserver : public CalibrationObserver {
 
   kernels::AffineParams search(const Tensor& x, const ops::ChannelRuns&, std::int64_t,
                                const MinMax& range) override {
-    AbsHistogram h = keeps_all() ? kept() : AbsHistogram(calibration().bins);
+    AbsHistogram h = keeps_all() ? kept() : AbsHistogram(calibration().chosen_bins());
     const double largest = static_cast<double>(std::max(std::fabs(range.min), std::fabs(range.max)));
-    h.add(x.data(), x.numel(), largest, calibration().bins);
+    h.add(x.data(), x.numel(), largest, calibration().chosen_bins());
     if (keeps_all()) {
       counts_.set_data(from_vector(h.counts, Shape{static_cast<std::int64_t>(h.bins())}));
       width_.fill_(h.width);
@@ -35,7 +35,10 @@ class AbsHistogramObserver : public CalibrationObserver {
     return threshold_params(range, largest > 0 ? threshold(h, range) : 0.0);
   }
   /// First bin tried as the end of the range.
-  int search_start() const { return calibration().search_start.value_or(calibration().bins / 4 * 3); }
+  int search_start() const {
+    return calibration().search_start.value_or(calibration().chosen_bins() / 4 * 3);
+  }
+  int search_stride() const { return calibration().search_stride.value_or(16); }
 
   void forget() override {
     CalibrationObserver::forget();
@@ -52,7 +55,7 @@ class AbsHistogramObserver : public CalibrationObserver {
 
  private:
   AbsHistogram kept() const {
-    AbsHistogram h(calibration().bins);
+    AbsHistogram h(calibration().chosen_bins());
     if (counts_.numel() == 0) return h;
     h.counts = counts_.to_vector();
     h.width = width_.item();

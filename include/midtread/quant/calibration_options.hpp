@@ -12,12 +12,13 @@ MIDTREAD_NAMESPACE_BEGIN(quant)
 struct CalibrationSettings : ObserverSettings {
   std::optional<Statistic> statistic;  ///< not set: max; with power-of-two scales modal
   bool per_batch = true;
-  int bins = 2048;
+  std::optional<int> bins;  ///< not set: 2048
   std::optional<double> percentage;
   bool lower_edge = false;
-  std::optional<int> search_start;  ///< not set: three quarters of the bins
-  int search_stride = 16;
+  std::optional<int> search_start;   ///< not set: three quarters of the bins
+  std::optional<int> search_stride;  ///< not set: 16
 
+  int chosen_bins() const { return bins.value_or(2048); }
   Statistic chosen_statistic() const {
     return statistic.value_or(is_power_of_two() ? Statistic::kModal : Statistic::kMax);
   }
@@ -60,13 +61,24 @@ inline void check(const CalibrationSettings& settings, const CalibrationMethod& 
   if (settings.search_start && !method.search)
     throw ConfigError("search_start", concat("got ", *settings.search_start, " for the ", name,
                                              " method, allowed with MSE and entropy"));
-  if (settings.bins < 16 || settings.bins > 65536)
-    throw ConfigError("bins", concat("got ", settings.bins, ", allowed 16..65536"));
-  if (settings.search_start && (*settings.search_start < 1 || *settings.search_start > settings.bins))
+  if (settings.search_stride && !method.search)
+    throw ConfigError("search_stride", concat("got ", *settings.search_stride, " for the ", name,
+                                              " method, allowed with MSE and entropy"));
+  if (settings.bins && !method.histogram)
+    throw ConfigError("bins",
+                      concat("got ", *settings.bins, " for the ", name,
+                             " method, which counts no histogram; allowed with percentile, MSE and entropy"));
+  const int bins = settings.chosen_bins();
+  if (bins < 16 || bins > 65536) throw ConfigError("bins", concat("got ", bins, ", allowed 16..65536"));
+  if (settings.search_start && (*settings.search_start < 1 || *settings.search_start > bins))
     throw ConfigError("search_start",
-                      concat("got ", *settings.search_start, ", allowed 1..", settings.bins, " (the bins)"));
-  if (settings.search_stride < 1)
-    throw ConfigError("search_stride", concat("got ", settings.search_stride, ", allowed 1 or more"));
+                      concat("got ", *settings.search_start, ", allowed 1..", bins, " (the bins)"));
+  if (settings.search_stride && *settings.search_stride < 1)
+    throw ConfigError("search_stride", concat("got ", *settings.search_stride, ", allowed 1 or more"));
+  if (settings.statistic && !settings.per_batch)
+    throw ConfigError("statistic",
+                      concat("got ", to_string(*settings.statistic),
+                             " with per_batch false, where all batches give one scale; set one of them"));
 }
 
 template <class OwnerType>

@@ -37,7 +37,7 @@ class EntropyObserver : public AbsHistogramObserver {
     h.counts[0] = h.counts[1];
     const int codes = codes_of(range);
     std::vector<RangeCandidate> candidates;
-    for (int i = search_start(); i < h.bins(); i += calibration().search_stride)
+    for (int i = search_start(); i < h.bins(); i += search_stride())
       candidates.push_back({h.edge(i), cost(h, i, codes), false});
     candidates.push_back({h.edge(h.bins()), cost(h, h.bins(), codes), false});
     std::size_t best = 0;

@@ -90,6 +90,9 @@ class FixedQParamsObserver : public ObserverBase {
   ObserverState state() const override { return ObserverState::kReady; }
   void reset() override {}
   void restore(const ChannelQParams& q) override {
+    if (Spec::kSymmetric && q.zero_points.at(0) != zero_point_.item())
+      throw QuantizationError(where(), concat("got zero point ", q.zero_points[0], ", ", spec().name(),
+                                              " has ", zero_point_.item()));
     scale_.fill_(q.scales.at(0));
     zero_point_.fill_(q.zero_points.at(0));
   }

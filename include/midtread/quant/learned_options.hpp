@@ -15,7 +15,7 @@ struct LearnedSettings : ObserverSettings {
 
 /// Throws ConfigError.
 inline void check(const LearnedSettings& settings, const SpecInfo& spec) {
-  check(static_cast<const ObserverSettings&>(settings), spec);
+  check(static_cast<const ObserverSettings&>(settings), spec, true);
   if (settings.channels < 1)
     throw ConfigError("channels", concat("got ", settings.channels, ", allowed 1 or more"));
   if (settings.channels > 1 && !spec.per_channel)
@@ -27,6 +27,15 @@ inline void check(const LearnedSettings& settings, const SpecInfo& spec) {
 inline void check_positive(const std::optional<double>& value, const char* name) {
   if (value && !(*value >= 1.17549435e-38 && *value <= 3.4e38))
     throw ConfigError(name, concat("got ", *value, ", allowed a positive number"));
+}
+
+/// Throws ConfigError where the first scale is given twice.
+inline void check_start(const LearnedSettings& settings, const std::optional<double>& value,
+                        const char* name) {
+  check_positive(value, name);
+  if (value && settings.init)
+    throw ConfigError("init", concat("got ", to_string(*settings.init), " with ", name, " ", *value,
+                                     "; the first scale comes from one of them, set one"));
 }
 
 /// Throws ConfigError for power-of-two scales, which `method` does not learn.
@@ -63,11 +72,13 @@ class LearnedSetters : public ObserverSetters<Derived, Settings> {
   }
 };
 
-/// The observer of a learned fake quantizer: options of its own keep their defaults.
+/// The observer of a learned fake quantizer: options of its own keep their defaults. It gives the first
+/// scale; an average over later batches is asked for only in PyTorch's static phase.
 template <class Observer>
 std::shared_ptr<ObserverBase> make_observer(const ObserverSettings& settings) {
   typename Observer::Settings own;
   static_cast<ObserverSettings&>(own) = settings;
+  if (!Observer::kAverages) own.averaging_constant.reset();
   return std::shared_ptr<ObserverBase>(new Observer(own));
 }
 

@@ -74,7 +74,7 @@ class LsqBase : public LearnedFakeQuantize {
  protected:
   LsqBase(std::shared_ptr<ObserverBase> observer, const LsqSettings& settings, bool plus)
       : LearnedFakeQuantize(std::move(observer), settings), settings_(settings), plus_(plus) {
-    check_positive(settings.scale, "scale");
+    check_start(settings, settings.scale, "scale");
     refuse_power_of_two(settings, plus ? "LsqPlus" : "Lsq");
     if (settings.offset && !settings.scale)
       throw ConfigError(offset_name(), "set without a scale; give both, or neither for an estimate");

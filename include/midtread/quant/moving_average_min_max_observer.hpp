@@ -27,25 +27,29 @@ class MovingAverageMinMaxObserver : public RangeObserver {
   static constexpr bool kMemorylessWeight =
       false;  ///< as a QConfig's weight, unless the options say otherwise
   static constexpr const char* kName = "moving_average_min_max";
+  static constexpr bool kAverages = true;
 
   /// Throws ConfigError for memoryless(true): an average remembers.
   explicit MovingAverageMinMaxObserver(const ObserverSettings& settings = {})
-      : RangeObserver(Spec::info(), settings) {
+      : RangeObserver(Spec::info(), settings, true) {
     if (settings.memoryless.value_or(false))
       throw ConfigError("memoryless", "got true for a moving average, which remembers; use MinMaxObserver");
   }
   std::string type_name() const override { return "MovingAverageMinMaxObserver"; }
   std::string options_text() const override {
     const std::string rest = RangeObserver::options_text();
-    return concat("averaging_constant=", settings().averaging_constant, rest.empty() ? "" : ", ", rest);
+    return concat("averaging_constant=", constant(), rest.empty() ? "" : ", ", rest);
   }
 
  protected:
   MinMax merged(const MinMax& before, const MinMax& batch) const override {
-    const auto c = static_cast<float>(settings().averaging_constant);
+    const auto c = static_cast<float>(constant());
     return {moving_average(before.min, batch.min, c), moving_average(before.max, batch.max, c), true};
   }
   Pointer shallow_copy() const override { return nn::Module::share(new MovingAverageMinMaxObserver(*this)); }
+
+ private:
+  double constant() const { return settings().averaging_constant.value_or(0.01); }
 };
 
 MIDTREAD_NAMESPACE_END

@@ -33,7 +33,7 @@ class MseObserver : public AbsHistogramObserver {
  protected:
   double threshold(const AbsHistogram& h, const MinMax& range) override {
     std::vector<RangeCandidate> candidates;
-    for (int i = search_start(); i < h.bins(); i += calibration().search_stride)
+    for (int i = search_start(); i < h.bins(); i += search_stride())
       candidates.push_back({h.center(i), cost(h, range, h.center(i)), false});
     candidates.push_back({h.edge(h.bins()), cost(h, range, h.edge(h.bins())), false});
     std::size_t best = 0;

@@ -24,6 +24,8 @@ struct RangeCandidate {
 /// Collects statistics of the tensors it is given; forward returns its input unchanged.
 class ObserverBase : public nn::Module {
  public:
+  static constexpr bool kAverages = false;  ///< a moving average has it true
+
   /// Takes in one tensor; an empty one is ignored. Throws NumericError on non-finite data (and is poisoned)
   /// unless told to skip it, ShapeError where the number of channels changed, StateError where poisoned
   /// before.

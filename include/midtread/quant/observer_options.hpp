@@ -14,7 +14,7 @@ MIDTREAD_NAMESPACE_BEGIN(quant)
 
 struct ObserverSettings {
   RangeRequest range;
-  double averaging_constant = 0.01;
+  std::optional<double> averaging_constant;  ///< not set: 0.01
   double eps = static_cast<double>(kernels::kQParamsEps);
   std::optional<int> axis;  ///< channel axis; not set: that of the layer, else 0
   std::int64_t groups = 1;  ///< see ops/channel_runs.hpp
@@ -50,11 +50,18 @@ inline Rounding parse_rounding(const std::string& name) {
                     concat("got '", printable(name), "', allowed half_even, half_up, half_down, std_round"));
 }
 
-/// Throws ConfigError naming the field, what was got and what is allowed.
-inline void check(const ObserverSettings& settings, const SpecInfo& spec) {
+/// Throws ConfigError naming the field, what was got and what is allowed. `averages`: the observer is a
+/// moving average.
+inline void check(const ObserverSettings& settings, const SpecInfo& spec, bool averages) {
   check_range(spec, settings.range);
-  if (!(settings.averaging_constant >= 0 && settings.averaging_constant <= 1))
-    throw ConfigError("averaging_constant", concat("got ", settings.averaging_constant, ", allowed 0..1"));
+  if (settings.averaging_constant) {
+    const double c = *settings.averaging_constant;
+    if (!(c >= 0 && c <= 1)) throw ConfigError("averaging_constant", concat("got ", c, ", allowed 0..1"));
+    if (!averages && !(c == 1 && settings.memoryless.value_or(false)))
+      throw ConfigError("averaging_constant", concat("got ", c,
+                                                     ", but this observer takes no average of batches; use "
+                                                     "MovingAverageMinMaxObserver, or leave it unset"));
+  }
   if (!(settings.eps >= 1.17549435e-38 && settings.eps <= 1))
     throw ConfigError("eps",
                       concat("got ", settings.eps, ", allowed 1.17549435e-38..1 (the smallest scale)"));
@@ -83,7 +90,8 @@ class ObserverSetters {
   Derived& narrow_range(bool value) { return settings_.range.narrow_range = value, self(); }
   /// Halves the range (PyTorch's choice for fbgemm); our kernels need no headroom.
   Derived& reduce_range(bool value) { return settings_.range.reduce_range = value, self(); }
-  /// c of m <- m + c * (batch - m), 0..1. Moving averages only.
+  /// c of m <- m + c * (batch - m), 0..1, default 0.01. Moving averages only; 1, the newest range alone, is
+  /// memoryless(true).
   Derived& averaging_constant(double value) { return settings_.averaging_constant = value, self(); }
   /// Smallest scale.
   Derived& eps(double value) { return settings_.eps = value, self(); }

@@ -47,7 +47,7 @@ class PactBase : public LearnedFakeQuantize {
   PactBase(std::shared_ptr<ObserverBase> observer, const PactSettings& settings)
       : LearnedFakeQuantize(std::move(observer), settings),
         middle_(symmetric_zero_point(spec(), settings.range)) {
-    check_positive(settings.alpha, "alpha");
+    check_start(settings, settings.alpha, "alpha");
     refuse_power_of_two(settings, "Pact");
     alpha_ = register_parameter(
         "alpha", full<float>(Shape{settings.channels}, static_cast<float>(settings.alpha.value_or(6.0))));

@@ -22,7 +22,7 @@ class PlaceholderObserver : public ObserverBase {
   /// Throws ConfigError on options that do not fit.
   explicit PlaceholderObserver(const ObserverSettings& settings = {})
       : ObserverBase(Spec::info(),
-                     (check(settings, Spec::info()), resolved_range(Spec::info(), settings.range)),
+                     (check(settings, Spec::info(), true), resolved_range(Spec::info(), settings.range)),
                      settings.rounding) {}
   std::string type_name() const override { return "PlaceholderObserver"; }
   void observe(const Tensor&) override {}

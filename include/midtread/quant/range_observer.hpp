@@ -77,8 +77,19 @@ class RangeObserver : public ObserverBase {
     max_val_.set_data(empty_statistic(-HUGE_VALF));
   }
 
-  /// The range that holds all codes; symmetric: the one whose scale comes out again.
+  /// The range that holds all codes; symmetric: the one whose scale comes out again. Throws QuantizationError
+  /// on a zero point that a symmetric spec does not have, and on a scale that is no power of two where it
+  /// must be.
   void restore(const ChannelQParams& q) override {
+    for (std::size_t c = 0; c < q.scales.size(); ++c) {
+      int exponent = 0;
+      if (spec().symmetric && q.zero_points[c] != symmetric_zero_point_)
+        throw QuantizationError(where(), concat("got zero point ", q.zero_points[c], ", ", spec().name(),
+                                                " has ", symmetric_zero_point_));
+      if (settings_.is_power_of_two() && std::frexp(q.scales[c], &exponent) != 0.5f)
+        throw QuantizationError(where(),
+                                concat("got scale ", q.scales[c], ", scale_type power_of_two allows 2^-p"));
+    }
     std::vector<MinMax> ranges(q.scales.size());
     for (std::size_t c = 0; c < ranges.size(); ++c) {
       const float s = q.scales[c], z = static_cast<float>(q.zero_points[c]),
@@ -110,8 +121,9 @@ class RangeObserver : public ObserverBase {
 
  protected:
   /// Throws ConfigError on options that do not fit `spec`.
-  RangeObserver(const SpecInfo& spec, const ObserverSettings& settings)
-      : ObserverBase(spec, (check(settings, spec), resolved_range(spec, settings.range)), settings.rounding),
+  RangeObserver(const SpecInfo& spec, const ObserverSettings& settings, bool averages = false)
+      : ObserverBase(spec, (check(settings, spec, averages), resolved_range(spec, settings.range)),
+                     settings.rounding),
         settings_(settings),
         symmetric_zero_point_(symmetric_zero_point(spec, settings.range)) {
     eps_ = register_buffer("eps", full<float>(Shape{1}, static_cast<float>(settings.eps)));

@@ -41,7 +41,7 @@ class TqtBase : public LearnedFakeQuantize {
       : LearnedFakeQuantize(std::move(observer), settings),
         middle_(symmetric_zero_point(spec(), settings.range)),
         lowest_(static_cast<float>(std::ceil(std::log2(settings.eps * half_levels(range()))))) {
-    check_positive(settings.threshold, "threshold");
+    check_start(settings, settings.threshold, "threshold");
     if (settings.scale_type == ScaleType::kFloat)
       throw ConfigError("scale_type",
                         "got float, Tqt's scales are powers of two; use Lsq, or leave it unset");

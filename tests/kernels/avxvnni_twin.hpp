@@ -10,6 +10,7 @@
 #define MIDTREAD_VNNI_ISA avxvnni_twin
 #define MIDTREAD_VNNI_NAME "avxvnni_as_evex"
 #define MIDTREAD_VNNI_TILE "6x16c4"
+#define MIDTREAD_VNNI_PLANES "2x32c4"
 #define MIDTREAD_VNNI_BYTES 32
 #define MIDTREAD_VNNI_DOT "vpdpbusd"
 #define MIDTREAD_VNNI_REGISTER "v"
@@ -19,5 +20,6 @@
 #include <midtread/kernels/fbgemm/vnni/tile.inc>
 #include <midtread/kernels/fbgemm/vnni/depthwise.inc>
 #include <midtread/kernels/fbgemm/vnni/kernels.inc>
+#include <midtread/kernels/fbgemm/vnni/undefine.inc>
 #define MIDTREAD_TEST_HAS_AVXVNNI_TWIN 1
 #endif

@@ -14,14 +14,20 @@ MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::avx2)
 inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call, Scratch& scratch) {
   constexpr std::int64_t kBandBytes = 192 * 1024, kMinPixels = PixelBlock::kMost, kPanelsPerPiece = 8;
   const std::int64_t read_step = exact_step(s);
-  const CodeBand band(s, kBandBytes, kMinPixels, read_step);
-  const PaddedBand& plan = band.plan();
   const Segments segments(s, read_step);
   const PanelCut cut{s.out_group(), kPanelColumns};
   const std::int64_t panels = cut.count(), all_panels = s.groups * panels, all_columns = s.groups * cut.columns();
-  const std::int64_t bands = plan.shape.batch * plan.bands_per_image();
   const auto* storage = weights.data<unsigned char>();
   const auto* index = reinterpret_cast<const ExactPanel*>(storage + sums_bytes(all_columns));
+  bool any_wide = false, any_narrow = false, any_excess = false;
+  for (std::int64_t p = 0; p < all_panels; ++p) {
+    any_wide = any_wide || index[p].depth == 0;
+    any_narrow = any_narrow || index[p].depth != 0;
+    any_excess = any_excess || index[p].any();
+  }
+  const CodeBand band(s, kBandBytes, kMinPixels, read_step, !any_wide);
+  const PaddedBand& plan = band.plan();
+  const std::int64_t bands = plan.shape.batch * plan.bands_per_image();
 
   auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>(2 * all_columns + segments.count));
   std::int32_t* offsets = bias + 2 * all_columns;
@@ -35,11 +41,6 @@ inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const
   output.pitch = s.out_channels;
   output.bounds = call.bounds();
   output.general = call.general();
-  bool any_wide = false, any_excess = false;
-  for (std::int64_t p = 0; p < all_panels; ++p) {
-    any_wide = any_wide || index[p].depth == 0;
-    any_excess = any_excess || index[p].any();
-  }
   const std::int64_t block_bytes = any_excess ? (PixelBlock::bytes(segments) + 63) / 64 * 64 : 0;
   const std::int64_t wide_bytes = any_wide ? (2 * plan.elements() + 63) / 64 * 64 : 0;
   scratch.prepare_leases(static_cast<std::size_t>(band.bytes() + block_bytes + wide_bytes) +
@@ -56,9 +57,10 @@ inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const
     const std::int64_t image = piece / splits, n = image / plan.bands_per_image();
     const std::int64_t first = image % plan.bands_per_image() * plan.out_rows;
     const std::int64_t rows = std::min(plan.out_rows, plan.shape.out_height - first);
-    const std::uint8_t* codes = band.fill(call.x, n, first, rows, call.x_zero_point, lease.data<std::uint8_t>());
+    const std::uint8_t* codes = nullptr;
+    if (any_narrow) codes = band.fill(call.x, n, first, rows, call.x_zero_point, lease.data<std::uint8_t>());
     if (any_wide) plan.fill(call.x, s.in_channels, n, first, rows, call.x_zero_point, widen_pixels, wide);
-    plan.list_pixels(rows, pixels);
+    band.list_pixels(rows, pixels);
     const std::int64_t origin = (n * plan.shape.out_height + first) * plan.shape.out_width * s.out_channels;
     const std::int64_t first_panel = piece % splits * panels_per_piece;
     const std::int64_t last_panel = std::min(all_panels, first_panel + panels_per_piece);
@@ -68,7 +70,7 @@ inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const
       for (std::int64_t p = first_panel; p < last_panel;) {
         const std::int64_t group = p / panels, end = std::min((group + 1) * panels, last_panel);
         const std::int64_t input = group * s.in_group(), in_block = std::min(size, count - i);
-        PixelBlock block(codes + input, pixels + i, in_block, offsets, segments, memory);
+        PixelBlock block(any_narrow ? codes + input : nullptr, pixels + i, in_block, offsets, segments, memory);
         for (; p < end; ++p) {
           const std::int64_t column = p % panels * kPanelColumns, channel = group * s.out_group() + column;
           TileOutput out = output;

@@ -8,6 +8,7 @@
 #define MIDTREAD_VNNI_ISA avx512vnni
 #define MIDTREAD_VNNI_NAME "avx512vnni"
 #define MIDTREAD_VNNI_TILE "6x64c4"
+#define MIDTREAD_VNNI_PLANES "4x64c4"
 #define MIDTREAD_VNNI_BYTES 64
 #define MIDTREAD_VNNI_DOT "vpdpbusd"
 #define MIDTREAD_VNNI_REGISTER "v"
@@ -17,4 +18,5 @@
 #include <midtread/kernels/fbgemm/vnni/tile.inc>
 #include <midtread/kernels/fbgemm/vnni/depthwise.inc>
 #include <midtread/kernels/fbgemm/vnni/kernels.inc>
+#include <midtread/kernels/fbgemm/vnni/undefine.inc>
 #endif

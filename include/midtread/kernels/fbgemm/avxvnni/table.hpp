@@ -8,6 +8,7 @@
 #define MIDTREAD_VNNI_ISA avxvnni
 #define MIDTREAD_VNNI_NAME "avxvnni"
 #define MIDTREAD_VNNI_TILE "6x16c4"
+#define MIDTREAD_VNNI_PLANES "2x32c4"
 #define MIDTREAD_VNNI_BYTES 32
 #define MIDTREAD_VNNI_DOT "%{vex%} vpdpbusd"
 #define MIDTREAD_VNNI_REGISTER "x"
@@ -17,4 +18,5 @@
 #include <midtread/kernels/fbgemm/vnni/tile.inc>
 #include <midtread/kernels/fbgemm/vnni/depthwise.inc>
 #include <midtread/kernels/fbgemm/vnni/kernels.inc>
+#include <midtread/kernels/fbgemm/vnni/undefine.inc>
 #endif

@@ -10,20 +10,38 @@ MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm)
 class CodeBand {
  public:
   /// Bands of about `bytes`, and at least `min_pixels` output pixels where the image has them, for kernels that read
-  /// `step` codes at a time: fewer at the end of the tensor would be read across it.
-  CodeBand(const Conv2dShape& s, std::int64_t bytes, std::int64_t min_pixels, std::int64_t step)
-      : in_place_(s.is_pointwise() && s.in_channels % step == 0), plan_(s, s.in_channels, 2 * bytes, min_pixels) {}
+  /// `step` codes at a time: fewer at the end of the tensor would be read across it. One tap is read in place, with a
+  /// stride only if `strided`: then the offsets of pixels are not those of `plan`.
+  CodeBand(const Conv2dShape& s, std::int64_t bytes, std::int64_t min_pixels, std::int64_t step, bool strided)
+      : in_place_(s.taps() == 1 && s.pad_height == 0 && s.pad_width == 0 && s.in_channels % step == 0 &&
+                  (s.is_pointwise() ||
+                   (strided && s.in_height * s.in_width * s.in_channels < (std::int64_t{1} << 30)))),
+        plan_(s, s.in_channels, 2 * bytes, min_pixels) {}
 
   const PaddedBand& plan() const { return plan_; }
   /// Of the copy; 0 where there is none.
   std::int64_t bytes() const { return in_place_ ? 0 : (plan_.elements() + 63) / 64 * 64; }
+
+  /// Lists the output pixels of `rows` rows.
+  void list_pixels(std::int64_t rows, BandPixel* pixels) const {
+    const Conv2dShape& s = plan_.shape;
+    if (!in_place_ || s.is_pointwise()) {
+      plan_.list_pixels(rows, pixels);
+      return;
+    }
+    std::int32_t output = 0;
+    for (std::int64_t y = 0; y < rows; ++y)
+      for (std::int64_t x = 0; x < s.out_width; ++x, ++output)
+        *pixels++ = {static_cast<std::int32_t>((y * s.stride_height * s.in_width + x * s.stride_width) * s.in_channels),
+                     output};
+  }
 
   /// What output rows [first, first + rows) of image `n` read: a copy in `band`, or the tensor itself.
   const std::uint8_t* fill(const std::uint8_t* x, std::int64_t n, std::int64_t first, std::int64_t rows,
                            std::int32_t zero_point, std::uint8_t* band) const {
     const Conv2dShape& s = plan_.shape;
     const std::uint8_t* image = x + n * s.in_pixels() * s.in_channels;
-    if (in_place_) return image + first * s.in_channels;
+    if (in_place_) return image + first * s.stride_height * s.in_width * s.in_channels;
     std::uint8_t* row = band;
     const bool gather = s.taps() == 1;
     if (s.is_pointwise()) {

@@ -114,7 +114,7 @@ inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const
     product_rows(weights, s, call, scratch, kernels);
     return;
   }
-  const CodeBand band(s, kBandBytes, kPixelBlock, 4);
+  const CodeBand band(s, kBandBytes, kPixelBlock, 4, true);
   const PaddedBand& plan = band.plan();
   const Segments segments(s, 4);
   const PanelCut cut{s.out_group(), kernels.columns};
@@ -150,7 +150,7 @@ inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const
     const std::int64_t first = index % plan.bands_per_image() * plan.out_rows;
     const std::int64_t rows = std::min(plan.out_rows, plan.shape.out_height - first);
     const std::uint8_t* codes = band.fill(call.x, n, first, rows, call.x_zero_point, lease.data<std::uint8_t>());
-    plan.list_pixels(rows, pixels);
+    band.list_pixels(rows, pixels);
     const std::int64_t origin = (n * plan.shape.out_height + first) * plan.shape.out_width;
     const std::int64_t last_panel = std::min(all_panels, (piece % splits + 1) * per_piece);
     const std::int64_t count = rows * plan.shape.out_width;

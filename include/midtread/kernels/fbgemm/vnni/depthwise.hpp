@@ -10,6 +10,9 @@
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm)
 
+/// Rows of input whose codes share a lane.
+inline constexpr std::int64_t kDepthwiseRows = 4;
+
 /// Where four rows of codes start, and their bytes from one run to the next: 0 for the row that stands for padding.
 struct DepthwiseRows {
   const std::uint8_t* first[4];
@@ -58,14 +61,13 @@ inline void finish_group(const DepthwiseLine& line, std::int64_t g, const std::i
 /// What the depthwise driver asks of an instruction set.
 struct DepthwiseKernels {
   std::int64_t bytes;  ///< of a register
-  std::int64_t rows;   ///< input rows whose codes share a lane: 4, or 2 widened to 16 bits
   /// Four runs of `bytes` codes, one from each row, to four planes; the next runs a step further.
   void (*interleave)(const DepthwiseRows& rows, std::int64_t runs, std::int64_t bytes, std::uint8_t* planes,
                      std::int64_t plane_bytes, std::int64_t step);
   void (*run_line)(const DepthwiseLine& line);
 };
 
-/// How the work is cut. A lane takes kernels.rows input rows above each other; more need further planes. Output rows that lie
+/// How the work is cut. A lane takes four input rows above each other; more need further planes. Output rows that lie
 /// in the same input rows share them.
 struct DepthwisePlan {
   static constexpr std::int64_t kSlice = 64;
@@ -78,8 +80,8 @@ struct DepthwisePlan {
   DepthwisePlan(const Conv2dShape& shape, const DepthwiseKernels& kernels) : s(shape) {
     register_groups = kernels.bytes / 16;
     lanes = kernels.bytes / 4;
-    layers = (s.kernel_height + kernels.rows - 1) / kernels.rows;
-    rows = s.dilation_height == 1 ? (layers * kernels.rows - s.kernel_height) / s.stride_height + 1 : 1;
+    layers = (s.kernel_height + kDepthwiseRows - 1) / kDepthwiseRows;
+    rows = s.dilation_height == 1 ? (layers * kDepthwiseRows - s.kernel_height) / s.stride_height + 1 : 1;
     taps = layers * s.kernel_width;
   }
   std::int64_t slices() const { return (s.out_channels + kSlice - 1) / kSlice; }
@@ -124,28 +126,15 @@ inline Storage pack_depthwise(const Conv2dShape& s, const std::int8_t* weights, 
           const std::int8_t w = weights[(c * s.kernel_height + ky) * s.kernel_width + kx];
           sums[plan.terms_before(slice) + i] += w;
           for (std::int64_t r = 0; r < plan.rows; ++r) {
-            const std::int64_t row = r * s.stride_height + ky, tap = kx * plan.layers + row / kernels.rows;
+            const std::int64_t row = r * s.stride_height + ky, tap = kx * plan.layers + row / kDepthwiseRows;
             std::uint8_t* at = packed + r * plan.row_bytes(slice) +
                                (((of_register * plan.taps + tap) * 4 + plane) * lanes + lane) * 4;
-            if (kernels.rows == 4) {
-              at[row % kernels.rows] = static_cast<std::uint8_t>(w);
-            } else {
-              const std::int16_t wide = w;
-              std::memcpy(at + 2 * (row % kernels.rows), &wide, 2);
-            }
+            at[row % kDepthwiseRows] = static_cast<std::uint8_t>(w);
           }
         }
     }
   }
   return storage;
-}
-
-/// Planes of nothing but padding.
-inline void fill_padding(const DepthwiseKernels& kernels, std::int32_t zero_point, std::uint8_t* planes,
-                         std::int64_t bytes) {
-  std::memset(planes, zero_point, static_cast<std::size_t>(bytes));
-  if (kernels.rows == 2)
-    for (std::int64_t i = 1; i < bytes; i += 2) planes[i] = 0;
 }
 
 inline void depthwise_rows(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call, Scratch& scratch,
@@ -198,7 +187,7 @@ inline void depthwise_rows(const PackedWeights& weights, const Conv2dShape& s, c
     const std::int64_t groups = plan.groups(slice), channels = plan.channels(slice), c0 = slice * DepthwisePlan::kSlice;
     const std::uint8_t* image = call.x + n * s.in_pixels() * pitch + c0;
     const bool whole = pitch == groups * 16;
-    fill_padding(kernels, call.x_zero_point, planes, planes_bytes);
+    std::memset(planes, call.x_zero_point, static_cast<std::size_t>(planes_bytes));
     std::memset(padding, call.x_zero_point, static_cast<std::size_t>(padding_bytes));
 
     DepthwiseLine line{};
@@ -227,7 +216,7 @@ inline void depthwise_rows(const PackedWeights& weights, const Conv2dShape& s, c
           DepthwiseRows rows;
           for (std::int64_t i = 0; i < 4; ++i) {
             const std::int64_t iy = oy * s.stride_height - s.pad_height +
-                                    (layer * kernels.rows + i % kernels.rows) * s.dilation_height;
+                                    (layer * kDepthwiseRows + i) * s.dilation_height;
             const bool inside = iy >= 0 && iy < s.in_height;
             rows.first[i] = inside ? image + (iy * s.in_width + left) * pitch : padding;
             rows.step[i] = inside ? phases * pitch : 0;

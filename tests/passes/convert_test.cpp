@@ -57,6 +57,18 @@ TEST(Convert, RefusesGraphsThatAreNotReady) {
     w.set({0, 0}, NAN);
     EXPECT_THROW(mt::passes::convert(t.prepared), mt::NumericError);
   }
+  for (const std::int64_t count : {0, 1, 9, 11}) {
+    // Scales by hand, or of another layer's checkpoint.
+    const Trained t = cnn();
+    quant::FakeQuantizeBase& f = weight(t.prepared, "fc");
+    ASSERT_TRUE(f.is_per_channel());
+    f.set_observer_enabled(false);
+    mt::get_tensor<float>(f.own_buffers().at("scale"), "").set_data(mt::full<float>({count}, 0.1f));
+    mt::get_tensor<std::int32_t>(f.own_buffers().at("zero_point"), "")
+        .set_data(mt::full<std::int32_t>({count}, 0));
+    expect_error<mt::ShapeError>([&] { mt::passes::convert(t.prepared); },
+                                 Words{"fc", "10 output channels", mt::concat(count, " scales")});
+  }
   {
     // A memoryless output has no scale of its own.
     using Memoryless = quant::FakeQuantize<quant::MinMaxObserver<quant::UInt8Affine>>;

@@ -74,8 +74,14 @@ class LearnedFakeQuantize : public FakeQuantizeBase {
     switch_to(false, true, true, false);
   }
 
+  /// Throws ConfigError unless `channels` is positive and what the options say, if they say anything.
   void set_channels(std::int64_t channels) override {
     if (!is_per_channel()) return;
+    if (channels < 1 || (settings_.channels > 1 && settings_.channels != channels))
+      throw ConfigError(where(), channels < 1
+                                     ? concat("set_channels: got ", channels, ", allowed 1 or more")
+                                     : concat("channels: got ", settings_.channels, ", the weight has ",
+                                              channels, "; leave it unset, layers know theirs"));
     resize_parameters(channels);
     if (observer().state() == ObserverState::kReady) observer().restore(held());
   }

@@ -26,11 +26,17 @@ struct ConvWeights {
 };
 
 /// Per output channel: the quantizer's scale, raised where the bias code would pass 2^30 (DESIGN: bias rule).
-/// `bias` may be undefined.
+/// `bias` may be undefined. Throws ShapeError naming `where` unless there is one scale, or one per channel.
 inline std::vector<float> weight_scales(const ChannelQParams& weight, std::int64_t channels,
                                         const midtread::Tensor& bias, float input_scale,
-                                        int* raised = nullptr) {
+                                        int* raised = nullptr,
+                                        const std::string& where = "weight_fake_quant") {
   MIDTREAD_EXACT
+  const std::size_t wanted = weight.axis < 0 ? 1 : static_cast<std::size_t>(channels);
+  if (weight.scales.size() != wanted || weight.zero_points.size() != wanted)
+    throw ShapeError(
+        where, concat("the weight has ", channels, " output channels, its quantizer ", weight.scales.size(),
+                      " scales and ", weight.zero_points.size(), " zero points"));
   std::vector<float> scales(static_cast<std::size_t>(channels));
   for (std::int64_t c = 0; c < channels; ++c) {
     const float scale = weight.scale(c);
@@ -55,7 +61,7 @@ inline ConvWeights quantize_conv_weights(const midtread::Tensor& weight, const m
   const midtread::Tensor b = bias.defined() ? bias.contiguous() : bias;
   const std::int64_t channels = w.size(0), depth = channels ? w.numel() / channels : 0;
   ConvWeights out;
-  out.scales = weight_scales(qw, channels, b, x.scale, &out.raised);
+  out.scales = weight_scales(qw, channels, b, x.scale, &out.raised, where);
   out.codes = BasicTensor<std::int8_t>(w.shape());
   out.bias.resize(static_cast<std::size_t>(channels));
   out.multiplier.resize(static_cast<std::size_t>(channels));

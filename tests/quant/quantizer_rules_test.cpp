@@ -141,6 +141,11 @@ TEST(QuantizerRules, OptionsThatMeanNothing) {
           {"init", "threshold 2"});
   EXPECT_NO_THROW(
       quant::Lsq<Symmetric>(quant::Lsq<Symmetric>::Options().averaging_constant(0.5)));  // HAT's name
+  using Channels = quant::Lsq<quant::MinMaxObserver<quant::Int8PerChannel>>;
+  refused([] { Channels(Channels::Options().channels(3)).set_channels(4); },
+          {"channels: got 3, the weight has 4", "leave it unset"});
+  refused([] { Channels().set_channels(0); }, {"set_channels: got 0"});
+  EXPECT_NO_THROW(Channels(Channels::Options().channels(3)).set_channels(3));
   refused([] { quant::Lsq<Symmetric>(quant::Lsq<Symmetric>::Options().averaging_constant(1.5)); },
           {"averaging_constant", "got 1.5"});
   std::printf("cases=%d\n", cases);

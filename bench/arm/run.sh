@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # run.sh: a score for every ARM kernel without ARM hardware. First the inner loops, cut from the object code, by llvm-mca:
 # multiply-accumulates per cycle beside the multiply peak of the core and XNNPACK's kernel. Then whole operations under
-# qemu: instructions per multiply-accumulate, padding, copies and requantization included.
+# qemu: instructions per multiply-accumulate or code, padding, copies, checks and requantization included, beside those of
+# Debian 12's XNNPACK (2022-02) on a Cortex-A53 and A76, int8 by int8 per channel, counted in the same way.
 # Neoverse N1 is the core of the Cortex-A76; it has no i8mm, so its figure there is the model's only.
 set -eu
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
@@ -34,36 +35,79 @@ loop 'dotprod::gemm_4x16c4' 32 32 '4x16c4 ld128 asm' 13.0 31.9 31.9
 loop 'dotprod::gemm_1x16c4' 32 32 - - - -
 loop 'i8mm::gemm_8x8c8' 64 64 '4x16c8 C' 15.3 37.1 40.0
 loop 'i8mm::gemm_2x8c8' 64 64 - - - -
-loop 'neon::depthwise_pixels<4, true>' 8 10.6 'dwconv 9p16c mla8 C' 1.43 3.5 4.0
+loop 'neon::depthwise_pixels<4, true' 8 10.6 'dwconv 9p16c mla8 C' 1.43 3.5 4.0
 
-# instructions ISA SHAPE...: of one run, from the difference of two programs.
-count() { qemu-aarch64 -cpu max -plugin ./libcount.so "$@" 2>&1 > macs | tail -n 1; }
+# instructions OP ISA SHAPE...: per multiply-accumulate or code, from the difference of two programs.
+count() { qemu-aarch64 -cpu max -plugin ./libcount.so ./operation "$@" 2>&1 > work | tail -n 1; }
 instructions() {
-  isa=$1
-  shift
-  once=$(count ./operation "$isa" 1 "$@")
-  thrice=$(count ./operation "$isa" 3 "$@")
-  awk -v a="$once" -v b="$thrice" -v m="$(cat macs)" 'BEGIN { printf " %7.2f", m / ((b - a) / 2) }'
+  op=$1 isa=$2
+  shift 2
+  once=$(count "$op" "$isa" 1 "$@")
+  thrice=$(count "$op" "$isa" 3 "$@")
+  awk -v a="$once" -v b="$thrice" -v work="$(cat work)" 'BEGIN { print (b - a) / 2 / work }'
 }
-# operation NAME BATCH IN SIZE OUT KERNEL STRIDE GROUPS
+# operation NAME OP BATCH IN SIZE OUT KERNEL STRIDE GROUPS XNNPACK_NEON XNNPACK_DOTPROD
 operation() {
-  printf '%-40s' "$1"
-  shift
-  for isa in neon neon_dotprod neon_i8mm portable; do instructions $isa "$@"; done
-  echo
+  name=$1 op=$2
+  shift 2
+  shape="$1 $2 $3 $4 $5 $6 $7"
+  echo "$name|$(instructions $op neon $shape)|$8|$(instructions $op neon_dotprod $shape)|$9|$(instructions $op neon_i8mm $shape)" |
+    awk -F '|' '{
+      printf "%-34s %8.3f %8.3f %5.2f  %8.3f %8.3f %5.2f  %8.3f\n", $1, $2, $3, $2 / $3, $4, $5, $4 / $5, $6
+    }'
 }
-printf '\n%-40s %7s %7s %7s %7s\n' 'whole operation, MACs per instruction' neon dotprod i8mm portable
-operation '1x1024x1024' 1 1024 1 1024 1 1 1
-operation '16x256x256' 16 256 1 256 1 1 1
-operation '256x256x256' 256 256 1 256 1 1 1
-operation '28x28 1->16 3x3' 1 1 28 16 3 1 1
-operation '32x32 3->16 3x3' 1 3 32 16 3 1 1
-operation '32x32 16->16 3x3' 1 16 32 16 3 1 1
-operation '16x16 32->32 3x3' 1 32 16 32 3 1 1
-operation '14x14 128->128 3x3' 1 128 14 128 3 1 1
-operation '7x7 128->256 3x3 stride 2' 1 128 7 256 3 2 1
-operation '28x28 32->64 1x1' 1 32 28 64 1 1 1
-operation '14x14 256->256 1x1' 1 256 14 256 1 1 1
-operation '28x28 64 depthwise 3x3' 1 64 28 64 3 1 64
-operation '28x28 64 depthwise 3x3 stride 2' 1 64 28 64 3 2 64
-operation '14x14 128 depthwise 5x5' 1 128 14 128 5 1 128
+printf '\n%-34s %8s %8s %5s  %8s %8s %5s  %8s\n' 'whole operation, instructions per' neon XNNPACK ratio dotprod XNNPACK ratio i8mm
+operation '1x1024x1024' conv 1 1024 1 1024 1 1 1 0.2859 0.1595
+operation '1x10x256' conv 1 256 1 10 1 1 1 0.5437 0.3418
+operation '1x64x64' conv 1 64 1 64 1 1 1 0.3936 0.2493
+operation '2x256x256' conv 2 256 1 256 1 1 1 0.2552 0.1845
+operation '3x256x256' conv 3 256 1 256 1 1 1 0.3398 0.123
+operation '4x64x64' conv 4 64 1 64 1 1 1 0.3155 0.1251
+operation '16x256x256' conv 16 256 1 256 1 1 1 0.2545 0.09191
+operation '256x256x256' conv 256 256 1 256 1 1 1 0.2544 0.09181
+operation '256x8x256' conv 256 256 1 8 1 1 1 0.27 0.1919
+operation '256x16x16' conv 256 16 1 16 1 1 1 0.6091 0.2722
+operation '196x8x32' conv 196 32 1 8 1 1 1 0.4924 0.3596
+operation '196x8x8' conv 196 8 1 8 1 1 1 1.306 0.9346
+operation '256x4x64' conv 256 64 1 4 1 1 1 0.7322 0.5271
+operation '64x256x2304' conv 64 2304 1 256 1 1 1 0.2401 0.08486
+operation '49x64x4608' conv 49 4608 1 64 1 1 1 0.2442 0.08964
+operation '256x20x256' conv 256 256 1 20 1 1 1 0.3112 0.15
+operation '28x28 1->16 3x3' conv 1 1 28 16 3 1 1 3.8 0.9715
+operation '32x32 3->16 3x3' conv 1 3 32 16 3 1 1 1.266 0.3237
+operation '64x64 3->32 3x3 stride 2' conv 1 3 64 32 3 2 1 1.225 0.3039
+operation '32x32 8->8 3x3' conv 1 8 32 8 3 1 1 0.5063 0.327
+operation '32x32 16->16 3x3' conv 1 16 32 16 3 1 1 0.3269 0.1231
+operation '32x32 16->8 3x3' conv 1 16 32 8 3 1 1 0.3425 0.2475
+operation '16x16 32->32 3x3' conv 1 32 16 32 3 1 1 0.2826 0.1017
+operation '8x8 64->64 3x3' conv 1 64 8 64 3 1 1 0.2595 0.09241
+operation '14x14 128->128 3x3' conv 1 128 14 128 3 1 1 0.2486 0.08806
+operation '7x7 128->256 3x3 stride 2' conv 1 128 7 256 3 2 1 0.2485 0.08803
+operation '28x28 32->64 1x1' conv 1 32 28 64 1 1 1 0.3792 0.1528
+operation '28x28 64->128 1x1 stride 2' conv 1 64 28 128 1 2 1 0.315 0.1203
+operation '14x14 256->256 1x1' conv 1 256 14 256 1 1 1 0.2544 0.09182
+operation '7x7 512->512 3x3' conv 1 512 7 512 3 1 1 0.2457 0.09019
+operation '16x16 32->32 3x3 groups 4' conv 1 32 16 32 3 1 4 0.5141 0.331
+operation '28x28 64 depthwise 3x3' conv 1 64 28 64 3 1 64 0.8503 0.8503
+operation '28x28 64 depthwise 3x3 stride 2' conv 1 64 28 64 3 2 64 0.8555 0.8555
+operation '32x32 16 depthwise 3x3' conv 1 16 32 16 3 1 16 1.253 1.253
+operation '32x32 8 depthwise 3x3' conv 1 8 32 8 3 1 8 1.658 1.658
+operation '14x14 128 depthwise 5x5' conv 1 128 14 128 5 1 128 0.67 0.67
+operation 'add 28x28 64' add 1 64 28 64 1 1 1 2.817 2.817
+operation 'add 1x1 10' add 1 10 1 10 1 1 1 27.4 27.4
+operation 'mul 28x28 64' mul 1 64 28 64 1 1 1 2.317 2.317
+operation 'average 7x7 512 global' average 1 512 7 512 7 1 1 0.4318 0.4318
+operation 'average 8x8 64 global' average 1 64 8 64 8 1 1 0.5459 0.5459
+operation 'average 7x7 10 global' average 1 10 7 10 7 1 1 1.357 1.357
+operation 'average 28x28 64 3x3 stride 2' average 1 64 28 64 3 2 1 0.9602 0.9602
+operation 'average 28x28 8 3x3 stride 2' average 1 8 28 8 3 2 1 2.14 2.14
+operation 'max 28x28 64 3x3 stride 2' max 1 64 28 64 3 2 1 0.2861 0.2861
+operation 'max 24x24 16 3x3 stride 2' max 1 16 24 16 3 2 1 0.6726 0.6726
+operation 'max 28x28 8 3x3 stride 2' max 1 8 28 8 3 2 1 1.08 1.08
+operation 'max 28x28 3 3x3 stride 2' max 1 3 28 3 3 2 1 2.955 2.955
+operation 'lookup 28x28 64' lookup 1 64 28 64 1 1 1 1.274 1.274
+operation 'lookup 1x1 10' lookup 1 10 1 10 1 1 1 20.1 20.1
+operation 'quantize 32x32 3' quantize 1 3 32 3 1 1 1 1.829 1.829
+operation 'quantize 28x28 64' quantize 1 64 28 64 1 1 1 1.784 1.784
+operation 'dequantize 28x28 64' dequantize 1 64 28 64 1 1 1 1.222 1.222
+operation 'dequantize 1x1 10' dequantize 1 10 1 10 1 1 1 16.6 16.6

@@ -67,7 +67,7 @@ TEST(Storage, CopiesShareAndAFreedBlockComesBack) {
 
 TEST(Storage, SizesThatWrapAreRefused) {
   constexpr std::size_t most = std::numeric_limits<std::size_t>::max();
-  for (std::size_t less : {0, 1, 100}) EXPECT_THROW(Storage(most - less), std::bad_alloc);
+  for (int less : {0, 1, 100}) EXPECT_THROW(Storage(most - static_cast<std::size_t>(less)), std::bad_alloc);
   EXPECT_THROW(Storage(most / 2 + 1), std::bad_alloc);
   EXPECT_THROW(Buffer<double>(most / 8 + 2), std::bad_alloc);
 }

@@ -40,14 +40,14 @@ class Scratch {
   class Lease {
    public:
     explicit Lease(Scratch& scratch) : scratch_(scratch) {
-      std::lock_guard<std::mutex> lock(scratch_.mutex_);
+      const auto lock = scratch_.lock();
       if (scratch_.free_.empty())
         throw StateError("scratch", "more leases than threads: call prepare_leases first");
       index_ = scratch_.free_.back();
       scratch_.free_.pop_back();
     }
     ~Lease() {
-      std::lock_guard<std::mutex> lock(scratch_.mutex_);
+      const auto lock = scratch_.lock();
       scratch_.free_.push_back(index_);
     }
     Lease(const Lease&) = delete;
@@ -64,6 +64,11 @@ class Scratch {
   };
 
  private:
+  /// One thread needs none.
+  std::unique_lock<std::mutex> lock() {
+    return blocks_.size() > 1 ? std::unique_lock<std::mutex>(mutex_) : std::unique_lock<std::mutex>();
+  }
+
   Buffer<unsigned char> shared_;
   std::vector<Buffer<unsigned char>> blocks_;
   std::vector<std::size_t> free_;

@@ -45,11 +45,18 @@ class CodeBand {
     const std::int64_t lines = flat ? 1 : rows, length = flat ? rows * width : width;
     const std::int64_t stride_x = flat ? 1 : plan_.stride_x;
     BandUnit* unit = units;
-    for (std::int64_t y = 0; y < lines; ++y)
-      for (std::int64_t x = 0; x < length; x += step)
-        *unit++ = {static_cast<std::int32_t>((y * plan_.stride_y * plan_.width + x * stride_x) * pitch),
-                   static_cast<std::int32_t>(y * length + x),
-                   static_cast<std::int32_t>(std::min(step, length - x))};
+    std::int32_t output = 0;
+    const auto pixels = static_cast<std::int32_t>(step),
+               advance = static_cast<std::int32_t>(step * stride_x * pitch);
+    for (std::int64_t y = 0; y < lines; ++y) {
+      auto input = static_cast<std::int32_t>(y * plan_.stride_y * plan_.width * pitch);
+      for (std::int64_t x = 0; x < length; x += step, input += advance, output += pixels)
+        *unit++ = {input, output, pixels};
+      if (length % step != 0) {
+        unit[-1].pixels = 1;
+        --output;
+      }
+    }
     return unit - units;
   }
 

@@ -35,17 +35,11 @@ struct PanelOutput {
 
 MIDTREAD_NEON_BEGIN
 
-/// Accumulators as they are, fewer than 16 channels, and the rarer roundings.
+/// Accumulators as they are, and the rarer roundings.
 MIDTREAD_NOINLINE inline void finish_slowly(const std::int32_t* row, std::int64_t at,
                                             const PanelOutput& out) {
   if (out.acc != nullptr) {
     std::memcpy(out.acc + at, row, static_cast<std::size_t>(out.columns) * sizeof(std::int32_t));
-    return;
-  }
-  if (out.general == nullptr) {
-    const Requantizer requantizer(out.multiplier, out.bounds);
-    store_codes(requantizer(vld1q_s32(row), vld1q_s32(row + 4), vld1q_s32(row + 8), vld1q_s32(row + 12)),
-                out.codes + at, out.columns);
     return;
   }
   const Epilogue& e = *out.general;
@@ -54,48 +48,52 @@ MIDTREAD_NOINLINE inline void finish_slowly(const std::int32_t* row, std::int64_
         requantize(row[c], out.multiplier[c], e.zero_point, e.lo, e.hi, e.rounding));
 }
 
-/// Takes 16 sums, the bias included, to where output `pixel` goes. What the usual case needs is held in
-/// registers: the compiler must take a store of codes to change anything in memory.
+/// How sums become an output: 16 codes rounded half to even, 9 to 15, up to 8, or what finish_slowly does.
+enum class Finish { kWhole, kPart, kHalf, kSlow };
+
+inline Finish finish_of(const PanelOutput& out) {
+  if (out.acc != nullptr || out.general != nullptr) return Finish::kSlow;
+  return out.columns == kPanelColumns ? Finish::kWhole : out.columns > 8 ? Finish::kPart : Finish::kHalf;
+}
+
+/// Takes 16 sums, the bias included, to where output `pixel` goes. What it needs is held in registers: the
+/// compiler must take a store of codes to change anything in memory.
+template <Finish kFinish>
 class PixelWriter {
  public:
   MIDTREAD_ALWAYS_INLINE explicit PixelWriter(const PanelOutput& out)
       : requantizer_(out.multiplier, out.bounds),
-        codes_(out.acc == nullptr && out.general == nullptr && out.columns == kPanelColumns ? out.codes
-                                                                                            : nullptr),
+        codes_(out.codes),
         pitch_(out.pitch),
+        columns_(out.columns),
         out_(out) {}
 
-  /// Whole vectors of codes, rounded half to even: use store, a loop without a call.
-  MIDTREAD_ALWAYS_INLINE bool plain() const { return codes_ != nullptr; }
   MIDTREAD_ALWAYS_INLINE void store(int32x4_t a, int32x4_t b, int32x4_t c, int32x4_t d,
                                     std::int64_t pixel) const {
-    vst1q_u8(codes_ + pixel * pitch_, requantizer_(a, b, c, d));
-  }
-  MIDTREAD_ALWAYS_INLINE void store_slowly(int32x4_t a, int32x4_t b, int32x4_t c, int32x4_t d,
-                                           std::int64_t pixel) const {
-    std::int32_t row[kPanelColumns];
-    vst1q_s32(row, a);
-    vst1q_s32(row + 4, b);
-    vst1q_s32(row + 8, c);
-    vst1q_s32(row + 12, d);
-    finish_slowly(row, pixel * pitch_, out_);
+    if (kFinish == Finish::kWhole) {
+      vst1q_u8(codes_ + pixel * pitch_, requantizer_(a, b, c, d));
+    } else if (kFinish == Finish::kPart) {
+      store_codes(requantizer_(a, b, c, d), codes_ + pixel * pitch_, columns_);
+    } else if (kFinish == Finish::kHalf) {
+      store_codes(requantizer_.half(a, b), codes_ + pixel * pitch_, columns_);
+    } else {
+      std::int32_t row[kPanelColumns];
+      vst1q_s32(row, a);
+      vst1q_s32(row + 4, b);
+      vst1q_s32(row + 8, c);
+      vst1q_s32(row + 12, d);
+      finish_slowly(row, pixel * pitch_, out_);
+    }
   }
 
  private:
   Requantizer requantizer_;
   std::uint8_t* codes_;
-  std::int64_t pitch_;
+  std::int64_t pitch_, columns_;
   const PanelOutput& out_;
 };
 
 MIDTREAD_NEON_END
-
-/// bias - (z - 128) * sum(w), modulo 2^32.
-inline std::int32_t corrected_bias(std::int32_t bias, std::int32_t zero_point, std::int32_t sum) {
-  return static_cast<std::int32_t>(static_cast<std::uint32_t>(bias) -
-                                   static_cast<std::uint32_t>(zero_point - 128) *
-                                       static_cast<std::uint32_t>(sum));
-}
 
 /// What all panels of a call share.
 inline PanelOutput panel_output(const ConvCall& call, std::int64_t pitch) {
@@ -114,21 +112,41 @@ inline void aim(PanelOutput& out, const ConvCall& call, std::int64_t origin, std
   out.acc = call.acc ? call.acc + origin * out.pitch + channel : nullptr;
 }
 
-/// Bias and multiplier for every column of every panel, zero where there is no channel.
+MIDTREAD_NEON_BEGIN
+
+/// 16 of all terms from `first` on, as many as there are; zero for the rest.
+template <class T>
+MIDTREAD_ALWAYS_INLINE void copy_terms(const T* all, std::int64_t first, std::int64_t there, T* terms) {
+  if (all != nullptr && there >= kPanelColumns) {
+    std::memcpy(terms, all + first, kPanelColumns * sizeof(T));
+    return;
+  }
+  std::memset(terms, 0, kPanelColumns * sizeof(T));
+  if (all != nullptr) std::memcpy(terms, all + first, static_cast<std::size_t>(there) * sizeof(T));
+}
+
+/// Bias, less (z - 128) * sum(w), and multiplier for every column of every panel, zero where there is no
+/// channel.
 inline void panel_terms(const ConvCall& call, const unsigned char* packed, std::int64_t panel_bytes,
                         std::int64_t groups, std::int64_t panels, std::int64_t group_channels,
                         std::int32_t* bias, float* multiplier) {
+  const int32x4_t shift = vdupq_n_s32(call.x_zero_point - 128);
   for (std::int64_t p = 0; p < groups * panels; ++p, packed += panel_bytes) {
-    const auto* header = reinterpret_cast<const PanelHeader*>(packed);
     const std::int64_t first = p % panels * kPanelColumns, o = p / panels * group_channels + first;
-    for (std::int64_t c = 0; c < kPanelColumns; ++c) {
-      const bool there = call.epilogue != nullptr && first + c < group_channels;
-      const std::int32_t own = there && call.epilogue->bias != nullptr ? call.epilogue->bias[o + c] : 0;
-      *bias++ = corrected_bias(own, call.x_zero_point, header->sums[c]);
-      *multiplier++ = there ? call.epilogue->multiplier[o + c] : 0.0f;
-    }
+    const std::int32_t* own_bias = call.epilogue != nullptr ? call.epilogue->bias : nullptr;
+    const float* own_multiplier = call.epilogue != nullptr ? call.epilogue->multiplier : nullptr;
+    copy_terms(own_bias, o, group_channels - first, bias);
+    copy_terms(own_multiplier, o, group_channels - first, multiplier);
+    const std::int32_t* sums = reinterpret_cast<const PanelHeader*>(packed)->sums;
+    MIDTREAD_UNROLL(4)
+    for (int c = 0; c < kPanelColumns; c += 4)
+      vst1q_s32(bias + c, vmlsq_s32(vld1q_s32(bias + c), vld1q_s32(sums + c), shift));
+    bias += kPanelColumns;
+    multiplier += kPanelColumns;
   }
 }
+
+MIDTREAD_NEON_END
 
 MIDTREAD_NAMESPACE_END
 

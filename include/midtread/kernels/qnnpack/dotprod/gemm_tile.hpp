@@ -3,7 +3,7 @@
 // assembly: Clang before 17 hides the intrinsics from functions with a target attribute.
 #pragma once
 
-#include <midtread/kernels/qnnpack/panel.hpp>
+#include <midtread/kernels/qnnpack/finish_tile_asm.hpp>
 #include <midtread/kernels/target.hpp>
 
 #if MIDTREAD_NEON && MIDTREAD_AARCH64
@@ -26,27 +26,35 @@ MIDTREAD_TARGET_DOTPROD_BEGIN
 #define MIDTREAD_SDOT_STEP(lane)                        \
   MIDTREAD_SDOT_LOW(lane) "ldp q4, q5, [%[w]], #32\n"   \
   MIDTREAD_SDOT_HIGH(lane) "ldp q6, q7, [%[w]], #32\n"
+#define MIDTREAD_SDOT_ADDRESSES                                  \
+  "1: ldrsw %[k], [%[offsets]], #4\n add %[k], %[k], %[band]\n"   \
+  "add %[a0], %[r0], %[k]\n add %[a1], %[r1], %[k]\n"             \
+  "add %[a2], %[r2], %[k]\n add %[a3], %[r3], %[k]\n"             \
+  "subs %[k], %[length], #16\n b.lo 3f\n"
 // clang-format on
 
-/// 4 pixels x 16 channels from bias on; `acc` is [4][16].
-MIDTREAD_NOINLINE inline void gemm_4x16c4(const TileInputs& in, const Panel& panel, const std::int32_t* bias,
-                                          std::int32_t* acc) {
-  const std::int8_t *w = panel.weights(), *a0, *a1, *a2, *a3;
-  const std::int32_t* offsets = panel.offsets;
-  std::int64_t segments = panel.segments, k;
-  asm volatile(
-      "ldp q16, q17, [%[bias]]\n ldp q18, q19, [%[bias], #32]\n"
-      "mov v20.16b, v16.16b\n mov v21.16b, v17.16b\n mov v22.16b, v18.16b\n mov v23.16b, v19.16b\n"
-      "mov v24.16b, v16.16b\n mov v25.16b, v17.16b\n mov v26.16b, v18.16b\n mov v27.16b, v19.16b\n"
-      "mov v28.16b, v16.16b\n mov v29.16b, v17.16b\n mov v30.16b, v18.16b\n mov v31.16b, v19.16b\n"
-      "1: ldrsw %[k], [%[offsets]], #4\n"
-      "add %[a0], %[r0], %[k]\n add %[a1], %[r1], %[k]\n"
-      "add %[a2], %[r2], %[k]\n add %[a3], %[r3], %[k]\n"
-      "subs %[k], %[length], #16\n b.lo 3f\n"
+/// `tiles` times 4 pixels x 16 channels from bias on, to `acc` [4][16] or, where it is null, to codes.
+MIDTREAD_NOINLINE inline void gemm_4x16c4(const std::int8_t* band, const BandUnit* units, std::int64_t tiles,
+                                          const Panel& panel, const PanelOutput& out, std::int32_t* acc) {
+  const std::int8_t* const weights = panel.weights();
+  const std::int32_t *const all_offsets = panel.offsets, *const bias = out.bias;
+  const std::int64_t all_segments = panel.segments, length = panel.length;
+  for (; tiles > 0; --tiles, units += 4) {
+    const std::int8_t *w = weights, *a0, *a1, *a2, *a3;
+    const std::int32_t* offsets = all_offsets;
+    const std::int64_t r0 = units[0].input, r1 = units[1].input, r2 = units[2].input, r3 = units[3].input;
+    std::int64_t segments = all_segments;
+    const void* k = bias;
+    asm volatile(
+      "ldp q16, q17, [%[k]]\n ldp q18, q19, [%[k], #32]\n"
+      "ldp q20, q21, [%[k]]\n ldp q22, q23, [%[k], #32]\n"
+      "ldp q24, q25, [%[k]]\n ldp q26, q27, [%[k], #32]\n"
+      "ldp q28, q29, [%[k]]\n ldp q30, q31, [%[k], #32]\n"
+      // clang-format off
+      MIDTREAD_SDOT_ADDRESSES
       "2: ldr q0, [%[a0]], #16\n ldp q4, q5, [%[w]], #32\n"
       "ldr q1, [%[a1]], #16\n ldr q2, [%[a2]], #16\n ldr q3, [%[a3]], #16\n"
       "ldp q6, q7, [%[w]], #32\n"
-      // clang-format off
       MIDTREAD_SDOT_STEP("0") MIDTREAD_SDOT_STEP("1") MIDTREAD_SDOT_STEP("2")
       MIDTREAD_SDOT_LOW("3") MIDTREAD_SDOT_HIGH("3")
       "subs %[k], %[k], #16\n b.hs 2b\n"
@@ -54,21 +62,63 @@ MIDTREAD_NOINLINE inline void gemm_4x16c4(const TileInputs& in, const Panel& pan
       "4: ldr s0, [%[a0]], #4\n ldr s1, [%[a1]], #4\n ldr s2, [%[a2]], #4\n ldr s3, [%[a3]], #4\n"
       "ldp q4, q5, [%[w]], #32\n ldp q6, q7, [%[w]], #32\n"
       MIDTREAD_SDOT_LOW("0") MIDTREAD_SDOT_HIGH("0")
-      // clang-format on
       "subs %[k], %[k], #4\n b.ne 4b\n"
       "5: subs %[segments], %[segments], #1\n b.ne 1b\n"
-      "stp q16, q17, [%[acc]]\n stp q18, q19, [%[acc], #32]\n"
+      "cbnz %[acc], 8f\n"
+      MIDTREAD_FINISH_CODES
+      "b 9f\n"
+      "8: stp q16, q17, [%[acc]]\n stp q18, q19, [%[acc], #32]\n"
       "stp q20, q21, [%[acc], #64]\n stp q22, q23, [%[acc], #96]\n"
       "stp q24, q25, [%[acc], #128]\n stp q26, q27, [%[acc], #160]\n"
       "stp q28, q29, [%[acc], #192]\n stp q30, q31, [%[acc], #224]\n"
-      : [w] "+r"(w), [offsets] "+r"(offsets), [segments] "+r"(segments), [k] "=&r"(k), [a0] "=&r"(a0),
+      "9:\n"
+      // clang-format on
+      : [w] "+r"(w), [offsets] "+r"(offsets), [segments] "+r"(segments), [k] "+r"(k), [a0] "=&r"(a0),
         [a1] "=&r"(a1), [a2] "=&r"(a2), [a3] "=&r"(a3)
-      : [r0] "r"(in.a), [r1] "r"(in.b), [r2] "r"(in.c), [r3] "r"(in.d), [length] "r"(panel.length),
-        [bias] "r"(bias), [acc] "r"(acc)
+      : [r0] "r"(r0), [r1] "r"(r1), [r2] "r"(r2), [r3] "r"(r3), [band] "r"(band), [length] "r"(length),
+        [acc] "r"(acc), MIDTREAD_FINISH_OPERANDS
       : "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23",
         "v24", "v25", "v26", "v27", "v28", "v29", "v30", "v31", "cc", "memory");
+  }
 }
 
+/// 4 pixels x the first 8 channels of a panel that has no more; `acc` is [4][16].
+MIDTREAD_NOINLINE inline void gemm_4x8c4(const std::int8_t* band, const BandUnit* units, const Panel& panel,
+                                         const std::int32_t* bias, std::int32_t* acc) {
+  const std::int8_t *w = panel.weights(), *a0, *a1, *a2, *a3;
+  const std::int32_t* offsets = panel.offsets;
+  const std::int64_t r0 = units[0].input, r1 = units[1].input, r2 = units[2].input, r3 = units[3].input;
+  std::int64_t segments = panel.segments, k;
+  asm volatile(
+      "ldp q16, q17, [%[bias]]\n ldp q20, q21, [%[bias]]\n"
+      "ldp q24, q25, [%[bias]]\n ldp q28, q29, [%[bias]]\n"
+      // clang-format off
+      MIDTREAD_SDOT_ADDRESSES
+      "2: ldr q0, [%[a0]], #16\n ldp q4, q5, [%[w]]\n"
+      "ldr q1, [%[a1]], #16\n ldr q2, [%[a2]], #16\n ldr q3, [%[a3]], #16\n"
+      MIDTREAD_SDOT_LOW("0") "ldp q4, q5, [%[w], #64]\n"
+      MIDTREAD_SDOT_LOW("1") "ldp q4, q5, [%[w], #128]\n"
+      MIDTREAD_SDOT_LOW("2") "ldp q4, q5, [%[w], #192]\n add %[w], %[w], #256\n"
+      MIDTREAD_SDOT_LOW("3")
+      "subs %[k], %[k], #16\n b.hs 2b\n"
+      "3: adds %[k], %[k], #16\n b.eq 5f\n"
+      "4: ldr s0, [%[a0]], #4\n ldr s1, [%[a1]], #4\n ldr s2, [%[a2]], #4\n ldr s3, [%[a3]], #4\n"
+      "ldp q4, q5, [%[w]], #64\n"
+      MIDTREAD_SDOT_LOW("0")
+      "subs %[k], %[k], #4\n b.ne 4b\n"
+      // clang-format on
+      "5: subs %[segments], %[segments], #1\n b.ne 1b\n"
+      "stp q16, q17, [%[acc]]\n stp q20, q21, [%[acc], #64]\n"
+      "stp q24, q25, [%[acc], #128]\n stp q28, q29, [%[acc], #192]\n"
+      : [w] "+r"(w), [offsets] "+r"(offsets), [segments] "+r"(segments), [k] "=&r"(k), [a0] "=&r"(a0),
+        [a1] "=&r"(a1), [a2] "=&r"(a2), [a3] "=&r"(a3)
+      : [r0] "r"(r0), [r1] "r"(r1), [r2] "r"(r2), [r3] "r"(r3), [band] "r"(band), [length] "r"(panel.length),
+        [bias] "r"(bias), [acc] "r"(acc)
+      : "v0", "v1", "v2", "v3", "v4", "v5", "v16", "v17", "v20", "v21", "v24", "v25", "v28", "v29", "cc",
+        "memory");
+}
+
+#undef MIDTREAD_SDOT_ADDRESSES
 #undef MIDTREAD_SDOT_STEP
 #undef MIDTREAD_SDOT_HIGH
 #undef MIDTREAD_SDOT_LOW
@@ -124,13 +174,18 @@ MIDTREAD_TARGET_END
 
 struct Tile {
   static constexpr std::int64_t kUnits = 4, kPixels = 1, kColumns = kPanelColumns, kStep = 4;
+  static constexpr bool kFinishes = true;
 
   /// Where weight `k` of `column` lies in a segment.
   static std::int64_t at(std::int64_t, std::int64_t k, std::int64_t column) {
     return (k / 4 * kColumns + column) * 4 + k % 4;
   }
-  static void run(const TileInputs& in, const Panel& panel, const std::int32_t* bias, std::int32_t* acc) {
-    gemm_4x16c4(in, panel, bias, acc);
+  static void run(const std::int8_t* band, const BandUnit* units, std::int64_t tiles, const Panel& panel,
+                  const PanelOutput& out, std::int32_t* acc) {
+    if (panel.columns > 8)
+      gemm_4x16c4(band, units, tiles, panel, out, acc);
+    else
+      gemm_4x8c4(band, units, panel, out.bias, acc);
   }
   static void run_one(const std::int8_t* row, const Panel& panel, const std::int32_t* bias,
                       std::int32_t* acc) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Convolution on i8mm. Pairs of pixels are filled up to 8 codes, and groups must start at one: where that
-// wastes more than smmla gains over sdot (an image's 3 channels), the weights are packed for dotprod.
+// wastes more than smmla gains over sdot (an image's 3 channels), or sums are short, the weights are packed
+// for dotprod.
 #pragma once
 
 #include <midtread/kernels/qnnpack/conv.hpp>
@@ -11,9 +12,13 @@
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::i8mm)
 
+/// Below this depth the copy in pairs and the tile's store cost more instructions than smmla saves.
+inline constexpr std::int64_t kPairedDepth = 64;
+
 /// A function of the weight sizes alone.
 inline bool pairs_pay(const Conv2dShape& s) {
   if (s.groups > 1) return s.in_group() % Tile::kStep == 0;
+  if (s.depth() < kPairedDepth) return false;
   const Segments paired(s, (s.in_channels + 7) / 8 * 8, Tile::kStep);
   const Segments plain(s, s.in_channels, dotprod::Tile::kStep);
   return paired.depth() < 2 * plain.depth();

@@ -4,7 +4,8 @@
 // holds them so.
 #pragma once
 
-#include <midtread/kernels/qnnpack/panel.hpp>
+#include <midtread/kernels/qnnpack/code_band.hpp>
+#include <midtread/kernels/qnnpack/conv_call.hpp>
 #include <midtread/kernels/target.hpp>
 
 #if MIDTREAD_NEON && MIDTREAD_AARCH64
@@ -123,7 +124,13 @@ struct Tile {
   static std::int64_t at(std::int64_t, std::int64_t k, std::int64_t column) {
     return (k / 8 * kColumns + column) * 8 + k % 8;
   }
-  static void run(const TileInputs& in, const Panel& panel, const std::int32_t* bias, std::int32_t* acc) {
+  static constexpr bool kFinishes = false;
+
+  static void run(const std::int8_t* band, const BandUnit* units, std::int64_t, const Panel& panel,
+                  const PanelOutput& out, std::int32_t* acc) {
+    const TileInputs in{band + units[0].input, band + units[1].input, band + units[2].input,
+                        band + units[3].input};
+    const std::int32_t* bias = out.bias;
     const std::int8_t* w = panel.weights();
     for (std::int64_t c = 0; c < panel.columns; c += kColumns)
       w = gemm_8x8c8(in, panel, w, bias + c, acc + c);

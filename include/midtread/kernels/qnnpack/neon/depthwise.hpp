@@ -56,10 +56,10 @@ inline void add_products(int32x4_t* acc, int16x8_t low, int16x8_t high) {
 }
 
 /// As many pixels as kPixels divides, `count` of them.
-template <int kPixels, bool kPaired>
+template <int kPixels, bool kPaired, Finish kFinish>
 MIDTREAD_NOINLINE void depthwise_pixels(const std::int8_t* band, const BandUnit* units, std::int64_t count,
                                         const DepthwiseBlock& block, const PanelOutput& out) {
-  const PixelWriter write(out);
+  const PixelWriter<kFinish> write(out);
   for (std::int64_t p = 0; p < count; p += kPixels, units += kPixels) {
     const std::int8_t* inputs[kPixels];
     int32x4_t acc[kPixels][4];
@@ -93,19 +93,39 @@ MIDTREAD_NOINLINE void depthwise_pixels(const std::int8_t* band, const BandUnit*
         add_products(acc[i], vmull_s8(vget_low_s8(a), vget_low_s8(w0)), vmull_high_s8(a, w0));
       }
     }
-    if (write.plain()) {
-      MIDTREAD_UNROLL(4)
-      for (int i = 0; i < kPixels; ++i)
-        write.store(acc[i][0], acc[i][1], acc[i][2], acc[i][3], units[i].output);
-      continue;
-    }
     MIDTREAD_UNROLL(4)
     for (int i = 0; i < kPixels; ++i)
-      write.store_slowly(acc[i][0], acc[i][1], acc[i][2], acc[i][3], units[i].output);
+      write.store(acc[i][0], acc[i][1], acc[i][2], acc[i][3], units[i].output);
   }
 }
 
 MIDTREAD_NEON_END
+
+/// All pixels of a band.
+template <bool kPaired>
+void depthwise_row(const std::int8_t* band, const BandUnit* units, std::int64_t count,
+                   const DepthwiseBlock& block, const PanelOutput& out) {
+  const auto run = [&](auto wide, auto one) {
+    const std::int64_t rest = count % kDepthwisePixels;
+    wide(band, units, count - rest, block, out);
+    one(band, units + count - rest, rest, block, out);
+  };
+  constexpr int kWide = kDepthwisePixels;
+  switch (finish_of(out)) {
+    case Finish::kWhole:
+      return run(depthwise_pixels<kWide, kPaired, Finish::kWhole>,
+                 depthwise_pixels<1, kPaired, Finish::kWhole>);
+    case Finish::kPart:
+      return run(depthwise_pixels<kWide, kPaired, Finish::kPart>,
+                 depthwise_pixels<1, kPaired, Finish::kPart>);
+    case Finish::kHalf:
+      return run(depthwise_pixels<kWide, kPaired, Finish::kHalf>,
+                 depthwise_pixels<1, kPaired, Finish::kHalf>);
+    case Finish::kSlow:
+      return run(depthwise_pixels<kWide, kPaired, Finish::kSlow>,
+                 depthwise_pixels<1, kPaired, Finish::kSlow>);
+  }
+}
 
 inline void depthwise_bands(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call,
                             Scratch& scratch) {
@@ -132,8 +152,7 @@ inline void depthwise_bands(const PackedWeights& weights, const Conv2dShape& s, 
     const std::int64_t first = piece % plan.bands_per_image() * plan.out_rows;
     const std::int64_t rows = std::min(plan.out_rows, plan.shape.out_height - first);
     band.fill(call.x, n, first, rows, call.x_zero_point, codes);
-    const std::int64_t count = band.list_units(rows, units),
-                       wide = count / kDepthwisePixels * kDepthwisePixels;
+    const std::int64_t count = band.list_units(rows, units);
     for (std::int64_t p = 0; p < panels; ++p) {
       const auto* header = reinterpret_cast<const PanelHeader*>(packed + p * depthwise_panel_bytes(s));
       const DepthwiseBlock block{reinterpret_cast<const std::int8_t*>(header + 1), offsets, s.taps()};
@@ -142,12 +161,9 @@ inline void depthwise_bands(const PackedWeights& weights, const Conv2dShape& s, 
       out.bias = bias + p * kPanelColumns;
       out.multiplier = multiplier + p * kPanelColumns;
       aim(out, call, (n * plan.shape.out_height + first) * plan.shape.out_width, p * kPanelColumns);
-      const bool paired = header->has_minus_128 == 0;
       const std::int8_t* start = codes + p * kPanelColumns;
-      (paired ? depthwise_pixels<kDepthwisePixels, true>
-              : depthwise_pixels<kDepthwisePixels, false>)(start, units, wide, block, out);
-      (paired ? depthwise_pixels<1, true> : depthwise_pixels<1, false>)(start, units + wide, count - wide,
-                                                                        block, out);
+      const auto run = header->has_minus_128 ? depthwise_row<false> : depthwise_row<true>;
+      run(start, units, count, block, out);
     }
   });
 }

@@ -14,10 +14,11 @@ MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::neon)
 /// Codes per piece of parallel work.
 inline constexpr std::int64_t kElementGrain = 1 << 15;
 
-/// Whether vectors give the contract's result: ARMv7's flush what is below 2^-126 to zero.
+/// Whether no step of (q - z) * s, a sum or a product of two, and quantizing it leaves the normal numbers:
+/// ARMv7's vectors flush what is below 2^-126 to zero, and vectors of codes do not look for NaN.
 template <class... Scales>
 bool vectors_fit(Scales... scales) {
-  return ((MIDTREAD_AARCH64 || (scales > 0x1p-60f && scales < 0x1p60f)) && ...);
+  return ((scales > 0x1p-60f && scales < 0x1p60f) && ...);
 }
 
 enum class BinaryOp { kAdd, kMul };
@@ -43,21 +44,27 @@ struct Reals {
 };
 
 inline Reals dequantize_16(uint8x16_t q, AffineParams in) {
-  const uint8x8_t z = vdup_n_u8(static_cast<std::uint8_t>(in.zero_point));
-  const int16x8_t low = vreinterpretq_s16_u16(vsubl_u8(vget_low_u8(q), z));
-  const int16x8_t high = vreinterpretq_s16_u16(vsubl_u8(vget_high_u8(q), z));
+  const uint8x16_t z = vdupq_n_u8(static_cast<std::uint8_t>(in.zero_point));
+  const int16x8_t low = vreinterpretq_s16_u16(vsubl_u8(vget_low_u8(q), vget_low_u8(z)));
+  const int16x8_t high = vreinterpretq_s16_u16(vsubl_high_u8(q, z));
   return {{vmulq_n_f32(vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))), in.scale),
            vmulq_n_f32(vcvtq_f32_s32(vmovl_high_s16(low)), in.scale),
            vmulq_n_f32(vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))), in.scale),
            vmulq_n_f32(vcvtq_f32_s32(vmovl_high_s16(high)), in.scale)}};
 }
 
-inline uint8x16_t quantize_16(const Reals& real, float inverse, float lo, const OutputCodes& bounds) {
-  const float32x4_t low = vdupq_n_f32(lo);
+/// Of numbers in units of the output scale.
+inline uint8x16_t round_16(const Reals& scaled, const OutputCodes& bounds) {
   int32x4_t v[4];
   MIDTREAD_UNROLL(4)
-  for (int i = 0; i < 4; ++i) v[i] = vcvtnq_s32_f32(vmaxnmq_f32(vmulq_n_f32(real.v[i], inverse), low));
+  for (int i = 0; i < 4; ++i) v[i] = vcvtnq_s32_f32(scaled.v[i]);
   return codes_16(v, bounds);
+}
+
+inline uint8x16_t quantize_16(Reals real, float inverse, const OutputCodes& bounds) {
+  MIDTREAD_UNROLL(4)
+  for (int i = 0; i < 4; ++i) real.v[i] = vmulq_n_f32(real.v[i], inverse);
+  return round_16(real, bounds);
 }
 
 template <BinaryOp kOp>
@@ -69,71 +76,108 @@ inline uint8x16_t binary_16(Reals a, const Reals& b, const BinaryRow& row) {
     MIDTREAD_KEEP_PRODUCT(y);
     a.v[i] = kOp == BinaryOp::kAdd ? vaddq_f32(x, y) : vmulq_f32(x, y);
   }
-  return quantize_16(a, row.inverse, row.lo, row.bounds);
+  return quantize_16(a, row.inverse, row.bounds);
 }
 
-/// `n` contiguous codes of a with `n` of b, or with the one at b where kBroadcast. Reads and writes whole
-/// vectors only inside [0, n): the last vector overlaps the one before it, short rows go through a copy.
-template <BinaryOp kOp, bool kBroadcast>
-MIDTREAD_NOINLINE void binary_row(const std::uint8_t* a, const std::uint8_t* b, std::int64_t n,
-                                  const BinaryRow& row, std::uint8_t* y) {
-  std::uint8_t short_a[16] = {}, short_b[16] = {}, short_y[16];
-  std::uint8_t* const result = y;
-  const std::int64_t length = n;
-  if (n < 16) {
-    std::memcpy(short_a, a, static_cast<std::size_t>(n));
-    std::memcpy(short_b, b, kBroadcast ? 1 : static_cast<std::size_t>(n));
-    a = short_a;
-    b = short_b;
-    y = short_y;
-    n = 16;
+/// Calls body(i) for vectors of 16 that cover [0, n), n >= 16; the last may overlap the one before it.
+template <class Body>
+MIDTREAD_ALWAYS_INLINE void each_16(std::int64_t n, const Body& body) {
+  std::int64_t i = 0;
+  for (; i < n - 32; i += 32) {
+    body(i);
+    body(i + 16);
   }
-  const Reals constant = dequantize_16(vdupq_n_u8(b[0]), row.b);
-  for (std::int64_t i = 0; i < n; i += 16) {
-    if (i + 16 > n) i = n - 16;
+  if (i < n - 16) body(i);
+  body(n - 16);
+}
+
+/// Codes of a with those of b, or with the one at b where kBroadcast.
+template <BinaryOp kOp, bool kBroadcast>
+struct BinaryBody {
+  const std::uint8_t *a, *b;
+  std::uint8_t* y;
+  BinaryRow row;
+  Reals constant;
+
+  MIDTREAD_ALWAYS_INLINE void operator()(std::int64_t i) const {
     const Reals second = kBroadcast ? constant : dequantize_16(vld1q_u8(b + i), row.b);
     vst1q_u8(y + i, binary_16<kOp>(dequantize_16(vld1q_u8(a + i), row.a), second, row));
   }
-  if (length < 16) std::memcpy(result, short_y, static_cast<std::size_t>(length));
+};
+
+struct RequantizeBody {
+  const std::uint8_t* x;
+  std::uint8_t* y;
+  BinaryRow row;
+
+  MIDTREAD_ALWAYS_INLINE void operator()(std::int64_t i) const {
+    vst1q_u8(y + i, quantize_16(dequantize_16(vld1q_u8(x + i), row.a), row.inverse, row.bounds));
+  }
+};
+
+struct QuantizeBody {
+  const float* x;
+  std::uint8_t* q;
+  float inverse, low;
+  OutputCodes bounds;
+
+  MIDTREAD_ALWAYS_INLINE void operator()(std::int64_t i) const {
+    Reals real{{vld1q_f32(x + i), vld1q_f32(x + i + 4), vld1q_f32(x + i + 8), vld1q_f32(x + i + 12)}};
+    MIDTREAD_UNROLL(4)
+    for (int j = 0; j < 4; ++j) real.v[j] = vmaxnmq_f32(vmulq_n_f32(real.v[j], inverse), vdupq_n_f32(low));
+    vst1q_u8(q + i, round_16(real, bounds));
+  }
+};
+
+struct DequantizeBody {
+  const std::uint8_t* q;
+  float* x;
+  AffineParams in;
+
+  MIDTREAD_ALWAYS_INLINE void operator()(std::int64_t i) const {
+    const Reals real = dequantize_16(vld1q_u8(q + i), in);
+    MIDTREAD_UNROLL(4)
+    for (int j = 0; j < 4; ++j) vst1q_f32(x + i + 4 * j, real.v[j]);
+  }
+};
+
+/// `n` contiguous codes; fewer than 16 go through a copy, so that nothing outside [0, n) is touched.
+template <BinaryOp kOp, bool kBroadcast>
+MIDTREAD_NOINLINE void binary_row(const std::uint8_t* a, const std::uint8_t* b, std::int64_t n,
+                                  const BinaryRow& row, std::uint8_t* y) {
+  if (n < 16) {
+    std::uint8_t short_a[16] = {}, short_b[16] = {}, short_y[16];
+    std::memcpy(short_a, a, static_cast<std::size_t>(n));
+    std::memcpy(short_b, b, kBroadcast ? 1 : static_cast<std::size_t>(n));
+    binary_row<kOp, kBroadcast>(short_a, short_b, 16, row, short_y);
+    std::memcpy(y, short_y, static_cast<std::size_t>(n));
+    return;
+  }
+  each_16(n, BinaryBody<kOp, kBroadcast>{a, b, y, row, dequantize_16(vdupq_n_u8(b[0]), row.b)});
 }
 
 MIDTREAD_NOINLINE inline void requantize_row(const std::uint8_t* x, std::int64_t n, const BinaryRow& row,
                                              std::uint8_t* y) {
-  std::uint8_t short_x[16] = {}, short_y[16];
-  std::uint8_t* const result = y;
-  const std::int64_t length = n;
   if (n < 16) {
+    std::uint8_t short_x[16] = {}, short_y[16];
     std::memcpy(short_x, x, static_cast<std::size_t>(n));
-    x = short_x;
-    y = short_y;
-    n = 16;
+    requantize_row(short_x, 16, row, short_y);
+    std::memcpy(y, short_y, static_cast<std::size_t>(n));
+    return;
   }
-  for (std::int64_t i = 0; i < n; i += 16) {
-    if (i + 16 > n) i = n - 16;
-    vst1q_u8(y + i, quantize_16(dequantize_16(vld1q_u8(x + i), row.a), row.inverse, row.lo, row.bounds));
-  }
-  if (length < 16) std::memcpy(result, short_y, static_cast<std::size_t>(length));
+  each_16(n, RequantizeBody{x, y, row});
 }
 
 /// n >= 16.
 MIDTREAD_NOINLINE inline void quantize_row(const float* x, std::uint8_t* q, std::int64_t n,
                                            const BinaryRow& row) {
-  for (std::int64_t i = 0; i < n; i += 16) {
-    if (i + 16 > n) i = n - 16;
-    const Reals real{{vld1q_f32(x + i), vld1q_f32(x + i + 4), vld1q_f32(x + i + 8), vld1q_f32(x + i + 12)}};
-    vst1q_u8(q + i, quantize_16(real, row.inverse, row.lo, row.bounds));
-  }
+  each_16(n, QuantizeBody{x, q, row.inverse, row.lo, row.bounds});
 }
 
 /// n >= 16.
 MIDTREAD_NOINLINE inline void dequantize_row(const std::uint8_t* q, float* x, std::int64_t n,
                                              AffineParams in) {
-  for (std::int64_t i = 0; i < n; i += 16) {
-    if (i + 16 > n) i = n - 16;
-    const Reals real = dequantize_16(vld1q_u8(q + i), in);
-    MIDTREAD_UNROLL(4)
-    for (int j = 0; j < 4; ++j) vst1q_f32(x + i + 4 * j, real.v[j]);
-  }
+  each_16(n, DequantizeBody{q, x, in});
 }
 
 MIDTREAD_NEON_END

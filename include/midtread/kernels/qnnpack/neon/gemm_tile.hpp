@@ -5,7 +5,7 @@
 // 2 * 128 * 127 < 2^15. A panel with a weight of -128 takes every product to int32 by itself.
 #pragma once
 
-#include <midtread/kernels/qnnpack/panel.hpp>
+#include <midtread/kernels/qnnpack/finish_tile_asm.hpp>
 
 #if MIDTREAD_NEON && MIDTREAD_AARCH64
 
@@ -51,17 +51,16 @@ MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::neon)
   step("v6", "v18", "v22", "v26", "v30")                  \
   step("v7", "v19", "v23", "v27", "v31")
 
-// All segments, 16 products at a time, then 8; then the sums of each accumulator's lanes.
+// Four channels at a time: all segments, 16 products, then 8; then the sums of each accumulator's lanes, to
+// `sums`. At last all 16 come back.
 #define MIDTREAD_NEON_TILE(step)                                                              \
   asm volatile(                                                                               \
-      "ldp s16, s17, [%[bias]]\n ldp s18, s19, [%[bias], #8]\n"                               \
-      "mov v20.16b, v16.16b\n mov v21.16b, v17.16b\n"                                         \
-      "mov v22.16b, v18.16b\n mov v23.16b, v19.16b\n"                                         \
-      "mov v24.16b, v16.16b\n mov v25.16b, v17.16b\n"                                         \
-      "mov v26.16b, v18.16b\n mov v27.16b, v19.16b\n"                                         \
-      "mov v28.16b, v16.16b\n mov v29.16b, v17.16b\n"                                         \
-      "mov v30.16b, v18.16b\n mov v31.16b, v19.16b\n"                                         \
-      "1: ldrsw %[k], [%[offsets]], #4\n"                                                     \
+      "0: ldp s16, s17, [%[bias]]\n ldp s18, s19, [%[bias], #8]\n"                            \
+      "ldp s20, s21, [%[bias]]\n ldp s22, s23, [%[bias], #8]\n"                               \
+      "ldp s24, s25, [%[bias]]\n ldp s26, s27, [%[bias], #8]\n"                               \
+      "ldp s28, s29, [%[bias]]\n ldp s30, s31, [%[bias], #8]\n add %[bias], %[bias], #16\n"   \
+      "mov %[offset], %[offsets]\n mov %[segment], %[segments]\n"                             \
+      "1: ldrsw %[k], [%[offset]], #4\n add %[k], %[k], %[band]\n"                            \
       "add %[a0], %[r0], %[k]\n add %[a1], %[r1], %[k]\n"                                     \
       "add %[a2], %[r2], %[k]\n add %[a3], %[r3], %[k]\n"                                     \
       "subs %[k], %[length], #16\n b.lo 3f\n"                                                 \
@@ -74,37 +73,47 @@ MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::neon)
       "ldr d0, [%[a0]]\n ldr d1, [%[a1]]\n ldr d2, [%[a2]]\n ldr d3, [%[a3]]\n"               \
       "ldp d4, d5, [%[w]], #16\n ldp d6, d7, [%[w]], #16\n"                                   \
       MIDTREAD_NEON_COLUMNS(MIDTREAD_NEON_SINGLE)                                             \
-      "4: subs %[segments], %[segments], #1\n b.ne 1b\n"                                      \
+      "4: subs %[segment], %[segment], #1\n b.ne 1b\n"                                        \
       "addp v16.4s, v16.4s, v17.4s\n addp v18.4s, v18.4s, v19.4s\n"                           \
       "addp v20.4s, v20.4s, v21.4s\n addp v22.4s, v22.4s, v23.4s\n"                           \
       "addp v24.4s, v24.4s, v25.4s\n addp v26.4s, v26.4s, v27.4s\n"                           \
       "addp v28.4s, v28.4s, v29.4s\n addp v30.4s, v30.4s, v31.4s\n"                           \
       "addp v16.4s, v16.4s, v18.4s\n addp v20.4s, v20.4s, v22.4s\n"                           \
       "addp v24.4s, v24.4s, v26.4s\n addp v28.4s, v28.4s, v30.4s\n"                           \
-      "str q16, [%[acc]]\n str q20, [%[acc], #64]\n"                                          \
-      "str q24, [%[acc], #128]\n str q28, [%[acc], #192]\n"                                   \
-      : [w] "+r"(w), [offsets] "+r"(offsets), [segments] "+r"(segments), [k] "=&r"(k),        \
-        [a0] "=&r"(a0), [a1] "=&r"(a1), [a2] "=&r"(a2), [a3] "=&r"(a3)                        \
-      : [r0] "r"(in.a), [r1] "r"(in.b), [r2] "r"(in.c), [r3] "r"(in.d),                       \
-        [length] "r"(panel.length), [bias] "r"(bias), [acc] "r"(acc)                          \
+      "str q20, [%[sums], #64]\n str q24, [%[sums], #128]\n"                                    \
+      "str q28, [%[sums], #192]\n str q16, [%[sums]], #16\n"                                    \
+      "subs %[columns], %[columns], #4\n b.gt 0b\n"                                           \
+      "cbz %[finish], 9f\n"                                                                   \
+      "ldp q16, q17, [%[sums], #-64]\n ldp q18, q19, [%[sums], #-32]\n"                         \
+      "ldp q20, q21, [%[sums]]\n ldp q22, q23, [%[sums], #32]\n"                                \
+      "ldp q24, q25, [%[sums], #64]\n ldp q26, q27, [%[sums], #96]\n"                           \
+      "ldp q28, q29, [%[sums], #128]\n ldp q30, q31, [%[sums], #160]\n"                         \
+      MIDTREAD_FINISH_CODES                                                                   \
+      "9:\n"                                                                                  \
+      : [w] "+r"(w), [offset] "=&r"(offset), [segment] "=&r"(segment), [k] "=&r"(k),          \
+        [a0] "=&r"(a0), [a1] "=&r"(a1), [a2] "=&r"(a2), [a3] "=&r"(a3), [bias] "+r"(bias),    \
+        [sums] "+r"(sums), [columns] "+r"(columns)                                              \
+      : [r0] "r"(r0), [r1] "r"(r1), [r2] "r"(r2), [r3] "r"(r3), [band] "r"(band),             \
+        [length] "r"(panel.length), [offsets] "r"(panel.offsets),                             \
+        [segments] "r"(panel.segments), [finish] "r"(acc == nullptr), MIDTREAD_FINISH_OPERANDS                              \
       : "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v16",      \
         "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28",   \
         "v29", "v30", "v31", "cc", "memory")
 // clang-format on
 
-/// 4 pixels x 4 channels from bias on; `acc` is [4][16]. Returns where the next channels' weights begin.
+/// 4 pixels x 16 channels from bias on, to `acc` [4][16] or, where it is null, to codes.
 template <bool kPaired>
-MIDTREAD_NOINLINE const std::int8_t* gemm_4x4c16(const TileInputs& in, const Panel& panel,
-                                                 const std::int8_t* w, const std::int32_t* bias,
-                                                 std::int32_t* acc) {
-  const std::int8_t *a0, *a1, *a2, *a3;
-  const std::int32_t* offsets = panel.offsets;
-  std::int64_t segments = panel.segments, k;
+MIDTREAD_NOINLINE void gemm_4x4c16(const std::int8_t* band, const BandUnit* units, const Panel& panel,
+                                   const PanelOutput& out, std::int32_t* acc) {
+  const std::int8_t *w = panel.weights(), *a0, *a1, *a2, *a3;
+  const std::int32_t *bias = out.bias, *offset;
+  const std::int64_t r0 = units[0].input, r1 = units[1].input, r2 = units[2].input, r3 = units[3].input;
+  std::int64_t columns = panel.columns, segment, k;
+  std::int32_t kept[4 * kPanelColumns], *sums = acc != nullptr ? acc : kept;
   if (kPaired)
     MIDTREAD_NEON_TILE(MIDTREAD_NEON_PAIRED);
   else
     MIDTREAD_NEON_TILE(MIDTREAD_NEON_APART);
-  return w;
 }
 
 // clang-format off
@@ -177,16 +186,17 @@ struct Tile {
   static constexpr const char* kConvLabel = "gemm_u8s8s32_4x4c16__neon";
   static constexpr const char* kTransposeLabel = "conv_transpose_u8s8s32_4x4c16__neon";
   static constexpr std::int64_t kUnits = 4, kPixels = 1, kColumns = 4, kStep = 8;
+  static constexpr bool kFinishes = true;
 
   /// Where weight `k` of `column` lies in a segment.
   static std::int64_t at(std::int64_t length, std::int64_t k, std::int64_t column) {
     const std::int64_t block = k / 16 * 16;
     return block * kColumns + (block + 16 <= length ? column * 16 : column * 8) + k % 16;
   }
-  static void run(const TileInputs& in, const Panel& panel, const std::int32_t* bias, std::int32_t* acc) {
+  static void run(const std::int8_t* band, const BandUnit* units, std::int64_t tiles, const Panel& panel,
+                  const PanelOutput& out, std::int32_t* acc) {
     const auto tile = panel.header->has_minus_128 ? gemm_4x4c16<false> : gemm_4x4c16<true>;
-    const std::int8_t* w = panel.weights();
-    for (std::int64_t c = 0; c < panel.columns; c += kColumns) w = tile(in, panel, w, bias + c, acc + c);
+    for (; tiles > 0; --tiles, units += 4) tile(band, units, panel, out, acc);
   }
   static void run_one(const std::int8_t* row, const Panel& panel, const std::int32_t* bias,
                       std::int32_t* acc) {

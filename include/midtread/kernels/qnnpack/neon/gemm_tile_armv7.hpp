@@ -6,8 +6,9 @@
 // 2 * 128 * 127 < 2^15. A panel with a weight of -128 takes every product to int32 by itself.
 #pragma once
 
+#include <midtread/kernels/qnnpack/code_band.hpp>
+#include <midtread/kernels/qnnpack/conv_call.hpp>
 #include <midtread/kernels/qnnpack/neon/intrinsics.hpp>
-#include <midtread/kernels/qnnpack/panel.hpp>
 
 #if MIDTREAD_NEON && MIDTREAD_ARM32
 
@@ -84,7 +85,13 @@ struct Tile {
     const std::int64_t block = k / 16 * 16;
     return block * kColumns + (block + 16 <= length ? column * 16 : column * 8) + k % 16;
   }
-  static void run(const TileInputs& in, const Panel& panel, const std::int32_t* bias, std::int32_t* acc) {
+  static constexpr bool kFinishes = false;
+
+  static void run(const std::int8_t* band, const BandUnit* units, std::int64_t, const Panel& panel,
+                  const PanelOutput& out, std::int32_t* acc) {
+    const TileInputs in{band + units[0].input, band + units[1].input, band + units[2].input,
+                        band + units[3].input};
+    const std::int32_t* bias = out.bias;
     const auto tile = panel.header->has_minus_128 ? gemm_2x4c16<2, false> : gemm_2x4c16<2, true>;
     const std::int8_t* w = panel.weights();
     for (std::int64_t c = 0; c < panel.columns; c += kColumns) {

@@ -30,6 +30,9 @@ MIDTREAD_ALWAYS_INLINE uint32x4_t vaddw_high_u16(uint32x4_t sum, uint16x8_t a) {
 MIDTREAD_ALWAYS_INLINE uint16x8_t vaddw_high_u8(uint16x8_t sum, uint8x16_t a) {
   return vaddw_u8(sum, vget_high_u8(a));
 }
+MIDTREAD_ALWAYS_INLINE uint16x8_t vsubl_high_u8(uint8x16_t a, uint8x16_t b) {
+  return vsubl_u8(vget_high_u8(a), vget_high_u8(b));
+}
 MIDTREAD_ALWAYS_INLINE int32x4_t vmovl_high_s16(int16x8_t a) { return vmovl_s16(vget_high_s16(a)); }
 MIDTREAD_ALWAYS_INLINE uint32x4_t vmovl_high_u16(uint16x8_t a) { return vmovl_u16(vget_high_u16(a)); }
 MIDTREAD_ALWAYS_INLINE uint16x8_t vmovl_high_u8(uint8x16_t a) { return vmovl_u8(vget_high_u8(a)); }

@@ -1,142 +1,181 @@
 // SPDX-License-Identifier: MIT
-// Average and max pooling on NEON, 16 channels at a time.
+// Average and max pooling on NEON, 16 codes at a time.
 //
 // The average divides in float32: for fewer than 2^16 counted codes the quotient is nearer to its true value
 // than to any tie (a tie is at least 1 / (2 n) away, the quotient within 2^-17), so rounding it is exact.
 #pragma once
 
-#include <midtread/kernels/pool_windows.hpp>
+#include <midtread/kernels/pool_rows.hpp>
 #include <midtread/kernels/qnnpack/neon/vector.hpp>
-#include <midtread/kernels/reference/pool.hpp>
 
 #if MIDTREAD_NEON
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::neon)
-
-inline constexpr std::int64_t kMaxAverageWindow = (1 << 16) - 1;
-
-/// What all channels of one output share.
-struct AverageTerms {
-  std::int32_t counted;
-  std::int32_t taken;  ///< zero point * codes in the window
-  float inverse;       ///< of counted
-  OutputCodes bounds;
-};
-
 MIDTREAD_NEON_BEGIN
 
-/// sum / counted, half to even.
-inline int32x4_t divide(int32x4_t sum, int32x4_t counted, float inverse) {
+/// Divides sums of a window by how many codes it counts.
+struct Divider {
+  int32x4_t counted, taken;
+  float inverse;
+  OutputCodes bounds;
+
+  explicit Divider(const AverageTerms& t)
+      : counted(vdupq_n_s32(t.counted)),
+        taken(vdupq_n_s32(t.taken())),
+        inverse(1.0f / static_cast<float>(t.counted)),
+        bounds(output_codes(0, 255, t.zero_point)) {}
+
+  /// 16 codes from the sums of 16 channels.
+  MIDTREAD_ALWAYS_INLINE uint8x16_t operator()(const uint32x4_t* sums) const {
+    int32x4_t quotients[4];
+    MIDTREAD_UNROLL(4)
+    for (int i = 0; i < 4; ++i) quotients[i] = divide(vsubq_s32(vreinterpretq_s32_u32(sums[i]), taken));
+    return codes_16(quotients, bounds);
+  }
+
+ private:
+  /// sum / counted, half to even.
+  MIDTREAD_ALWAYS_INLINE int32x4_t divide(int32x4_t sum) const {
 #if MIDTREAD_AARCH64
-  static_cast<void>(inverse);
-  return vcvtnq_s32_f32(vdivq_f32(vcvtq_f32_s32(sum), vcvtq_f32_s32(counted)));
+    return vcvtnq_s32_f32(vdivq_f32(vcvtq_f32_s32(sum), vcvtq_f32_s32(counted)));
 #else
-  // No division: the product with the inverse misses by one at most; twice the rest says where.
-  const int32x4_t near = vcvtnq_s32_f32(vmulq_n_f32(vcvtq_f32_s32(sum), inverse));
-  const int32x4_t rest = vshlq_n_s32(vmlsq_s32(sum, near, counted), 1), odd = vandq_s32(near, vdupq_n_s32(1));
-  const uint32x4_t above = vcgtq_s32(vaddq_s32(rest, odd), counted);
-  const uint32x4_t below = vcltq_s32(vsubq_s32(rest, odd), vnegq_s32(counted));
-  return vaddq_s32(vsubq_s32(near, vreinterpretq_s32_u32(above)), vreinterpretq_s32_u32(below));
+    // No division: the product with the inverse misses by one at most; twice the rest says where.
+    const int32x4_t near = vcvtnq_s32_f32(vmulq_n_f32(vcvtq_f32_s32(sum), inverse));
+    const int32x4_t rest = vshlq_n_s32(vmlsq_s32(sum, near, counted), 1),
+                    odd = vandq_s32(near, vdupq_n_s32(1));
+    const uint32x4_t above = vcgtq_s32(vaddq_s32(rest, odd), counted);
+    const uint32x4_t below = vcltq_s32(vsubq_s32(rest, odd), vnegq_s32(counted));
+    return vaddq_s32(vsubq_s32(near, vreinterpretq_s32_u32(above)), vreinterpretq_s32_u32(below));
 #endif
+  }
+};
+
+// kVectors times 16 elements, kTaps (0: taps) of each.
+struct MaxCodes {
+  template <int kVectors, int kTaps>
+  static MIDTREAD_ALWAYS_INLINE void vectors(const std::uint8_t* x, std::int64_t taps, std::int64_t step,
+                                             std::uint8_t* out) {
+    uint8x16_t largest[kVectors];
+    MIDTREAD_UNROLL(4)
+    for (int i = 0; i < kVectors; ++i) largest[i] = vdupq_n_u8(0);
+    MIDTREAD_UNROLL(3)
+    for (std::int64_t t = kTaps > 0 ? kTaps : taps; t > 0; --t, x += step) {
+      MIDTREAD_UNROLL(4)
+      for (int i = 0; i < kVectors; ++i) largest[i] = vmaxq_u8(largest[i], vld1q_u8(x + 16 * i));
+    }
+    MIDTREAD_UNROLL(4)
+    for (int i = 0; i < kVectors; ++i) vst1q_u8(out + 16 * i, largest[i]);
+  }
+};
+
+struct SumCodes {
+  template <int kVectors, int kTaps>
+  static MIDTREAD_ALWAYS_INLINE void vectors(const std::uint8_t* x, std::int64_t taps, std::int64_t step,
+                                             std::uint16_t* out) {
+    uint16x8_t sums[2 * kVectors];
+    MIDTREAD_UNROLL(8)
+    for (int i = 0; i < 2 * kVectors; ++i) sums[i] = vdupq_n_u16(0);
+    MIDTREAD_UNROLL(3)
+    for (std::int64_t t = kTaps > 0 ? kTaps : taps; t > 0; --t, x += step) {
+      MIDTREAD_UNROLL(4)
+      for (int i = 0; i < kVectors; ++i) {
+        const uint8x16_t codes = vld1q_u8(x + 16 * i);
+        sums[2 * i] = vaddw_u8(sums[2 * i], vget_low_u8(codes));
+        sums[2 * i + 1] = vaddw_high_u8(sums[2 * i + 1], codes);
+      }
+    }
+    MIDTREAD_UNROLL(8)
+    for (int i = 0; i < 2 * kVectors; ++i) vst1q_u16(out + 8 * i, sums[i]);
+  }
+};
+
+struct SumSums {
+  template <int kVectors, int kTaps>
+  static MIDTREAD_ALWAYS_INLINE void vectors(const std::uint16_t* v, std::int64_t taps, std::int64_t step,
+                                             std::uint16_t* out) {
+    uint16x8_t sums[2 * kVectors];
+    MIDTREAD_UNROLL(8)
+    for (int i = 0; i < 2 * kVectors; ++i) sums[i] = vdupq_n_u16(0);
+    MIDTREAD_UNROLL(3)
+    for (std::int64_t t = kTaps > 0 ? kTaps : taps; t > 0; --t, v += step) {
+      MIDTREAD_UNROLL(8)
+      for (int i = 0; i < 2 * kVectors; ++i) sums[i] = vaddq_u16(sums[i], vld1q_u16(v + 8 * i));
+    }
+    MIDTREAD_UNROLL(8)
+    for (int i = 0; i < 2 * kVectors; ++i) vst1q_u16(out + 8 * i, sums[i]);
+  }
+};
+
+/// `n` elements, 64, then 16 at a time; the last vector overlaps the one before it.
+template <class Step, int kTaps, class In, class Out>
+MIDTREAD_ALWAYS_INLINE void reduce_all(const In* x, std::int64_t taps, std::int64_t step, std::int64_t n,
+                                       Out* out) {
+  if (n <= 16) return Step::template vectors<1, kTaps>(x, taps, step, out);
+  std::int64_t i = 0;
+  for (; i + 64 <= n; i += 64) Step::template vectors<4, kTaps>(x + i, taps, step, out + i);
+  for (; i + 16 <= n; i += 16) Step::template vectors<1, kTaps>(x + i, taps, step, out + i);
+  if (i < n) Step::template vectors<1, kTaps>(x + n - 16, taps, step, out + n - 16);
 }
 
-/// 16 codes from the sums of 16 channels.
-inline uint8x16_t average_codes(const uint32x4_t* sums, const AverageTerms& t) {
-  const int32x4_t taken = vdupq_n_s32(t.taken), counted = vdupq_n_s32(t.counted);
-  int32x4_t quotients[4];
-  MIDTREAD_UNROLL(4)
-  for (int i = 0; i < 4; ++i)
-    quotients[i] = divide(vsubq_s32(vreinterpretq_s32_u32(sums[i]), taken), counted, t.inverse);
-  return codes_16(quotients, t.bounds);
+/// Windows of 2 and 3 without a loop.
+template <class Step, class In, class Out>
+MIDTREAD_NOINLINE void reduce(const In* x, std::int64_t taps, std::int64_t step, std::int64_t n, Out* out) {
+  if (taps == 3) return reduce_all<Step, 3>(x, taps, step, n, out);
+  if (taps == 2) return reduce_all<Step, 2>(x, taps, step, n, out);
+  reduce_all<Step, 0>(x, taps, step, n, out);
 }
 
-/// 16 channels of a window of at most 257 codes: their sums fit 16 bits.
-inline uint8x16_t average_16_small(const PoolTaps& taps, std::int64_t c, const AverageTerms& terms) {
-  uint16x8_t low = vdupq_n_u16(0), high = low;
-  for (std::int64_t r = 0; r < taps.rows; ++r) {
-    const std::uint8_t* p = taps.first + r * taps.row_step + c;
-    for (std::int64_t x = 0; x < taps.columns; ++x, p += taps.column_step) {
-      const uint8x16_t codes = vld1q_u8(p);
-      low = vaddw_u8(low, vget_low_u8(codes));
-      high = vaddw_high_u8(high, codes);
+/// What PoolRows asks for.
+struct PoolVectors {
+  static void max_codes(const std::uint8_t* x, std::int64_t taps, std::int64_t step, std::int64_t n,
+                        std::uint8_t* out) {
+    reduce<MaxCodes>(x, taps, step, n, out);
+  }
+  static void sum_codes(const std::uint8_t* x, std::int64_t taps, std::int64_t step, std::int64_t n,
+                        std::uint16_t* out) {
+    reduce<SumCodes>(x, taps, step, n, out);
+  }
+  static void sum_sums(const std::uint16_t* v, std::int64_t taps, std::int64_t step, std::int64_t n,
+                       std::uint16_t* out) {
+    reduce<SumSums>(v, taps, step, n, out);
+  }
+  static MIDTREAD_NOINLINE void divide(const std::uint16_t* sums, std::int64_t n, const AverageTerms& terms,
+                                       std::uint8_t* y) {
+    const Divider by(terms);
+    for (std::int64_t i = 0; i < n; i += 16) {
+      if (i + 16 > n) i = n - 16;
+      const uint16x8_t low = vld1q_u16(sums + i), high = vld1q_u16(sums + i + 8);
+      const uint32x4_t wide[4] = {vmovl_u16(vget_low_u16(low)), vmovl_high_u16(low),
+                                  vmovl_u16(vget_low_u16(high)), vmovl_high_u16(high)};
+      vst1q_u8(y + i, by(wide));
     }
   }
-  const uint32x4_t sums[4] = {vmovl_u16(vget_low_u16(low)), vmovl_high_u16(low),
-                              vmovl_u16(vget_low_u16(high)), vmovl_high_u16(high)};
-  return average_codes(sums, terms);
-}
-
-inline uint8x16_t average_16(const PoolTaps& taps, std::int64_t c, const AverageTerms& terms) {
-  uint32x4_t sums[4];
-  MIDTREAD_UNROLL(4)
-  for (int i = 0; i < 4; ++i) sums[i] = vdupq_n_u32(0);
-  for (std::int64_t r = 0; r < taps.rows; ++r) {
-    const std::uint8_t* p = taps.first + r * taps.row_step + c;
-    for (std::int64_t x = 0; x < taps.columns; ++x, p += taps.column_step) {
-      const uint8x16_t codes = vld1q_u8(p);
-      const uint16x8_t low = vmovl_u8(vget_low_u8(codes)), high = vmovl_high_u8(codes);
-      sums[0] = vaddw_u16(sums[0], vget_low_u16(low));
-      sums[1] = vaddw_high_u16(sums[1], low);
-      sums[2] = vaddw_u16(sums[2], vget_low_u16(high));
-      sums[3] = vaddw_high_u16(sums[3], high);
-    }
-  }
-  return average_codes(sums, terms);
-}
-
-/// One output, at least 16 channels; the last vector overlaps the one before it.
-MIDTREAD_NOINLINE inline void average_pixel(const PoolTaps& taps, std::int64_t channels, std::int64_t counted,
-                                            std::int32_t zero_point, std::uint8_t* y) {
-  const std::int64_t codes = taps.rows * taps.columns;
-  const AverageTerms terms{static_cast<std::int32_t>(counted), static_cast<std::int32_t>(codes) * zero_point,
-                           1.0f / static_cast<float>(counted), output_codes(0, 255, zero_point)};
-  const auto average = codes <= 257 ? average_16_small : average_16;
-  for (std::int64_t c = 0; c < channels; c += 16) {
-    if (c + 16 > channels) c = channels - 16;
-    vst1q_u8(y + c, average(taps, c, terms));
-  }
-}
-
-/// One output, at least 16 channels.
-MIDTREAD_NOINLINE inline void max_pixel(const PoolTaps& taps, std::int64_t channels, std::uint8_t* y) {
-  for (std::int64_t c = 0; c < channels; c += 16) {
-    if (c + 16 > channels) c = channels - 16;
-    uint8x16_t largest = vdupq_n_u8(0);
+  /// 16 channels of a window whose sums need 32 bits.
+  static MIDTREAD_NOINLINE void average_16(const PoolTaps& taps, std::int64_t c, const AverageTerms& terms,
+                                           std::uint8_t* y) {
+    uint32x4_t sums[4];
+    MIDTREAD_UNROLL(4)
+    for (int i = 0; i < 4; ++i) sums[i] = vdupq_n_u32(0);
     for (std::int64_t r = 0; r < taps.rows; ++r) {
       const std::uint8_t* p = taps.first + r * taps.row_step + c;
-      for (std::int64_t x = 0; x < taps.columns; ++x, p += taps.column_step)
-        largest = vmaxq_u8(largest, vld1q_u8(p));
+      for (std::int64_t x = 0; x < taps.columns; ++x, p += taps.column_step) {
+        const uint8x16_t codes = vld1q_u8(p);
+        const uint16x8_t low = vmovl_u8(vget_low_u8(codes)), high = vmovl_high_u8(codes);
+        sums[0] = vaddw_u16(sums[0], vget_low_u16(low));
+        sums[1] = vaddw_high_u16(sums[1], low);
+        sums[2] = vaddw_u16(sums[2], vget_low_u16(high));
+        sums[3] = vaddw_high_u16(sums[3], high);
+      }
     }
-    vst1q_u8(y + c, largest);
+    vst1q_u8(y, Divider(terms)(sums));
   }
-}
+};
 
 MIDTREAD_NEON_END
 
-inline void run_average_pool(const Pool2dShape& s, const std::uint8_t* x, std::int32_t zero_point,
-                             std::uint8_t* y, Scratch& scratch) {
-  const std::int64_t largest = s.adaptive ? s.in_height * s.in_width : s.kernel_height * s.kernel_width;
-  if (s.channels < 16 || largest > kMaxAverageWindow) {
-    reference::run_average_pool(s, x, zero_point, y, scratch);
-    return;
-  }
-  for_each_window(s, x, [&](const PoolTaps& taps, std::int64_t counted, std::int64_t at) {
-    average_pixel(taps, s.channels, std::max(counted, std::int64_t{1}), zero_point, y + at);
-  });
-}
-
-inline void run_max_pool(const Pool2dShape& s, const std::uint8_t* x, std::uint8_t* y) {
-  if (s.channels < 16) {
-    reference::run_max_pool(s, x, y);
-    return;
-  }
-  for_each_window(s, x, [&](const PoolTaps& taps, std::int64_t, std::int64_t at) {
-    max_pixel(taps, s.channels, y + at);
-  });
-}
-
-inline constexpr AveragePoolKernel kAveragePool = {"average_pool_u8_x16__neon", run_average_pool};
-inline constexpr MaxPoolKernel kMaxPool = {"max_pool_u8_x16__neon", run_max_pool};
+inline constexpr AveragePoolKernel kAveragePool = {"average_pool_u8_x16__neon",
+                                                   run_average_pool_rows<PoolVectors>};
+inline constexpr MaxPoolKernel kMaxPool = {"max_pool_u8_x16__neon", run_max_pool_rows<PoolVectors>};
 
 MIDTREAD_NAMESPACE_END
 

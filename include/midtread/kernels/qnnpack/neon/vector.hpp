@@ -56,6 +56,12 @@ struct Requantizer {
     const int16x8_t second = vqaddq_s16(vqmovn_high_s32(high, scaled(d, 3)), zero_point);
     return vminq_u8(vmaxq_u8(vqmovun_high_s16(vqmovun_s16(first), second), lo), hi);
   }
+  /// Of the first 8 channels.
+  MIDTREAD_ALWAYS_INLINE uint8x8_t half(int32x4_t a, int32x4_t b) const {
+    const int16x8_t both = vqmovn_high_s32(vqmovn_s32(scaled(a, 0)), scaled(b, 1));
+    const uint8x8_t codes = vqmovun_s16(vqaddq_s16(both, zero_point));
+    return vmin_u8(vmax_u8(codes, vget_low_u8(lo)), vget_low_u8(hi));
+  }
 
  private:
   MIDTREAD_ALWAYS_INLINE int32x4_t scaled(int32x4_t acc, int i) const {
@@ -63,15 +69,30 @@ struct Requantizer {
   }
 };
 
-/// The first `n` of 16 codes, n <= 16.
-MIDTREAD_ALWAYS_INLINE void store_codes(uint8x16_t codes, std::uint8_t* out, std::int64_t n) {
-  if (n == 16) {
-    vst1q_u8(out, codes);
+/// The first `n` of 8 codes.
+MIDTREAD_ALWAYS_INLINE void store_codes(uint8x8_t rest, std::uint8_t* out, std::int64_t n) {
+  if (n == 8) {
+    vst1_u8(out, rest);
     return;
   }
-  std::uint8_t bytes[16];
-  vst1q_u8(bytes, codes);
-  std::memcpy(out, bytes, static_cast<std::size_t>(n));
+  if ((n & 4) != 0) {
+    const std::uint32_t four = vget_lane_u32(vreinterpret_u32_u8(rest), 0);
+    std::memcpy(out, &four, 4);
+    rest = vext_u8(rest, rest, 4);
+    out += 4;
+  }
+  if ((n & 2) != 0) {
+    const std::uint16_t two = vget_lane_u16(vreinterpret_u16_u8(rest), 0);
+    std::memcpy(out, &two, 2);
+    rest = vext_u8(rest, rest, 2);
+    out += 2;
+  }
+  if ((n & 1) != 0) *out = vget_lane_u8(rest, 0);
+}
+/// The first `n` of 16 codes, 8 < n < 16.
+MIDTREAD_ALWAYS_INLINE void store_codes(uint8x16_t codes, std::uint8_t* out, std::int64_t n) {
+  vst1_u8(out, vget_low_u8(codes));
+  store_codes(vget_high_u8(codes), out + 8, n - 8);
 }
 
 /// 8 codes of `a`, 8 of `b`, in turn: `n` of each, a multiple of 8. Returns the end.

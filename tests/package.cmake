@@ -29,14 +29,14 @@ if(MIDTREAD_HEADER_TESTS)
   set_tests_properties(${MIDTREAD_TEST_PREFIX}package/headers_alone PROPERTIES RUN_SERIAL ON)
 endif()
 
-# The kernels as AArch64 programs under qemu: tests/arm/run.sh.
+# The kernels as ARM programs under qemu: tests/arm/run.sh.
 find_program(MIDTREAD_ARM_COMPILER aarch64-linux-gnu-g++)
 find_program(MIDTREAD_ARM_EMULATOR qemu-aarch64)
 set(arm no)
 if(MIDTREAD_ARM_COMPILER AND MIDTREAD_ARM_EMULATOR AND EXISTS /usr/src/googletest)
   set(arm quick)
 endif()
-set(MIDTREAD_ARM_TESTS ${arm} CACHE STRING "Kernel tests under qemu-aarch64: full, quick or no")
+set(MIDTREAD_ARM_TESTS ${arm} CACHE STRING "Kernel tests under qemu: full, quick or no")
 if(MIDTREAD_ARM_TESTS)
   midtread_add_script(arm arm/run.sh ${MIDTREAD_ARM_TESTS} ${scratch}/arm)
   set_property(TEST ${MIDTREAD_TEST_PREFIX}package/arm APPEND PROPERTY LABELS arm)

@@ -19,7 +19,7 @@ root=$(CDPATH= cd -- "$(dirname -- "$0")/.." && pwd)
 
 need g++ make cmake libeigen3-dev nlohmann-json3-dev zlib1g-dev libgtest-dev
 [ $full = no ] || need clang libbenchmark-dev libcli11-dev
-[ $full$arm != yesyes ] || need g++-aarch64-linux-gnu qemu-user
+[ $full$arm != yesyes ] || need g++-aarch64-linux-gnu g++-arm-linux-gnueabihf qemu-user
 build=$(build_root)
 status=0
 

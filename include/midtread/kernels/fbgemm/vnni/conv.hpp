@@ -6,18 +6,30 @@
 #include <midtread/core/parallel.hpp>
 #include <midtread/kernels/fbgemm/vnni/code_band.hpp>
 #include <midtread/kernels/fbgemm/vnni/panels.hpp>
+#include <midtread/kernels/fbgemm/vnni/tap_windows.hpp>
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm)
 
-/// int32 sums [group][columns], then int8 [group][panel][segment][length / 4][width][4], zero where there is no channel.
+/// Whether taps in the padding can be left out: whole rows of taps are segments, cut between pixels.
+inline bool leaves_taps_out(const Conv2dShape& s) {
+  return s.taps() > 1 && (s.pad_height > 0 || s.pad_width > 0) && s.groups == 1 && s.dilation_width == 1 &&
+         s.in_channels % 4 == 0;
+}
+
+/// Rows of `columns` sums of weights: of all taps, and of each tap where they may be left out.
+inline std::int64_t sum_rows(const Conv2dShape& s) { return leaves_taps_out(s) ? 1 + s.taps() : 1; }
+
+/// int32 sums [all, tap 0, ...][group][columns], then int8 [group][panel][segment][length / 4][width][4], zero where there is no channel.
 inline Storage pack_panels(const Conv2dShape& s, std::int64_t widest, const std::int8_t* weights) {
   const Segments segments(s, 4);
   const PanelCut cut{s.out_group(), widest};
   const std::int64_t columns = cut.columns(), all = s.groups * columns;
-  Storage storage(static_cast<std::size_t>(sums_bytes(all) + all * segments.depth()));
+  const std::int64_t header = sums_bytes(sum_rows(s) * all);
+  const bool each_tap = leaves_taps_out(s);
+  Storage storage(static_cast<std::size_t>(header + all * segments.depth()));
   std::memset(storage.data(), 0, storage.bytes());
   auto* sums = static_cast<std::int32_t*>(storage.data());
-  auto* packed = static_cast<std::int8_t*>(storage.data()) + sums_bytes(all);
+  auto* packed = static_cast<std::int8_t*>(storage.data()) + header;
   for (std::int64_t g = 0; g < s.groups; ++g, sums += columns, packed += columns * segments.depth())
     for (std::int64_t p = 0; p < cut.count(); ++p) {
       const std::int64_t width = cut.width(p);
@@ -30,6 +42,7 @@ inline Storage pack_panels(const Conv2dShape& s, std::int64_t widest, const std:
             const std::int64_t k = segments.at(s, i, tap);
             panel[(k / 4 * width + c) * 4 + k % 4] = *w;
             sums[within] += *w;
+            if (each_tap) sums[(1 + tap) * all + within] += *w;
           }
       }
     }
@@ -54,14 +67,27 @@ struct PanelCall {
   const std::int32_t* bias;
   const float* multiplier;
 
-  /// `count` pixels of output row `origin` on against panel `p` of group `g`.
+  /// `count` pixels of output `origin` on against panel `p` of group `g`.
   void run(const std::uint8_t* codes, const BandPixel* pixels, std::int64_t count, std::int64_t origin, std::int64_t g,
            std::int64_t p) const {
+    run(codes, pixels, count, origin, g, p, {0, segments}, {0, length}, bias);
+  }
+  /// Only segments `rows` and of each the products `part`.
+  void run(const std::uint8_t* codes, const BandPixel* pixels, std::int64_t count, std::int64_t origin, std::int64_t g,
+           std::int64_t p, TapRange rows, TapRange part, const std::int32_t* bias_of_taps) const {
     const std::int64_t column = cut.first(p), width = cut.width(p), term = g * cut.columns() + column;
     const std::int64_t at = origin * pitch + g * cut.channels + column;
     const PanelOutput out{call.codes ? call.codes + at : nullptr, call.acc ? call.acc + at : nullptr, pitch,
-                          std::min(width, cut.channels - column), bias + term, multiplier + term, call.epilogue};
-    kernels.run(codes, pixels, count, {weights + term * segments * length, offsets, segments, length, width}, out);
+                          std::min(width, cut.channels - column), bias_of_taps + term, multiplier + term,
+                          call.epilogue};
+    const Panel panel{weights + (term * segments + rows.first * width) * length,
+                      offsets + rows.first,
+                      rows.last - rows.first,
+                      part.last - part.first,
+                      width,
+                      part.first,
+                      length - part.last};
+    kernels.run(codes, pixels, count, panel, out);
   }
 };
 
@@ -108,6 +134,16 @@ inline void product_rows(const PackedWeights& weights, const Conv2dShape& s, con
   });
 }
 
+/// The corrected bias of the taps in `window`: whole rows or whole columns.
+inline void window_bias(const ConvCall& call, const Conv2dShape& s, const std::int32_t* sums, std::int64_t columns,
+                        const TapWindow& window, std::int32_t* bias) {
+  const std::int32_t* own = call.epilogue ? call.epilogue->bias : nullptr;
+  for (std::int64_t c = 0; c < columns; ++c) bias[c] = own && c < s.out_channels ? own[c] : 0;
+  for (std::int64_t ky = window.rows.first; ky < window.rows.last; ++ky)
+    for (std::int64_t kx = window.columns.first; kx < window.columns.last; ++kx)
+      corrected_bias(bias, sums + (1 + ky * s.kernel_width + kx) * columns, columns, call.x_zero_point, bias);
+}
+
 inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call, Scratch& scratch,
                        const PanelKernels& kernels) {
   if (reads_in_place(s, 4)) {
@@ -120,47 +156,66 @@ inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const
   const PanelCut cut{s.out_group(), kernels.columns};
   const std::int64_t panels = cut.count(), all_columns = s.groups * cut.columns(), all_panels = s.groups * panels;
   const std::int64_t bands = plan.shape.batch * plan.bands_per_image();
+  const auto* sums = weights.data<std::int32_t>();
+  const bool windowed = leaves_taps_out(s);
 
   auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>(2 * all_columns + segments.count));
   std::int32_t* offsets = bias + 2 * all_columns;
-  column_bias(call, weights.data<std::int32_t>(), s.groups, s.out_group(), cut.columns(), bias);
+  column_bias(call, sums, s.groups, s.out_group(), cut.columns(), bias);
   const float* multiplier = column_multipliers(call.epilogue, s.groups, s.out_group(), cut.columns(),
                                                reinterpret_cast<float*>(bias + all_columns));
   for (std::int64_t i = 0; i < segments.count; ++i) offsets[i] = segments.offset(s, plan, i);
   const PanelCall panel_call{kernels,
                              cut,
                              call,
-                             weights.data<std::int8_t>() + sums_bytes(all_columns),
+                             weights.data<std::int8_t>() + sums_bytes(sum_rows(s) * all_columns),
                              offsets,
                              segments.count,
                              segments.length,
                              s.out_channels,
                              bias,
                              multiplier};
-  const std::int64_t pixel_bytes = plan.pixels() * static_cast<std::int64_t>(sizeof(BandPixel));
-  scratch.prepare_leases(static_cast<std::size_t>(band.bytes() + pixel_bytes));
+  const std::int64_t most_windows = windowed ? plan.out_rows + plan.shape.out_width + 1 : 1;
+  const std::int64_t window_bytes = most_windows * static_cast<std::int64_t>(sizeof(TapWindow));
+  const std::int64_t bias_bytes = windowed ? most_windows * all_columns * 4 : 0;
+  scratch.prepare_leases(static_cast<std::size_t>(band.bytes() + window_bytes + bias_bytes) +
+                         static_cast<std::size_t>(plan.pixels()) * sizeof(BandPixel));
 
   // Each piece of fewer bands than threads copies its band again.
   const std::int64_t per_piece = bands >= num_threads() ? all_panels : kColumnsPerPiece / kernels.columns;
   const std::int64_t splits = (all_panels + per_piece - 1) / per_piece, per_line = 64 / kernels.columns;
   parallel_for(0, bands * splits, 1, [&](std::int64_t piece, std::int64_t) {
     const Scratch::Lease lease(scratch);
-    auto* pixels = reinterpret_cast<BandPixel*>(lease.data<unsigned char>() + band.bytes());
+    auto* windows = reinterpret_cast<TapWindow*>(lease.data<unsigned char>() + band.bytes());
+    auto* biases = reinterpret_cast<std::int32_t*>(windows + most_windows);
+    auto* pixels = reinterpret_cast<BandPixel*>(lease.data<unsigned char>() + band.bytes() + window_bytes + bias_bytes);
     const std::int64_t index = piece / splits, n = index / plan.bands_per_image();
     const std::int64_t first = index % plan.bands_per_image() * plan.out_rows;
     const std::int64_t rows = std::min(plan.out_rows, plan.shape.out_height - first);
     const std::uint8_t* codes = band.fill(call.x, n, first, rows, call.x_zero_point, lease.data<std::uint8_t>());
-    band.list_pixels(rows, pixels);
+    const std::int64_t count = rows * plan.shape.out_width;
+    std::int64_t window_count = 1;
+    if (windowed) {
+      window_count = list_windows(plan, first, rows, pixels, windows);
+      for (std::int64_t i = 0; i < window_count; ++i)
+        window_bias(call, s, sums, all_columns, windows[i], biases + i * all_columns);
+    } else {
+      band.list_pixels(rows, pixels);
+    }
     const std::int64_t origin = (n * plan.shape.out_height + first) * plan.shape.out_width;
     const std::int64_t last_panel = std::min(all_panels, (piece % splits + 1) * per_piece);
-    const std::int64_t count = rows * plan.shape.out_width;
     for (std::int64_t p0 = piece % splits * per_piece; p0 < last_panel; p0 += per_line)
-      for (std::int64_t i = 0; i < count; i += kPixelBlock)
-        for (std::int64_t p = p0; p < std::min(p0 + per_line, last_panel); ++p) {
-          const std::int64_t group = p / panels;
-          panel_call.run(codes + group * s.in_group(), pixels + i, std::min(kPixelBlock, count - i), origin, group,
-                         p % panels);
-        }
+      for (std::int64_t w = 0; w < window_count; ++w) {
+        const TapWindow window = windowed ? windows[w] : TapWindow{{0, segments.count}, {0, 0}, 0, count};
+        const TapRange part = windowed ? TapRange{window.columns.first * s.in_channels, window.columns.last * s.in_channels}
+                                       : TapRange{0, segments.length};
+        const std::int32_t* bias_of_taps = windowed ? biases + w * all_columns : bias;
+        for (std::int64_t i = window.first; i < window.first + window.count; i += kPixelBlock)
+          for (std::int64_t p = p0; p < std::min(p0 + per_line, last_panel); ++p)
+            panel_call.run(codes + p / panels * s.in_group(), pixels + i,
+                           std::min(kPixelBlock, window.first + window.count - i), origin, p / panels, p % panels,
+                           window.rows, part, bias_of_taps);
+      }
   });
 }
 

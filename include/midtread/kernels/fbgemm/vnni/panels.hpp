@@ -62,6 +62,8 @@ struct Panel {
   const std::int8_t* weights;   ///< [segment][length / 4][width][4]
   const std::int32_t* offsets;  ///< of the segments in the band
   std::int64_t segments, length, width;
+  std::int64_t begin = 0;  ///< products of each segment to leave out before and after `length` others
+  std::int64_t gap = 0;
 };
 
 /// Where the sums of a panel go: codes, or accumulators if `acc` is set.

@@ -140,7 +140,8 @@ TEST(Conv, ShapesOfUsualNetworksEqualTheOracle) {
         square(1, 32, 14, 33, 1, 1, 0), square(1, 24, 9, 40, 1, 1, 1), square(1, 40, 67, 20, 3, 1, 1),
         square(1, 48, 80, 16, 3, 1, 1), square(1, 64, 7, 128, 3, 1, 1, 32),
         square(1, 24, 12, 36, 3, 1, 2, 4, 2), square(1, 5, 9, 7, 5, 3, 4), square(3, 1, 28, 6, 5, 1, 2),
-        square(1, 130, 5, 100, 3, 1, 1)})
+        square(1, 130, 5, 100, 3, 1, 1), square(1, 128, 9, 128, 3, 1, 1, 32), square(2, 8, 11, 8, 3, 2, 1, 2),
+        square(1, 72, 7, 72, 5, 1, 2, 18, 2), square(1, 16, 6, 16, 1, 2, 0, 4)})
     tester.check(s, false, ++seed);
   std::printf("cases=%lld\n", static_cast<long long>(tester.cases));
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Depthwise convolution, any window. Slices of up to 64 channels; per slice and per few output rows the input rows are
-// interleaved, tap under tap, into planes that every output of these rows reads.
+// Depthwise convolution, any window, and groups of four channels. Slices of up to 64 channels; per slice and per few
+// output rows the input rows are arranged in planes that every output of these rows reads: four products of a channel
+// stand in a lane, taps above each other or the inputs of its group.
 #pragma once
 
 #include <midtread/core/parallel.hpp>
@@ -10,8 +11,10 @@
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm)
 
-/// Rows of input whose codes share a lane.
-inline constexpr std::int64_t kDepthwiseRows = 4;
+/// Four inputs and four outputs a group: as depthwise, with a group's codes in a lane.
+inline bool has_groups_of_four(const Conv2dShape& s) {
+  return s.groups > 1 && s.in_group() == 4 && s.out_group() == 4;
+}
 
 /// Where four rows of codes start, and their bytes from one run to the next: 0 for the row that stands for padding.
 struct DepthwiseRows {
@@ -61,6 +64,7 @@ inline void finish_group(const DepthwiseLine& line, std::int64_t g, const std::i
 /// What the depthwise driver asks of an instruction set.
 struct DepthwiseKernels {
   std::int64_t bytes;  ///< of a register
+  std::int64_t rows;   ///< input rows whose codes share a lane: 4, or 1 for groups of four
   /// Four runs of `bytes` codes, one from each row, to four planes; the next runs a step further.
   void (*interleave)(const DepthwiseRows& rows, std::int64_t runs, std::int64_t bytes, std::uint8_t* planes,
                      std::int64_t plane_bytes, std::int64_t step);
@@ -80,8 +84,8 @@ struct DepthwisePlan {
   DepthwisePlan(const Conv2dShape& shape, const DepthwiseKernels& kernels) : s(shape) {
     register_groups = kernels.bytes / 16;
     lanes = kernels.bytes / 4;
-    layers = (s.kernel_height + kDepthwiseRows - 1) / kDepthwiseRows;
-    rows = s.dilation_height == 1 ? (layers * kDepthwiseRows - s.kernel_height) / s.stride_height + 1 : 1;
+    layers = (s.kernel_height + kernels.rows - 1) / kernels.rows;
+    rows = s.dilation_height == 1 ? (layers * kernels.rows - s.kernel_height) / s.stride_height + 1 : 1;
     taps = layers * s.kernel_width;
   }
   std::int64_t slices() const { return (s.out_channels + kSlice - 1) / kSlice; }
@@ -123,13 +127,15 @@ inline Storage pack_depthwise(const Conv2dShape& s, const std::int8_t* weights, 
       const std::int64_t lane = i % lanes, plane = i / lanes % 4, of_register = i / lanes / 4;
       for (std::int64_t ky = 0; ky < s.kernel_height; ++ky)
         for (std::int64_t kx = 0; kx < s.kernel_width; ++kx) {
-          const std::int8_t w = weights[(c * s.kernel_height + ky) * s.kernel_width + kx];
-          sums[plan.terms_before(slice) + i] += w;
-          for (std::int64_t r = 0; r < plan.rows; ++r) {
-            const std::int64_t row = r * s.stride_height + ky, tap = kx * plan.layers + row / kDepthwiseRows;
-            std::uint8_t* at = packed + r * plan.row_bytes(slice) +
-                               (((of_register * plan.taps + tap) * 4 + plane) * lanes + lane) * 4;
-            at[row % kDepthwiseRows] = static_cast<std::uint8_t>(w);
+          for (std::int64_t input = 0; input < s.in_group(); ++input) {
+            const std::int8_t w = weights[((c * s.in_group() + input) * s.kernel_height + ky) * s.kernel_width + kx];
+            sums[plan.terms_before(slice) + i] += w;
+            for (std::int64_t r = 0; r < plan.rows; ++r) {
+              const std::int64_t row = r * s.stride_height + ky, tap = kx * plan.layers + row / kernels.rows;
+              packed[r * plan.row_bytes(slice) +
+                     (((of_register * plan.taps + tap) * 4 + plane) * lanes + lane) * 4 + row % kernels.rows + input] =
+                  static_cast<std::uint8_t>(w);
+            }
           }
         }
     }
@@ -216,7 +222,7 @@ inline void depthwise_rows(const PackedWeights& weights, const Conv2dShape& s, c
           DepthwiseRows rows;
           for (std::int64_t i = 0; i < 4; ++i) {
             const std::int64_t iy = oy * s.stride_height - s.pad_height +
-                                    (layer * kDepthwiseRows + i) * s.dilation_height;
+                                    (layer * kernels.rows + i) * s.dilation_height;
             const bool inside = iy >= 0 && iy < s.in_height;
             rows.first[i] = inside ? image + (iy * s.in_width + left) * pitch : padding;
             rows.step[i] = inside ? phases * pitch : 0;

@@ -76,6 +76,27 @@ MIDTREAD_ON_USE Tensor scale_weight(const Tensor& weight, const BatchNormView& b
   });
 }
 
+/// abs(s) [C], 1 where `factor` vanishes. Gradient to gamma.
+MIDTREAD_ON_USE Tensor batch_norm_magnitude(const BatchNormView& bn, const Tensor& factor) {
+  const std::int64_t channels = factor.numel();
+  Tensor out(Shape{channels}), slope(Shape{channels});  // sign(s) / sqrt(var + eps)
+  float *m = out.mutable_data(), *r = slope.mutable_data();
+  for (std::int64_t c = 0; c < channels; ++c) {
+    const float s = factor.data()[c], deviation = std::sqrt(bn.variance.data()[c] + bn.eps),
+                natural = (bn.gamma.defined() ? bn.gamma.data()[c] : 1.0f) / deviation;
+    const bool vanishes = kernels::is_vanishing_factor(natural);
+    m[c] = vanishes ? 1.0f : std::abs(s);
+    r[c] = vanishes ? 0.0f : std::copysign(1.0f / deviation, s);
+  }
+  if (!bn.gamma.defined()) return out;
+  return autograd::attach("batch_norm_magnitude", out, Tensors{bn.gamma}, [=](const Tensor& dy) -> Tensors {
+    const Tensor g = dy.contiguous();
+    Tensor dgamma(Shape{channels});
+    for (std::int64_t c = 0; c < channels; ++c) dgamma.mutable_data()[c] = g.data()[c] * slope.data()[c];
+    return {dgamma};
+  });
+}
+
 /// b' = (b - mean) * s + beta, [C]; `bias` may be undefined. Gradients to bias, gamma and beta.
 MIDTREAD_ON_USE Tensor fold_bias(const Tensor& bias, const BatchNormView& bn) {
   const kernels::BatchNormParams p = bn.params();

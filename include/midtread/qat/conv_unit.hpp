@@ -66,7 +66,12 @@ class BasicConvUnit final : public Unit {
   }
   std::string extra_repr() const override { return layer_module_->extra_repr(); }
 
-  quant::FakeQuantizeBase& weight_fake_quant() const { return *weight_fake_quant_; }
+  /// Its scales are those of folded().
+  quant::FakeQuantizeBase& weight_fake_quant() const {
+    const NoGradGuard no_grad;
+    if (bn_) factor_of(view_of(*bn_), Vanishing::kZero);
+    return *weight_fake_quant_;
+  }
   const std::shared_ptr<quant::FakeQuantizeBase>& shared_weight_fake_quant() const {
     return weight_fake_quant_;
   }
@@ -90,7 +95,7 @@ class BasicConvUnit final : public Unit {
     const Tensor w = layer_.output_major(weight_fake_quant_->bent(weight()));
     if (!bn_) return {w, bias()};
     const BatchNormView view = view_of(*bn_);
-    return {scale_weight(w, view, batch_norm_factor(view, Vanishing::kZero)), fold_bias(bias(), view)};
+    return {scale_weight(w, view, factor_of(view, Vanishing::kZero)), fold_bias(bias(), view)};
   }
 
   /// Sets the layer's weight so that folded() gives `w`, but for the last bits of a float. Channels whose
@@ -132,6 +137,13 @@ class BasicConvUnit final : public Unit {
     return found ? *found : Tensor();
   }
 
+  // The batch norm factor, which the weight quantizer is told of.
+  Tensor factor_of(const BatchNormView& view, Vanishing vanishing) const {
+    const Tensor factor = batch_norm_factor(view, vanishing);
+    weight_fake_quant_->set_magnitude(batch_norm_magnitude(view, factor));
+    return factor;
+  }
+
   Tensor compute(const Tensor& x) {
     if (bn_ && uses_batch_statistics(*bn_)) return with_batch_statistics(x);
     const auto [w, b] = folded();
@@ -151,7 +163,7 @@ class BasicConvUnit final : public Unit {
 
   Tensor with_batch_statistics(const Tensor& x) {
     const BatchNormView view = view_of(*bn_);
-    const Tensor factor = batch_norm_factor(view, Vanishing::kOne);
+    const Tensor factor = factor_of(view, Vanishing::kOne);
     const Tensor w = scale_weight(layer_.output_major(weight_fake_quant_->bent(weight())), view, factor);
     weight_fake_quant_->observe(w);
     // The bias that will be folded decides whether a scale is raised, here as in eval.

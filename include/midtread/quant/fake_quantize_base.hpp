@@ -90,6 +90,9 @@ class FakeQuantizeBase : public nn::Module {
   /// Whether fake_quantize(c * x) is about c * fake_quantize(x), channel by channel. Where it is not, batch
   /// norm cannot be folded into x.
   virtual bool follows_magnitude() const { return true; }
+  /// abs of the batch norm factor [C] folded into the tensors to come. Learned scales are relative to it;
+  /// others do without. Undefined: 1.
+  virtual void set_magnitude(const Tensor& magnitude) { (void)magnitude; }
   /// A function of the tensor it is given: computes its scales on every forward, in eval too, unless its
   /// observer is disabled. Any other observes only in train mode or while calibrating.
   virtual bool is_memoryless() const { return observer_->is_memoryless(); }

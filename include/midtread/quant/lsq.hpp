@@ -70,6 +70,11 @@ class LsqBase : public LearnedFakeQuantize {
   Tensor scale() const { return scale_; }
   /// The learned zero point, or LSQ+'s offset.
   Tensor offset() const { return offset_; }
+  /// Weights with batch norm folded in are w * m, their scales s * m: the same codes whatever the batch norm
+  /// does. Else codes change with every step of its statistics, and the error drives gamma and s apart.
+  void set_magnitude(const Tensor& magnitude) override {
+    magnitude_ = is_per_channel() && is_symmetric() ? magnitude : Tensor();
+  }
 
  protected:
   LsqBase(std::shared_ptr<ObserverBase> observer, const LsqSettings& settings, bool plus)
@@ -102,14 +107,16 @@ class LsqBase : public LearnedFakeQuantize {
     ChannelQParams q = without_scales();
     const std::int32_t middle = symmetric_zero_point(spec(), settings_.range);
     for (std::size_t c = 0; c < static_cast<std::size_t>(scale_.numel()); ++c) {
-      q.scales.push_back(kept(scale_, c, floor(), "scale"));
+      q.scales.push_back(std::max(kept(scale_, c, floor(), "scale") * magnitude(c), floor()));
       q.zero_points.push_back(is_symmetric() ? middle : zero_point(c, q.scales[c]));
     }
     return q;
   }
   void write_qparams(const ChannelQParams& q) override {
     resize_parameters(static_cast<std::int64_t>(q.scales.size()));
-    write(scale_, q.scales);
+    float* scale = scale_.mutable_data();
+    for (std::size_t c = 0; c < q.scales.size(); ++c)
+      scale[c] = std::max(q.scales[c] / magnitude(c), floor());
     if (is_symmetric()) return;
     float* to = offset_.mutable_data();
     for (std::size_t c = 0; c < q.scales.size(); ++c) {
@@ -135,9 +142,18 @@ class LsqBase : public LearnedFakeQuantize {
       // With LSQ+'s offset fixed, dy/ds of a clipped element is the code; with the zero point fixed, the code
       // less it.
       const double from = plus_ && !is_symmetric() ? 0 : z;
-      step.parameters[0].weights.push_back({factor, factor * (lo - from), factor * (hi - from)});
+      const double by_scale = factor * static_cast<double>(magnitude(c));
+      step.parameters[0].weights.push_back({by_scale, by_scale * (lo - from), by_scale * (hi - from)});
       const double outside = plus_ ? factor : -factor * s;
       if (!is_symmetric()) step.parameters[1].weights.push_back({0, outside, outside});
+    }
+    if (magnitude_.defined() && magnitude_.requires_grad()) {
+      step.parameters.push_back({"magnitude", magnitude_, {}});
+      for (std::size_t c = 0; c < q.scales.size(); ++c) {
+        const auto s = static_cast<double>(scale_.data()[c]);
+        const auto z = static_cast<double>(q.zero_points[c]);
+        step.parameters.back().weights.push_back({s, s * (lo - z), s * (hi - z)});
+      }
     }
     return step;
   }
@@ -156,6 +172,7 @@ class LsqBase : public LearnedFakeQuantize {
   }
 
  private:
+  float magnitude(std::size_t c) const { return magnitude_.defined() ? magnitude_.data()[c] : 1.0f; }
   const char* offset_name() const { return plus_ ? "offset" : "zero_point"; }
   float clamped(float code) const {
     const auto lo = static_cast<float>(range().quant_min), hi = static_cast<float>(range().quant_max);
@@ -174,7 +191,7 @@ class LsqBase : public LearnedFakeQuantize {
 
   LsqSettings settings_;
   bool plus_;
-  Tensor scale_, offset_;
+  Tensor scale_, offset_, magnitude_;
 };
 
 template <class ObserverType>

@@ -98,8 +98,10 @@ TEST(ReducedRange, EveryBitWidth) {
 /// Options that make a method do its work on little data.
 quant::OptionValues method_options(const std::string& method, bool together) {
   quant::OptionValues values;
-  if (method == "percentile") values.insert("percentage", 99.0);
-  if (method != "diffs" && method != "histogram" && together) values.insert("per_batch", false);
+  if (method.find("percentile") != std::string::npos) values.insert("percentage", 99.0);
+  const bool per_batch =
+      method == "percentile" || method == "mse" || method == "entropy" || method == "max_min";
+  if (per_batch && together) values.insert("per_batch", false);
   return values;
 }
 
@@ -138,7 +140,8 @@ TEST_P(Methods, CalibratedThenTrained) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Methods,
-                         testing::Values("histogram", "max_min", "percentile", "mse", "entropy", "diffs"),
+                         testing::Values("histogram", "max_min", "percentile", "mse", "entropy", "diffs",
+                                         "clip_std", "kl", "moving_average_percentile", "moving_average_mse"),
                          [](const auto& which) { return which.param; });
 
 }  // namespace quantizer_matrix_test

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // LSQ and LSQ+: gradients against the papers' formulas in double, first scales, phases, options and refusals.
 #include <midtread/nn/parameter_groups.hpp>
+#include <midtread/quant/histogram_observer.hpp>
 #include <midtread/quant/lsq_plus.hpp>
+#include <midtread/quant/percentile_observer.hpp>
 #include <midtread/quant/min_max_observer.hpp>
 #include <midtread/quant/moving_average_min_max_observer.hpp>
 #include <midtread/quant/qconfig.hpp>
@@ -358,6 +360,36 @@ TEST(Lsq, DamagedCheckpointsAreRefused) {
   damaged("zero_point", mt::AnyTensor(mt::full<std::int32_t>({1}, 1)));
   damaged("static_enabled", mt::AnyTensor(mt::BasicTensor<std::uint8_t>(mt::Shape{0})));
   damaged("learning_enabled", mt::AnyTensor(mt::BasicTensor<std::uint8_t>(mt::Shape{2})));
+  std::printf("cases=%d\n", cases);
+}
+
+TEST(Lsq, OptionsOfItsObserver) {
+  using Histogram = quant::HistogramObserver<quant::UInt8Affine>;
+  using Learned = quant::Lsq<Histogram>;
+  Learned f(Learned::Options().bit_width(4).observer_option("bins", 64.0));
+  EXPECT_EQ(dynamic_cast<const Histogram&>(f.observer()).histogram().numel(), 64);
+  EXPECT_EQ(f.observer().range(), (mt::CodeRange{0, 15}));
+  f.train();
+  const mt::Tensor x = mt::randn({500});
+  f.forward(x);
+  Histogram alone(Histogram::Options().bit_width(4).bins(64));
+  alone.observe(x);
+  EXPECT_EQ(f.qparams().scales, alone.qparams().scales);
+  Learned::Options options;
+  options.set("bins", 128.0).set("upsample_rate", 8.0).set("scale", 0.5).set("bit_width", 3.0);
+  EXPECT_EQ(dynamic_cast<const Histogram&>(Learned(options).observer()).histogram().numel(), 128);
+  using Clipped = quant::LsqPlus<quant::PercentileObserver<quant::UInt8Affine>>;
+  EXPECT_NO_THROW(Clipped(Clipped::Options().observer_option("percentage", 99.0)));
+  int cases = 0;
+  const auto refused = [&](const auto& body, std::initializer_list<std::string> words) {
+    expect_error<mt::ConfigError>(body, words);
+    ++cases;
+  };
+  refused([&] { Learned(Learned::Options().observer_option("bins", 1.0)); }, {"bins", "got 1, allowed 2..65536"});
+  refused([&] { options.set("bins", true); }, {"bins", "allowed a number"});
+  refused([&] { options.set("percentage", 99.0); }, {"percentage", "no such option", "upsample_rate"});
+  refused([&] { Weight::Options().set("bins", 64.0); }, {"bins", "no such option", "use_grad_scaling"});
+  refused([&] { Clipped(Clipped::Options().observer_option("percentage", 101.0)); }, {"percentage", "up to 100"});
   std::printf("cases=%d\n", cases);
 }
 

@@ -11,6 +11,7 @@ struct LearnedSettings : ObserverSettings {
   std::optional<ScaleInit> init;
   std::int64_t channels = 1;  ///< of a per-channel spec; layers tell theirs
   bool is_weight = false;
+  OptionValues observer_options;  ///< what the observer alone knows: a histogram's bins
 };
 
 /// Throws ConfigError.
@@ -58,13 +59,26 @@ class LearnedSetters : public ObserverSetters<Derived, Settings> {
   Derived& channels(std::int64_t value) { return this->settings_.channels = value, this->self(); }
   Derived& channel_len(std::int64_t value) { return channels(value); }
 
+  /// Any option, also those of the observer alone: observer_option("bins", 4096.0) for a HistogramObserver.
+  /// Throws ConfigError.
+  Derived& observer_option(const std::string& name, const OptionValue& value) {
+    return this->self().set(name, value);
+  }
+
   /// By name. Throws ConfigError listing the names.
   Derived& set(const std::string& name, const OptionValue& value) {
     const OptionReader read(name, value);
+    if ((names_of_observer() + ",").find(", " + name + ",") != std::string::npos) {
+      typename Derived::Owner::Observer::Options().set(name, value);
+      this->settings_.observer_options.assign(name, value);
+      return this->self();
+    }
     if (name == "init") return init(parse_scale_init(read.text()));
     if (name == "channels" || name == "channel_len") return channels(read.integer<std::int64_t>());
     return Base::set(name, value);
   }
+  /// ", bins, upsample_rate" with a HistogramObserver.
+  static std::string names_of_observer() { return Derived::Owner::Observer::Options::kMoreNames; }
   Derived for_weight(const WeightChannels& channels) const {
     Derived out = Base::for_weight(channels);
     out.settings_.is_weight = true;
@@ -72,11 +86,13 @@ class LearnedSetters : public ObserverSetters<Derived, Settings> {
   }
 };
 
-/// The observer of a learned fake quantizer: options of its own keep their defaults. It gives the first
+/// The observer of a learned fake quantizer. It gives the first
 /// scale; an average over later batches is asked for only in PyTorch's static phase.
 template <class Observer>
-std::shared_ptr<ObserverBase> make_observer(const ObserverSettings& settings) {
-  typename Observer::Settings own;
+std::shared_ptr<ObserverBase> make_observer(const LearnedSettings& settings) {
+  typename Observer::Options options;
+  for (const auto& option : settings.observer_options) options.set(option.first, option.second);
+  typename Observer::Settings own = options.settings();
   static_cast<ObserverSettings&>(own) = settings;
   if (!Observer::kAverages) own.averaging_constant.reset();
   return std::shared_ptr<ObserverBase>(new Observer(own));

@@ -128,7 +128,7 @@ class ObserverSetters {
         printable(name),
         "no such option; there is: quant_min, quant_max, bit_width, narrow_range, reduce_range, "
         "averaging_constant, eps, axis, rounding, scale_type, skip_nonfinite, memoryless" +
-            std::string(Derived::kMoreNames));
+            std::string(Derived::kMoreNames) + Derived::names_of_observer());
   }
 
   /// These options for a layer's weight. Throws ConfigError where an axis was set that is not the layer's.
@@ -144,6 +144,7 @@ class ObserverSetters {
     return out;
   }
 
+  static std::string names_of_observer() { return {}; }
   const Settings& settings() const noexcept { return settings_; }
   operator const Settings&() const noexcept {
     return settings_;

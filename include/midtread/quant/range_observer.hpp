@@ -38,6 +38,7 @@ class RangeObserver : public ObserverBase {
       batch = finite_ranges(x, runs);
     }
     take_in(x, runs, batch);
+    narrow(x, batch);
     accumulate(batch);
   }
 
@@ -140,6 +141,9 @@ class RangeObserver : public ObserverBase {
   virtual void take_in(const Tensor& x, const ops::ChannelRuns& runs, const std::vector<MinMax>& batch) {
     (void)x, (void)runs, (void)batch;
   }
+
+  /// Clips the batch's ranges before they are merged. `x` as in take_in.
+  virtual void narrow(const Tensor& x, std::vector<MinMax>& batch) { (void)x, (void)batch; }
 
   /// Scales and zero points of `channels` ranges.
   ChannelQParams range_qparams(const float* min, const float* max, std::size_t channels) const {

@@ -5,17 +5,21 @@
 //   register_fake_quantize<MyFakeQuantize>("mine")
 #pragma once
 
+#include <midtread/quant/clip_std_observer.hpp>
 #include <midtread/quant/diffs_observer.hpp>
 #include <midtread/quant/dorefa.hpp>
 #include <midtread/quant/entropy_observer.hpp>
 #include <midtread/quant/fake_quantize.hpp>
 #include <midtread/quant/fixed_qparams_observer.hpp>
 #include <midtread/quant/histogram_observer.hpp>
+#include <midtread/quant/kl_observer.hpp>
 #include <midtread/quant/lsq_plus.hpp>
 #include <midtread/quant/max_min_observer.hpp>
 #include <midtread/quant/min_max_observer.hpp>
 #include <midtread/quant/moving_average_min_max_observer.hpp>
+#include <midtread/quant/moving_average_mse_observer.hpp>
 #include <midtread/quant/moving_average_per_channel_min_max_observer.hpp>
+#include <midtread/quant/moving_average_percentile_observer.hpp>
 #include <midtread/quant/mse_observer.hpp>
 #include <midtread/quant/pact.hpp>
 #include <midtread/quant/per_channel_min_max_observer.hpp>
@@ -108,6 +112,8 @@ inline const RegistryEntries& built_in_fake_quantizers() {
     add_per_tensor<MaxMinObserver>(out), add_per_channel<MaxMinObserver>(out);
     add_per_tensor<PercentileObserver>(out), add_per_tensor<MseObserver>(out),
         add_per_tensor<EntropyObserver>(out);
+    add_per_tensor<ClipStdObserver>(out), add_per_tensor<KlObserver>(out);
+    add_per_tensor<MovingAveragePercentileObserver>(out), add_per_tensor<MovingAverageMseObserver>(out);
     add_observer<DiffsObserver, UInt8Symmetric, Int8Symmetric, Int8PerChannel>(out);
     add_learned<Lsq, UInt8Affine, UInt8Symmetric, Int8Affine, Int8Symmetric, Int8PerChannel>(out);
     add_learned<LsqPlus, UInt8Affine, UInt8Symmetric, Int8Affine, Int8Symmetric, Int8PerChannel>(out);

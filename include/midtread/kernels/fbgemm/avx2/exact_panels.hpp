@@ -63,23 +63,23 @@ inline void move_excess(std::int8_t* w, std::int64_t depth, std::int64_t d, std:
 /// A panel packed with depth `d`, and what a pixel costs in it: instructions of the register tile and of the excess.
 struct PanelChoice {
   std::int64_t d = 0;
-  double cost = 0;
+  std::int64_t cost = 0;  ///< tenths of an instruction per pixel
   std::vector<std::int8_t> kept;            ///< [channel][place]
   std::vector<Excess> excess[kPanelColumns];
 
   /// `transposition`: what a panel bears of making the codes ready for the excess.
-  PanelChoice(const std::int8_t* weights, std::int64_t depth, std::int64_t sums_of, double transposition)
+  PanelChoice(const std::int8_t* weights, std::int64_t depth, std::int64_t sums_of, std::int64_t transposition)
       : d(sums_of), kept(weights, weights + kPanelColumns * depth) {
     // Per pixel and 8 places: 20 instructions in 16 bits, 14 for D = 1, 12 for D = 2.
-    constexpr double kPerEight[] = {20.0, 14.0, 12.0}, kPerPair = 0.6, kPerPanel = 10.0;
-    cost = kPerEight[d] * static_cast<double>(depth) / 8;
+    constexpr std::int64_t kPerEight[] = {200, 140, 120}, kPerPair = 6, kPerPanel = 100;
+    cost = kPerEight[d] * depth / 8;
     if (d == 0) return;
-    std::size_t pairs = 0;
+    std::int64_t pairs = 0;
     for (std::int64_t c = 0; c < kPanelColumns; ++c) {
       move_excess(kept.data() + c * depth, depth, d, excess[c]);
-      pairs += (excess[c].size() + 1) / 2;
+      pairs += static_cast<std::int64_t>((excess[c].size() + 1) / 2);
     }
-    cost += pairs == 0 ? 0.0 : kPerPanel + kPerPair * static_cast<double>(pairs) + transposition;
+    cost += pairs == 0 ? 0 : kPerPanel + kPerPair * pairs + transposition;
   }
 };
 
@@ -89,10 +89,9 @@ inline std::int64_t exact_step(const Conv2dShape& s) {
   return 8 * eight <= 9 * four ? 8 : 4;
 }
 
-/// Instructions per pixel: a segment's codes are transposed 32 at a time, fewer through a copy.
-inline double transposition_cost(const Segments& segments) {
-  const auto length = static_cast<double>(segments.length);
-  return static_cast<double>(segments.count) * (segments.length >= 32 ? 0.3 * length + 2 : 40.0);
+/// Tenths of an instruction per pixel: a segment's codes are transposed 32 at a time, fewer through a copy.
+inline std::int64_t transposition_cost(const Segments& segments) {
+  return segments.count * (segments.length >= 32 ? 3 * segments.length + 20 : 400);
 }
 
 /// int32 sums [group][columns] (0 where the panel is in 16 bits: its codes come without their zero point), ExactPanel [group][panel], then what they point at.
@@ -118,8 +117,8 @@ inline Storage pack_exact(const Conv2dShape& s, const std::int8_t* weights) {
           sums[static_cast<std::size_t>(p * kPanelColumns + c)] += *w;
         }
     }
-    const double transposition = transposition_cost(segments) / static_cast<double>(cut.count());
-    PanelChoice best(rows.data(), depth, 0, 0.0);
+    const std::int64_t transposition = transposition_cost(segments) / cut.count();
+    PanelChoice best(rows.data(), depth, 0, 0);
     for (std::int64_t d = 1; d <= step / 4 && depth <= 65535; ++d) {
       PanelChoice choice(rows.data(), depth, d, transposition);
       if (choice.cost < best.cost) best = std::move(choice);

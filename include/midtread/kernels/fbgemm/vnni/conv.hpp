@@ -72,6 +72,15 @@ struct PanelCall {
            std::int64_t p) const {
     run(codes, pixels, count, origin, g, p, {0, segments}, {0, length}, bias);
   }
+  /// One pixel against four panels of 16 channels: more sums at a time than two registers hold.
+  void run_four(const std::uint8_t* codes, const BandPixel* pixel, std::int64_t origin, std::int64_t p) const {
+    const std::int64_t column = cut.first(p), at = origin * pitch + column;
+    Panel panel{weights + column * segments * length, offsets, segments, length, 16};
+    panel.apart = 16 * segments * length;
+    kernels.run(codes, pixel, 1, panel,
+                {call.codes ? call.codes + at : nullptr, call.acc ? call.acc + at : nullptr, pitch, 64, bias + column,
+                 multiplier + column, call.epilogue});
+  }
   /// Only segments `rows` and of each the products `part`.
   void run(const std::uint8_t* codes, const BandPixel* pixels, std::int64_t count, std::int64_t origin, std::int64_t g,
            std::int64_t p, TapRange rows, TapRange part, const std::int32_t* bias_of_taps) const {
@@ -129,8 +138,11 @@ inline void product_rows(const PackedWeights& weights, const Conv2dShape& s, con
       pixels[i] = {static_cast<std::int32_t>(i * depth), static_cast<std::int32_t>(i)};
     for (std::int64_t p0 = first_panel; p0 < last_panel; p0 += per_line)
       for (std::int64_t i = first; i < last; i += kPixelBlock)
-        for (std::int64_t p = p0; p < std::min(p0 + per_line, last_panel); ++p)
-          panel_call.run(call.x + i * depth, pixels, std::min(kPixelBlock, last - i), i, 0, p);
+        if (per_line == 4 && last - i == 1 && p0 + 4 <= last_panel && s.out_channels - cut.first(p0) >= 64)
+          panel_call.run_four(call.x + i * depth, pixels, i, p0);
+        else
+          for (std::int64_t p = p0; p < std::min(p0 + per_line, last_panel); ++p)
+            panel_call.run(call.x + i * depth, pixels, std::min(kPixelBlock, last - i), i, 0, p);
   });
 }
 

@@ -64,6 +64,7 @@ struct Panel {
   std::int64_t segments, length, width;
   std::int64_t begin = 0;  ///< products of each segment to leave out before and after `length` others
   std::int64_t gap = 0;
+  std::int64_t apart = 0;  ///< bytes between panels of 16 that are run as one of 64; 0: one panel
 };
 
 /// Where the sums of a panel go: codes, or accumulators if `acc` is set.

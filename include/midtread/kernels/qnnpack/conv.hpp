@@ -121,23 +121,10 @@ void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const ConvCa
   });
 }
 
-/// The pieces of a ConvKernel.
 template <class Tile>
 Storage pack_conv(const Conv2dShape& s, const std::int8_t* weights) {
   const std::int64_t pitch = Tile::kPixels == 2 ? (s.in_channels + 7) / 8 * 8 : s.in_channels;
   return pack_panels<Tile>(s, Segments(s, pitch, Tile::kStep), weights);
-}
-
-template <class Tile>
-void run_conv(const PackedWeights& weights, const Conv2dShape& s, const std::uint8_t* x,
-              std::int32_t x_zero_point, const Epilogue& e, std::uint8_t* y, Scratch& scratch) {
-  conv_bands<Tile>(weights, s, {x, x_zero_point, &e, y, nullptr}, scratch);
-}
-
-template <class Tile>
-void accumulate_conv(const PackedWeights& weights, const Conv2dShape& s, const std::uint8_t* x,
-                     std::int32_t x_zero_point, std::int32_t* acc, Scratch& scratch) {
-  conv_bands<Tile>(weights, s, {x, x_zero_point, nullptr, nullptr, acc}, scratch);
 }
 
 MIDTREAD_NAMESPACE_END

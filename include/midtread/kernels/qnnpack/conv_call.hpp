@@ -1,25 +1,16 @@
 // SPDX-License-Identifier: MIT
-// What a convolution call carries to its pieces, and the way of a panel's sums to the output.
+// Where a panel's sums go, and the way there.
 //
 //   y = requantize(acc + bias - (z - 128) * sum(w))        acc = sum((q - 128) * w)
 #pragma once
 
-#include <midtread/kernels/kernel_table.hpp>
+#include <midtread/kernels/conv_call.hpp>
 #include <midtread/kernels/qnnpack/neon/vector.hpp>
 #include <midtread/kernels/qnnpack/panel.hpp>
 
 #if MIDTREAD_NEON
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack)
-
-/// Operands of a call: codes through an epilogue, or accumulators.
-struct ConvCall {
-  const std::uint8_t* x;
-  std::int32_t x_zero_point;
-  const Epilogue* epilogue;
-  std::uint8_t* codes;
-  std::int32_t* acc;
-};
 
 /// Where the 16 channels of a panel go.
 struct PanelOutput {
@@ -99,10 +90,8 @@ MIDTREAD_NEON_END
 inline PanelOutput panel_output(const ConvCall& call, std::int64_t pitch) {
   PanelOutput out{};
   out.pitch = pitch;
-  if (const Epilogue* e = call.epilogue) {
-    out.bounds = output_codes(e->lo, e->hi, e->zero_point);
-    out.general = e->rounding != Rounding::kHalfEven ? e : nullptr;
-  }
+  out.general = call.general();
+  if (const Epilogue* e = call.epilogue) out.bounds = output_codes(e->lo, e->hi, e->zero_point);
   return out;
 }
 

@@ -144,18 +144,6 @@ void conv_transpose_rows(const PackedWeights& weights, const Conv2dShape& s, con
   });
 }
 
-template <class Tile>
-void run_conv_transpose(const PackedWeights& weights, const Conv2dShape& s, const std::uint8_t* x,
-                        std::int32_t x_zero_point, const Epilogue& e, std::uint8_t* y, Scratch& scratch) {
-  conv_transpose_rows<Tile>(weights, s, {x, x_zero_point, &e, y, nullptr}, scratch);
-}
-
-template <class Tile>
-void accumulate_conv_transpose(const PackedWeights& weights, const Conv2dShape& s, const std::uint8_t* x,
-                               std::int32_t x_zero_point, std::int32_t* acc, Scratch& scratch) {
-  conv_transpose_rows<Tile>(weights, s, {x, x_zero_point, nullptr, nullptr, acc}, scratch);
-}
-
 MIDTREAD_NAMESPACE_END
 
 #endif

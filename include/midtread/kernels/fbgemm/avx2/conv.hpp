@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Convolution (also grouped, also linear) on AVX2: bands of codes, register tiles on vpmaddubsw that are exact.
+// Convolution (also grouped, also linear) on AVX2: bands of codes, register tiles on vpmaddubsw that are
+// exact.
 #pragma once
 
 #include <midtread/core/parallel.hpp>
@@ -11,12 +12,14 @@
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::avx2)
 
-inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call, Scratch& scratch) {
+inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call,
+                       Scratch& scratch) {
   constexpr std::int64_t kBandBytes = 192 * 1024, kMinPixels = PixelBlock::kMost, kPanelsPerPiece = 8;
   const std::int64_t read_step = exact_step(s);
   const Segments segments(s, read_step);
   const PanelCut cut{s.out_group(), kPanelColumns};
-  const std::int64_t panels = cut.count(), all_panels = s.groups * panels, all_columns = s.groups * cut.columns();
+  const std::int64_t panels = cut.count(), all_panels = s.groups * panels,
+                     all_columns = s.groups * cut.columns();
   const auto* storage = weights.data<unsigned char>();
   const auto* index = reinterpret_cast<const ExactPanel*>(storage + sums_bytes(all_columns));
   bool any_wide = false, any_narrow = false, any_excess = false;
@@ -31,15 +34,15 @@ inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const
 
   auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>(2 * all_columns + segments.count));
   std::int32_t* offsets = bias + 2 * all_columns;
-  column_bias({call.x, call.x_zero_point, call.epilogue, call.codes, call.acc}, weights.data<std::int32_t>(), s.groups,
-              s.out_group(), cut.columns(), bias);
+  column_bias({call.x, call.x_zero_point, call.epilogue, call.codes, call.acc}, weights.data<std::int32_t>(),
+              s.groups, s.out_group(), cut.columns(), bias);
   const float* multiplier = column_multipliers(call.epilogue, s.groups, s.out_group(), cut.columns(),
                                                reinterpret_cast<float*>(bias + all_columns));
   for (std::int64_t i = 0; i < segments.count; ++i) offsets[i] = segments.offset(s, plan, i);
 
   TileOutput output{};
   output.pitch = s.out_channels;
-  output.bounds = call.bounds();
+  output.bounds = output_codes(call);
   output.general = call.general();
   const std::int64_t block_bytes = any_excess ? (PixelBlock::bytes(segments) + 63) / 64 * 64 : 0;
   const std::int64_t wide_bytes = any_wide ? (2 * plan.elements() + 63) / 64 * 64 : 0;
@@ -70,7 +73,8 @@ inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const
       for (std::int64_t p = first_panel; p < last_panel;) {
         const std::int64_t group = p / panels, end = std::min((group + 1) * panels, last_panel);
         const std::int64_t input = group * s.in_group(), in_block = std::min(size, count - i);
-        PixelBlock block(any_narrow ? codes + input : nullptr, pixels + i, in_block, offsets, segments, memory);
+        PixelBlock block(any_narrow ? codes + input : nullptr, pixels + i, in_block, offsets, segments,
+                         memory);
         for (; p < end; ++p) {
           const std::int64_t column = p % panels * kPanelColumns, channel = group * s.out_group() + column;
           TileOutput out = output;
@@ -89,17 +93,7 @@ inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const
   });
 }
 
-inline void run_conv(const PackedWeights& weights, const Conv2dShape& s, const std::uint8_t* x,
-                     std::int32_t x_zero_point, const Epilogue& e, std::uint8_t* y, Scratch& scratch) {
-  conv_bands(weights, s, {x, x_zero_point, &e, y, nullptr}, scratch);
-}
-
-inline void accumulate_conv(const PackedWeights& weights, const Conv2dShape& s, const std::uint8_t* x,
-                            std::int32_t x_zero_point, std::int32_t* acc, Scratch& scratch) {
-  conv_bands(weights, s, {x, x_zero_point, nullptr, nullptr, acc}, scratch);
-}
-
-inline constexpr ConvKernel kConv = {"gemm_u8s8s32_6x16c4__avx2", false, pack_exact, run_conv, accumulate_conv};
+inline constexpr ConvKernel kConv = conv_kernel<conv_bands>("gemm_u8s8s32_6x16c4__avx2", false, pack_exact);
 
 MIDTREAD_NAMESPACE_END
 

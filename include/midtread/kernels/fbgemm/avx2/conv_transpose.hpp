@@ -83,7 +83,7 @@ inline void transpose_row(const PackedWeights& weights, const Conv2dShape& s, co
       out.columns = std::min(kTileColumns, s.out_group() - column);
       out.bias = bias + p * kTileColumns;
       out.multiplier = multiplier + p * kTileColumns;
-      out.bounds = call.bounds();
+      out.bounds = output_codes(call);
       out.general = call.general();
       const auto* packed = weights.data<std::int16_t>() + (p * s.taps() + skipped) * tap_elements(s);
       run_panel(band + group * s.in_group(), pixels, count, {packed, offsets, segments, transpose_pairs(s)},
@@ -135,21 +135,8 @@ inline void conv_transpose_rows(const PackedWeights& weights, const Conv2dShape&
   });
 }
 
-inline void run_conv_transpose(const PackedWeights& weights, const Conv2dShape& s, const std::uint8_t* x,
-                               std::int32_t x_zero_point, const Epilogue& e, std::uint8_t* y,
-                               Scratch& scratch) {
-  conv_transpose_rows(weights, s, {x, x_zero_point, &e, y, nullptr}, scratch);
-}
-
-inline void accumulate_conv_transpose(const PackedWeights& weights, const Conv2dShape& s,
-                                      const std::uint8_t* x, std::int32_t x_zero_point, std::int32_t* acc,
-                                      Scratch& scratch) {
-  conv_transpose_rows(weights, s, {x, x_zero_point, nullptr, nullptr, acc}, scratch);
-}
-
-inline constexpr ConvKernel kConvTranspose = {"conv_transpose_u8s8s32_6x16c2__avx2", true,
-                                              pack_conv_transpose, run_conv_transpose,
-                                              accumulate_conv_transpose};
+inline constexpr ConvKernel kConvTranspose =
+    conv_kernel<conv_transpose_rows>("conv_transpose_u8s8s32_6x16c2__avx2", true, pack_conv_transpose);
 
 MIDTREAD_NAMESPACE_END
 

@@ -3,18 +3,12 @@
 // other than half to even go to the reference.
 #pragma once
 
-#include <midtread/kernels/binary_rows.hpp>
+#include <midtread/kernels/elementwise_rows.hpp>
 #include <midtread/kernels/fbgemm/avx2/vector.hpp>
-#include <midtread/kernels/reference/elementwise.hpp>
 
 #if MIDTREAD_X86
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::avx2)
-
-/// Codes per piece of parallel work.
-inline constexpr std::int64_t kElementGrain = 1 << 15;
-
-enum class BinaryOp { kAdd, kMul };
 
 /// What one row of an element-by-element operation needs.
 struct BinaryRow {
@@ -66,8 +60,8 @@ MIDTREAD_NOINLINE void binary_row(const std::uint8_t* a, const std::uint8_t* b, 
   if (length < 16) std::memcpy(result, short_y, static_cast<std::size_t>(length));
 }
 
-MIDTREAD_NOINLINE inline void requantize_row(const std::uint8_t* x, std::int64_t n, AffineParams in,
-                                             float inverse, const OutputCodes& bounds, std::uint8_t* y) {
+MIDTREAD_NOINLINE inline void requantize_row(const std::uint8_t* x, std::int64_t n, const BinaryRow& row,
+                                             std::uint8_t* y) {
   std::uint8_t short_x[16] = {}, short_y[16];
   std::uint8_t* const result = y;
   const std::int64_t length = n;
@@ -77,9 +71,9 @@ MIDTREAD_NOINLINE inline void requantize_row(const std::uint8_t* x, std::int64_t
     y = short_y;
     n = 16;
   }
-  const __m256i z_in = _mm256_set1_epi32(in.zero_point), z = _mm256_set1_epi32(bounds.zero_point);
-  const __m256 scale = _mm256_set1_ps(in.scale), factor = _mm256_set1_ps(inverse);
-  const __m256 lo = _mm256_set1_ps(bounds.lo), hi = _mm256_set1_ps(bounds.hi);
+  const __m256i z_in = _mm256_set1_epi32(row.a.zero_point), z = _mm256_set1_epi32(row.bounds.zero_point);
+  const __m256 scale = _mm256_set1_ps(row.a.scale), factor = _mm256_set1_ps(row.inverse);
+  const __m256 lo = _mm256_set1_ps(row.bounds.lo), hi = _mm256_set1_ps(row.bounds.hi);
   for (std::int64_t i = 0; i < n; i += 16) {
     if (i + 16 > n) i = n - 16;
     const __m256 a = _mm256_mul_ps(load_centred_8(x + i, z_in), scale);
@@ -92,11 +86,11 @@ MIDTREAD_NOINLINE inline void requantize_row(const std::uint8_t* x, std::int64_t
 }
 
 /// n >= 16.
-MIDTREAD_NOINLINE inline void quantize_row(const float* x, std::uint8_t* q, std::int64_t n, float inverse,
-                                           const OutputCodes& bounds) {
-  const __m256 factor = _mm256_set1_ps(inverse);
-  const __m256 lo = _mm256_set1_ps(bounds.lo), hi = _mm256_set1_ps(bounds.hi);
-  const __m256i z = _mm256_set1_epi32(bounds.zero_point);
+MIDTREAD_NOINLINE inline void quantize_row(const float* x, std::uint8_t* q, std::int64_t n,
+                                           const BinaryRow& row) {
+  const __m256 factor = _mm256_set1_ps(row.inverse);
+  const __m256 lo = _mm256_set1_ps(row.bounds.lo), hi = _mm256_set1_ps(row.bounds.hi);
+  const __m256i z = _mm256_set1_epi32(row.bounds.zero_point);
   for (std::int64_t i = 0; i < n; i += 16) {
     if (i + 16 > n) i = n - 16;
     const __m256i a = to_codes(_mm256_mul_ps(_mm256_loadu_ps(x + i), factor), lo, hi, z);
@@ -138,80 +132,38 @@ MIDTREAD_NOINLINE inline void lookup_row(const std::uint8_t* table, const std::u
 
 MIDTREAD_TARGET_END
 
-template <BinaryOp kOp>
-void run_binary(const BinaryShape& shape, const std::uint8_t* a, AffineParams qa, const std::uint8_t* b,
-                AffineParams qb, const QuantizeParams& out, std::uint8_t* y) {
-  const BinaryShape s = collapse(shape);
-  const std::int64_t a_step = s.a_strides[3], b_step = s.b_strides[3], n = s.dims[3];
-  const bool rows_fit = (a_step == 1 && (b_step == 1 || b_step == 0)) || (a_step == 0 && b_step == 1);
-  if (out.rounding != Rounding::kHalfEven || !rows_fit || n < 1) {
-    constexpr auto kReal = kOp == BinaryOp::kAdd ? reference::add_real : reference::mul_real;
-    reference::run_binary<kReal>(shape, a, qa, b, qb, out, y);
-    return;
+/// What the walk over rows asks for.
+struct ElementVectors {
+  using Row = BinaryRow;
+  static constexpr std::int64_t kQuantizeMin = 16, kDequantizeMin = 8, kLookupMin = 32;
+
+  static Row terms(AffineParams a, AffineParams b, const QuantizeParams& out) {
+    return {a, b, reciprocal(out.scale),
+            output_codes(out.range.quant_min, out.range.quant_max, out.zero_point)};
   }
-  const OutputCodes bounds = output_codes(out.range.quant_min, out.range.quant_max, out.zero_point);
-  const BinaryRow row{qa, qb, reciprocal(out.scale), bounds}, swapped{qb, qa, row.inverse, bounds};
-  for_each_binary_row(s, a, b, y, kElementGrain, [&](const BinaryRun& run) {
-    if (b_step == 0)
-      binary_row<kOp, true>(run.a, run.b, run.length, row, run.y);
-    else if (a_step == 0)
-      binary_row<kOp, true>(run.b, run.a, run.length, swapped, run.y);
-    else
-      binary_row<kOp, false>(run.a, run.b, run.length, row, run.y);
-  });
-}
-
-inline void run_requantize_copy(const std::uint8_t* x, AffineParams in, std::int64_t rows,
-                                std::int64_t length, std::int64_t x_stride, const QuantizeParams& out,
-                                std::uint8_t* y, std::int64_t y_stride) {
-  if (out.rounding != Rounding::kHalfEven || length < 1) {
-    reference::run_requantize_copy(x, in, rows, length, x_stride, out, y, y_stride);
-    return;
+  template <class... Scales>
+  static bool vectors_fit(Scales...) {
+    return true;
   }
-  const float inverse = reciprocal(out.scale);
-  const OutputCodes bounds = output_codes(out.range.quant_min, out.range.quant_max, out.zero_point);
-  parallel_for(0, rows, std::max(std::int64_t{1}, kElementGrain / length),
-               [&](std::int64_t first, std::int64_t last) {
-                 for (std::int64_t r = first; r < last; ++r)
-                   requantize_row(x + r * x_stride, length, in, inverse, bounds, y + r * y_stride);
-               });
-}
+  template <BinaryOp kOp, bool kBroadcast>
+  static void binary_row(const std::uint8_t* a, const std::uint8_t* b, std::int64_t n, const Row& row,
+                         std::uint8_t* y) {
+    avx2::binary_row<kOp, kBroadcast>(a, b, n, row, y);
+  }
+  static constexpr auto requantize_row = avx2::requantize_row;
+  static constexpr auto quantize_row = avx2::quantize_row;
+  static constexpr auto dequantize_row = avx2::dequantize_row;
+  static constexpr auto lookup_row = avx2::lookup_row;
+};
 
-inline void run_lookup(const std::uint8_t* table, const std::uint8_t* x, std::uint8_t* y, std::int64_t n) {
-  parallel_for(0, n, kElementGrain, [&](std::int64_t first, std::int64_t last) {
-    if (last - first < 32)
-      reference::run_lookup(table, x + first, y + first, last - first);
-    else
-      lookup_row(table, x + first, y + first, last - first);
-  });
-}
-
-inline void run_quantize(const float* x, std::uint8_t* q, std::int64_t n, const QuantizeParams& out) {
-  const float inverse = reciprocal(out.scale);
-  const OutputCodes bounds = output_codes(out.range.quant_min, out.range.quant_max, out.zero_point);
-  parallel_for(0, n, kElementGrain, [&](std::int64_t first, std::int64_t last) {
-    if (last - first < 16 || out.rounding != Rounding::kHalfEven)
-      reference::run_quantize(x + first, q + first, last - first, out);
-    else
-      quantize_row(x + first, q + first, last - first, inverse, bounds);
-  });
-}
-
-inline void run_dequantize(const std::uint8_t* q, float* x, std::int64_t n, AffineParams in) {
-  parallel_for(0, n, kElementGrain, [&](std::int64_t first, std::int64_t last) {
-    if (last - first < 8)
-      reference::run_dequantize(q + first, x + first, last - first, in);
-    else
-      dequantize_row(q + first, x + first, last - first, in);
-  });
-}
-
-inline constexpr BinaryKernel kAdd = {"add_u8_x16__avx2", run_binary<BinaryOp::kAdd>};
-inline constexpr BinaryKernel kMul = {"mul_u8_x16__avx2", run_binary<BinaryOp::kMul>};
-inline constexpr RequantizeCopyKernel kRequantizeCopy = {"requantize_copy_u8_x16__avx2", run_requantize_copy};
-inline constexpr LookupKernel kLookup = {"lookup_u8_x32__avx2", run_lookup};
-inline constexpr QuantizeKernel kQuantize = {"quantize_f32u8_x16__avx2", run_quantize};
-inline constexpr DequantizeKernel kDequantize = {"dequantize_u8f32_x8__avx2", run_dequantize};
+inline constexpr BinaryKernel kAdd = {"add_u8_x16__avx2", run_binary_rows<ElementVectors, BinaryOp::kAdd>};
+inline constexpr BinaryKernel kMul = {"mul_u8_x16__avx2", run_binary_rows<ElementVectors, BinaryOp::kMul>};
+inline constexpr RequantizeCopyKernel kRequantizeCopy = {"requantize_copy_u8_x16__avx2",
+                                                         run_requantize_rows<ElementVectors>};
+inline constexpr LookupKernel kLookup = {"lookup_u8_x32__avx2", run_lookup_rows<ElementVectors>};
+inline constexpr QuantizeKernel kQuantize = {"quantize_f32u8_x16__avx2", run_quantize_rows<ElementVectors>};
+inline constexpr DequantizeKernel kDequantize = {"dequantize_u8f32_x8__avx2",
+                                                 run_dequantize_rows<ElementVectors>};
 
 MIDTREAD_NAMESPACE_END
 

@@ -6,7 +6,7 @@
 // A segment is what lies contiguous in the band: a row of taps, or one tap.
 #pragma once
 
-#include <midtread/kernels/kernel_table.hpp>
+#include <midtread/kernels/conv_call.hpp>
 #include <midtread/kernels/padded_band.hpp>
 
 #include <cstring>
@@ -97,15 +97,6 @@ MIDTREAD_NOINLINE inline void finish_slowly(const std::int32_t* row, std::int64_
     out.codes[at + c] = static_cast<std::uint8_t>(
         requantize(row[c], out.multiplier[c], e.zero_point, e.lo, e.hi, e.rounding));
 }
-
-/// Operands of a call: codes through an epilogue, or accumulators.
-struct ConvCall {
-  const std::uint8_t* x;
-  std::int32_t x_zero_point;
-  const Epilogue* epilogue;
-  std::uint8_t* codes;
-  std::int32_t* acc;
-};
 
 MIDTREAD_VECTORIZE_BEGIN
 

@@ -9,11 +9,10 @@
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::dotprod)
 
-inline constexpr ConvKernel kConv = {"gemm_u8s8s32_4x16c4__neon_dotprod", false, pack_conv<Tile>,
-                                     run_conv<Tile>, accumulate_conv<Tile>};
-inline constexpr ConvKernel kConvTranspose = {"conv_transpose_u8s8s32_4x16c4__neon_dotprod", true,
-                                              pack_conv_transpose<Tile>, run_conv_transpose<Tile>,
-                                              accumulate_conv_transpose<Tile>};
+inline constexpr ConvKernel kConv =
+    conv_kernel<conv_bands<Tile>>("gemm_u8s8s32_4x16c4__neon_dotprod", false, pack_conv<Tile>);
+inline constexpr ConvKernel kConvTranspose = conv_kernel<conv_transpose_rows<Tile>>(
+    "conv_transpose_u8s8s32_4x16c4__neon_dotprod", true, pack_conv_transpose<Tile>);
 
 inline constexpr KernelTable kTable = {&kConv, nullptr, &kConvTranspose};
 

@@ -28,18 +28,11 @@ inline Storage pack(const Conv2dShape& s, const std::int8_t* weights) {
   return (pairs_pay(s) ? pack_conv<Tile> : pack_conv<dotprod::Tile>)(s, weights);
 }
 
-inline void run(const PackedWeights& weights, const Conv2dShape& s, const std::uint8_t* x,
-                std::int32_t x_zero_point, const Epilogue& e, std::uint8_t* y, Scratch& scratch) {
-  (pairs_pay(s) ? run_conv<Tile> : run_conv<dotprod::Tile>)(weights, s, x, x_zero_point, e, y, scratch);
+inline void run(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call, Scratch& scratch) {
+  (pairs_pay(s) ? conv_bands<Tile> : conv_bands<dotprod::Tile>)(weights, s, call, scratch);
 }
 
-inline void accumulate(const PackedWeights& weights, const Conv2dShape& s, const std::uint8_t* x,
-                       std::int32_t x_zero_point, std::int32_t* acc, Scratch& scratch) {
-  (pairs_pay(s) ? accumulate_conv<Tile> : accumulate_conv<dotprod::Tile>)(weights, s, x, x_zero_point, acc,
-                                                                          scratch);
-}
-
-inline constexpr ConvKernel kConv = {"gemm_u8s8s32_8x8c8__neon_i8mm", false, pack, run, accumulate};
+inline constexpr ConvKernel kConv = conv_kernel<run>("gemm_u8s8s32_8x8c8__neon_i8mm", false, pack);
 
 MIDTREAD_NAMESPACE_END
 

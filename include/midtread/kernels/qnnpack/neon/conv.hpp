@@ -10,10 +10,9 @@
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::neon)
 
-inline constexpr ConvKernel kConv = {Tile::kConvLabel, false, pack_conv<Tile>, run_conv<Tile>,
-                                     accumulate_conv<Tile>};
-inline constexpr ConvKernel kConvTranspose = {Tile::kTransposeLabel, true, pack_conv_transpose<Tile>,
-                                              run_conv_transpose<Tile>, accumulate_conv_transpose<Tile>};
+inline constexpr ConvKernel kConv = conv_kernel<conv_bands<Tile>>(Tile::kConvLabel, false, pack_conv<Tile>);
+inline constexpr ConvKernel kConvTranspose =
+    conv_kernel<conv_transpose_rows<Tile>>(Tile::kTransposeLabel, true, pack_conv_transpose<Tile>);
 
 MIDTREAD_NAMESPACE_END
 

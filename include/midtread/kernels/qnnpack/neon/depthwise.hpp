@@ -168,18 +168,8 @@ inline void depthwise_bands(const PackedWeights& weights, const Conv2dShape& s, 
   });
 }
 
-inline void run_depthwise(const PackedWeights& weights, const Conv2dShape& s, const std::uint8_t* x,
-                          std::int32_t x_zero_point, const Epilogue& e, std::uint8_t* y, Scratch& scratch) {
-  depthwise_bands(weights, s, {x, x_zero_point, &e, y, nullptr}, scratch);
-}
-
-inline void accumulate_depthwise(const PackedWeights& weights, const Conv2dShape& s, const std::uint8_t* x,
-                                 std::int32_t x_zero_point, std::int32_t* acc, Scratch& scratch) {
-  depthwise_bands(weights, s, {x, x_zero_point, nullptr, nullptr, acc}, scratch);
-}
-
-inline constexpr ConvKernel kDepthwise = {"depthwise_u8s8s32_4x16__neon", false, pack_depthwise,
-                                          run_depthwise, accumulate_depthwise};
+inline constexpr ConvKernel kDepthwise =
+    conv_kernel<depthwise_bands>("depthwise_u8s8s32_4x16__neon", false, pack_depthwise);
 
 MIDTREAD_NAMESPACE_END
 

@@ -3,16 +3,12 @@
 // than half to even go to the reference.
 #pragma once
 
-#include <midtread/kernels/binary_rows.hpp>
+#include <midtread/kernels/elementwise_rows.hpp>
 #include <midtread/kernels/qnnpack/neon/vector.hpp>
-#include <midtread/kernels/reference/elementwise.hpp>
 
 #if MIDTREAD_NEON
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::neon)
-
-/// Codes per piece of parallel work.
-inline constexpr std::int64_t kElementGrain = 1 << 15;
 
 /// Whether no step of (q - z) * s, a sum or a product of two, and quantizing it leaves the normal numbers:
 /// ARMv7's vectors flush what is below 2^-126 to zero, and vectors of codes do not look for NaN.
@@ -20,8 +16,6 @@ template <class... Scales>
 bool vectors_fit(Scales... scales) {
   return ((scales > 0x1p-60f && scales < 0x1p60f) && ...);
 }
-
-enum class BinaryOp { kAdd, kMul };
 
 /// What one row of an element-by-element operation needs.
 struct BinaryRow {
@@ -201,76 +195,43 @@ MIDTREAD_NOINLINE inline void lookup_row(const std::uint8_t* table, const std::u
     vst1q_u8(y + i, vqtbx4q_u8(result, t3, code));
   }
 }
-
-inline void run_lookup(const std::uint8_t* table, const std::uint8_t* x, std::uint8_t* y, std::int64_t n) {
-  parallel_for(0, n, kElementGrain, [&](std::int64_t first, std::int64_t last) {
-    (last - first < 16 ? reference::run_lookup : lookup_row)(table, x + first, y + first, last - first);
-  });
-}
-
-inline constexpr LookupKernel kLookup = {"lookup_u8_x16__neon", run_lookup};
 #endif
 
-template <BinaryOp kOp>
-void run_binary(const BinaryShape& shape, const std::uint8_t* a, AffineParams qa, const std::uint8_t* b,
-                AffineParams qb, const QuantizeParams& out, std::uint8_t* y) {
-  const BinaryShape s = collapse(shape);
-  const std::int64_t a_step = s.a_strides[3], b_step = s.b_strides[3], n = s.dims[3];
-  const bool rows_fit = (a_step == 1 && (b_step == 1 || b_step == 0)) || (a_step == 0 && b_step == 1);
-  if (out.rounding != Rounding::kHalfEven || !vectors_fit(qa.scale, qb.scale, out.scale) || !rows_fit ||
-      n < 1) {
-    constexpr auto kReal = kOp == BinaryOp::kAdd ? reference::add_real : reference::mul_real;
-    reference::run_binary<kReal>(shape, a, qa, b, qb, out, y);
-    return;
+/// What the walk over rows asks for.
+struct ElementVectors {
+  using Row = BinaryRow;
+  static constexpr std::int64_t kQuantizeMin = 16, kDequantizeMin = 16, kLookupMin = 16;
+
+  static Row terms(AffineParams a, AffineParams b, const QuantizeParams& out) {
+    return binary_terms(a, b, out);
   }
-  const BinaryRow row = binary_terms(qa, qb, out), swapped = binary_terms(qb, qa, out);
-  for_each_binary_row(s, a, b, y, kElementGrain, [&](const BinaryRun& run) {
-    if (b_step == 0)
-      binary_row<kOp, true>(run.a, run.b, run.length, row, run.y);
-    else if (a_step == 0)
-      binary_row<kOp, true>(run.b, run.a, run.length, swapped, run.y);
-    else
-      binary_row<kOp, false>(run.a, run.b, run.length, row, run.y);
-  });
-}
-
-inline void run_requantize_copy(const std::uint8_t* x, AffineParams in, std::int64_t rows,
-                                std::int64_t length, std::int64_t x_stride, const QuantizeParams& out,
-                                std::uint8_t* y, std::int64_t y_stride) {
-  if (out.rounding != Rounding::kHalfEven || !vectors_fit(in.scale, out.scale) || length < 1) {
-    reference::run_requantize_copy(x, in, rows, length, x_stride, out, y, y_stride);
-    return;
+  template <class... Scales>
+  static bool vectors_fit(Scales... scales) {
+    return neon::vectors_fit(scales...);
   }
-  const BinaryRow row = binary_terms(in, in, out);
-  parallel_for(0, rows, std::max(std::int64_t{1}, kElementGrain / length),
-               [&](std::int64_t first, std::int64_t last) {
-                 for (std::int64_t r = first; r < last; ++r)
-                   requantize_row(x + r * x_stride, length, row, y + r * y_stride);
-               });
-}
+  template <BinaryOp kOp, bool kBroadcast>
+  static void binary_row(const std::uint8_t* a, const std::uint8_t* b, std::int64_t n, const Row& row,
+                         std::uint8_t* y) {
+    neon::binary_row<kOp, kBroadcast>(a, b, n, row, y);
+  }
+  static constexpr auto requantize_row = neon::requantize_row;
+  static constexpr auto quantize_row = neon::quantize_row;
+  static constexpr auto dequantize_row = neon::dequantize_row;
+#if MIDTREAD_AARCH64
+  static constexpr auto lookup_row = neon::lookup_row;
+#endif
+};
 
-inline void run_quantize(const float* x, std::uint8_t* q, std::int64_t n, const QuantizeParams& out) {
-  const BinaryRow row = binary_terms(out.affine(), out.affine(), out);
-  parallel_for(0, n, kElementGrain, [&](std::int64_t first, std::int64_t last) {
-    if (last - first < 16 || out.rounding != Rounding::kHalfEven || !vectors_fit(out.scale))
-      reference::run_quantize(x + first, q + first, last - first, out);
-    else
-      quantize_row(x + first, q + first, last - first, row);
-  });
-}
-
-inline void run_dequantize(const std::uint8_t* q, float* x, std::int64_t n, AffineParams in) {
-  parallel_for(0, n, kElementGrain, [&](std::int64_t first, std::int64_t last) {
-    const bool rows = last - first >= 16 && vectors_fit(in.scale);
-    (rows ? dequantize_row : reference::run_dequantize)(q + first, x + first, last - first, in);
-  });
-}
-
-inline constexpr BinaryKernel kAdd = {"add_u8_x16__neon", run_binary<BinaryOp::kAdd>};
-inline constexpr BinaryKernel kMul = {"mul_u8_x16__neon", run_binary<BinaryOp::kMul>};
-inline constexpr RequantizeCopyKernel kRequantizeCopy = {"requantize_copy_u8_x16__neon", run_requantize_copy};
-inline constexpr QuantizeKernel kQuantize = {"quantize_f32u8_x16__neon", run_quantize};
-inline constexpr DequantizeKernel kDequantize = {"dequantize_u8f32_x16__neon", run_dequantize};
+inline constexpr BinaryKernel kAdd = {"add_u8_x16__neon", run_binary_rows<ElementVectors, BinaryOp::kAdd>};
+inline constexpr BinaryKernel kMul = {"mul_u8_x16__neon", run_binary_rows<ElementVectors, BinaryOp::kMul>};
+inline constexpr RequantizeCopyKernel kRequantizeCopy = {"requantize_copy_u8_x16__neon",
+                                                         run_requantize_rows<ElementVectors>};
+#if MIDTREAD_AARCH64
+inline constexpr LookupKernel kLookup = {"lookup_u8_x16__neon", run_lookup_rows<ElementVectors>};
+#endif
+inline constexpr QuantizeKernel kQuantize = {"quantize_f32u8_x16__neon", run_quantize_rows<ElementVectors>};
+inline constexpr DequantizeKernel kDequantize = {"dequantize_u8f32_x16__neon",
+                                                 run_dequantize_rows<ElementVectors>};
 
 MIDTREAD_NAMESPACE_END
 

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+// What a convolution call carries to its pieces, and the entries of a ConvKernel made from one function that
+// takes it.
+#pragma once
+
+#include <midtread/kernels/kernel_table.hpp>
+
+MIDTREAD_NAMESPACE_BEGIN(kernels)
+
+/// Operands of a call: codes through an epilogue, or accumulators.
+struct ConvCall {
+  const std::uint8_t* x;
+  std::int32_t x_zero_point;
+  const Epilogue* epilogue;
+  std::uint8_t* codes;
+  std::int32_t* acc;
+
+  /// The epilogue where its rounding has no vector form.
+  const Epilogue* general() const {
+    return epilogue != nullptr && epilogue->rounding != Rounding::kHalfEven ? epilogue : nullptr;
+  }
+};
+
+using RunConvCall = void (*)(const PackedWeights&, const Conv2dShape&, const ConvCall&, Scratch&);
+
+template <RunConvCall kRun>
+void run_call(const PackedWeights& weights, const Conv2dShape& s, const std::uint8_t* x,
+              std::int32_t x_zero_point, const Epilogue& e, std::uint8_t* y, Scratch& scratch) {
+  kRun(weights, s, {x, x_zero_point, &e, y, nullptr}, scratch);
+}
+
+template <RunConvCall kRun>
+void accumulate_call(const PackedWeights& weights, const Conv2dShape& s, const std::uint8_t* x,
+                     std::int32_t x_zero_point, std::int32_t* acc, Scratch& scratch) {
+  kRun(weights, s, {x, x_zero_point, nullptr, nullptr, acc}, scratch);
+}
+
+template <RunConvCall kRun>
+constexpr ConvKernel conv_kernel(const char* label, bool transposed,
+                                 Storage (*pack)(const Conv2dShape&, const std::int8_t*)) {
+  return {label, transposed, pack, run_call<kRun>, accumulate_call<kRun>};
+}
+
+MIDTREAD_NAMESPACE_END

@@ -62,6 +62,7 @@ class KlObserver : public ClippedAverageObserver {
  private:
   static constexpr int kCodes = 128;
   static constexpr std::size_t kWindow = 9;
+  static constexpr double kLeast = 1e-10;
 
   int bins() const { return clipping().bins.value_or(512); }
   int stride() const { return clipping().stride.value_or(1); }
@@ -69,31 +70,27 @@ class KlObserver : public ClippedAverageObserver {
   int sums() const { return (bins() - kCodes) / stride() + 2 - static_cast<int>(kWindow); }
 
   static double divergence(const AbsHistogram& h, int bins) {
-    double sum[kCodes] = {}, filled[kCodes] = {}, total = 0, spread = 0, rest = 0;
-    const auto code_of = [&](int bin) {
-      return static_cast<std::size_t>(bin) * kCodes / static_cast<std::size_t>(bins);
-    };
+    double sum[kCodes] = {}, filled[kCodes] = {}, kept = 0, total = 0;
+    const auto code_of = [&](int bin) { return bin * kCodes / bins; };
     for (int i = 0; i < h.bins(); ++i) {
       const double count = h.counts[static_cast<std::size_t>(i)];
       total += count;
-      if (i >= bins) {
-        rest += count;
-      } else if (count > 0) {
-        sum[code_of(i)] += count;
-        filled[code_of(i)] += 1;
-      }
+      if (i >= bins || count == 0) continue;
+      kept += count;
+      sum[code_of(i)] += count;
+      filled[code_of(i)] += 1;
     }
-    const auto q = [&](int i) {
-      const std::size_t code = code_of(i);
-      return (h.counts[static_cast<std::size_t>(i)] > 0 ? sum[code] / filled[code] : 0.0) + 1e-10;
-    };
-    for (int i = 0; i < bins; ++i) spread += q(i);
+    const double scale =
+        (kept + bins * kLeast) / total;  // P sums to total, Q to kept and the least of each bin
     double out = 0;
     for (int i = 0; i < bins; ++i) {
-      const double p = (h.counts[static_cast<std::size_t>(i)] + (i == bins - 1 ? rest : 0)) / total;
-      if (p > 0) out += p * std::log(p * spread / q(i));
+      const double count = h.counts[static_cast<std::size_t>(i)],
+                   p = count + (i == bins - 1 ? total - kept : 0);
+      if (p == 0) continue;
+      const double q = (count > 0 ? sum[code_of(i)] / filled[code_of(i)] : 0) + kLeast;
+      out += p * std::log(p / q * scale);
     }
-    return out;
+    return out / total;
   }
 };
 

@@ -265,7 +265,8 @@ TEST(QuantizerRules, VitisTable) {
         }
         bad = f, bad.method = VitisMethod::kDiffs;
         fails(bad, tensor, target,
-              {".method: got diffs, with scale_type float allowed maxmin, percentile, mse, entropy"});
+              {".method: got diffs (the default), with scale_type float allowed maxmin, percentile, mse, "
+               "entropy"});
         bad = f, bad.calib_statistic_method = Statistic::kModal;
         if (tensor == VitisTensor::kActivation || tensor == VitisTensor::kInput)
           fails(bad, tensor, target, {".calib_statistic_method: got modal"});
@@ -276,6 +277,18 @@ TEST(QuantizerRules, VitisTable) {
       }
   std::printf("cases=%d\n", cases);
   EXPECT_GT(cases, 500);
+}
+
+TEST(QuantizerRules, VitisBiasesAreAsWideAsActivationsOnADpu) {
+  VitisTensorConfig activation = VitisTensorConfig::defaults(VitisTensor::kActivation),
+                    bias = VitisTensorConfig::defaults(VitisTensor::kBias);
+  EXPECT_EQ(quant::conflicts(activation, bias, VitisTarget::kDpu), std::vector<std::string>());
+  bias.bit_width = 16;
+  EXPECT_EQ(
+      quant::conflicts(activation, bias, VitisTarget::kDpu),
+      std::vector<std::string>{"activation.bit_width: got 8 with bias.bit_width 16, target_device DPU allows "
+                               "equal ones"});
+  EXPECT_EQ(quant::conflicts(activation, bias, VitisTarget::kCpu), std::vector<std::string>());
 }
 
 TEST(QuantizerRules, VitisReportsAllConflictsAtOnce) {

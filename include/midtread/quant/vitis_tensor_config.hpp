@@ -63,6 +63,7 @@ inline std::vector<std::string> conflicts(const VitisTensorConfig& config, Vitis
                     statistic = to_string(config.calib_statistic_method);
   const bool max_min = config.method == VitisMethod::kMaxMin, diffs = config.method == VitisMethod::kDiffs;
 
+  const std::string default_note = " (the default)";
   const int most = tensor == VitisTensor::kBias ? 32 : 8;
   demand(config.bit_width >= 2 && config.bit_width <= most, "bit_width", std::to_string(config.bit_width),
          concat("allowed 2..", most));
@@ -76,13 +77,14 @@ inline std::vector<std::string> conflicts(const VitisTensorConfig& config, Vitis
     if (collects)
       demand(statistic == "modal", "calib_statistic_method", statistic, "with " + scale + " allowed modal");
   } else {
-    demand(!diffs, "method", method, "with " + scale + " allowed maxmin, percentile, mse, entropy");
+    demand(!diffs, "method", method + default_note,
+           "with " + scale + " allowed maxmin, percentile, mse, entropy");
     demand(!config.per_channel || max_min || diffs, "method", method,
            "with per_channel true and " + scale + " allowed maxmin");
     demand(config.symmetry || max_min || diffs, "symmetry", "false",
            "with method " + method + " allowed true; maxmin allows both");
     if (collects)
-      demand(statistic != "modal", "calib_statistic_method", statistic,
+      demand(statistic != "modal", "calib_statistic_method", statistic + default_note,
              "with " + scale + " allowed max, mean, median");
   }
   demand(!config.narrow_range || (config.is_signed && config.symmetry), "narrow_range", "true",
@@ -102,6 +104,14 @@ inline std::vector<std::string> conflicts(const VitisTensorConfig& config, Vitis
            std::string("target_device DPU allows ") + to_string(wanted));
   }
   return out;
+}
+
+/// What the tensors of one layer must agree on besides: the DPU's biases have the width of its activations.
+inline std::vector<std::string> conflicts(const VitisTensorConfig& activation, const VitisTensorConfig& bias,
+                                          VitisTarget target) {
+  if (target != VitisTarget::kDpu || activation.bit_width == bias.bit_width) return {};
+  return {concat("activation.bit_width: got ", activation.bit_width, " with bias.bit_width ", bias.bit_width,
+                 ", target_device DPU allows equal ones")};
 }
 
 /// Throws ConfigError with all conflicts, at `where`.

@@ -17,7 +17,7 @@ MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack)
 struct BandUnit {
   std::int32_t input;
   std::int32_t output;
-  std::int32_t pixels;
+  std::int32_t pixels = 1;
 };
 
 class CodeBand {

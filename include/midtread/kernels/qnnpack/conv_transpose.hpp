@@ -69,28 +69,10 @@ Storage pack_conv_transpose(const Conv2dShape& s, const std::int8_t* weights) {
   return storage;
 }
 
-/// The input rows that output row `oy` may read, t / stride - reach .. t / stride, with the zero point
-/// around.
-inline void fill_transpose_band(const Conv2dShape& s, const ConvCall& call, std::int64_t n, std::int64_t oy,
-                                std::int64_t band_width, std::int8_t* band) {
-  const std::int64_t top = (oy + s.pad_height) / s.stride_height - row_phases(s).reach();
-  const std::int64_t left = column_phases(s).reach();
-  const std::int64_t inside = std::min(s.in_width, band_width - left), row = band_width * s.in_channels;
-  for (std::int64_t r = 0; r <= row_phases(s).reach(); ++r, band += row) {
-    const std::int64_t iy = top + r;
-    std::memset(band, call.x_zero_point - 128, static_cast<std::size_t>(row));
-    if (iy < 0 || iy >= s.in_height || inside <= 0) continue;
-    flip(call.x + (n * s.in_height + iy) * s.in_width * s.in_channels, inside * s.in_channels,
-         band + left * s.in_channels);
-  }
-  std::memset(band, 0, kBandSlack);
-}
-
 template <class Tile>
 void conv_transpose_rows(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call,
                          Scratch& scratch) {
   const TransposePanels<Tile> sizes(s);
-  const PhaseAxis &ys = sizes.ys, &xs = sizes.xs;
   const std::int64_t columns = sizes.all * kPanelColumns;
   const auto* packed = weights.data<unsigned char>();
   auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>(2 * columns * sizes.phases()));
@@ -99,12 +81,9 @@ void conv_transpose_rows(const PackedWeights& weights, const Conv2dShape& s, con
     panel_terms(call, packed + phase * sizes.all * sizes.bytes, sizes.bytes, s.groups, sizes.panels,
                 s.out_group(), bias + phase * columns, multiplier + phase * columns);
 
-  const std::int64_t band_width = (s.out_width - 1 + s.pad_width) / s.stride_width + 1 + xs.reach();
-  const std::int64_t band = (ys.reach() + 1) * band_width * s.in_channels + kBandSlack;
-  if (band > std::numeric_limits<std::int32_t>::max() / 2)
-    throw UnsupportedError("conv_transpose",
-                           concat("one row of output needs ", band, " input codes, allowed 2^30"));
-  const std::int64_t band_bytes = (band + 63) / 64 * 64;
+  const TransposeBand band(s);
+  band.check();
+  const std::int64_t band_bytes = (band.elements + kBandSlack + 63) / 64 * 64;
   const std::int64_t unit_bytes = s.out_width * static_cast<std::int64_t>(sizeof(BandUnit));
   scratch.prepare_leases(static_cast<std::size_t>(band_bytes + unit_bytes + s.taps() * 4 + 4));
   const PanelOutput output = panel_output(call, s.out_channels);
@@ -113,21 +92,14 @@ void conv_transpose_rows(const PackedWeights& weights, const Conv2dShape& s, con
     auto* codes = lease.data<std::int8_t>();
     auto* units = reinterpret_cast<BandUnit*>(codes + band_bytes);
     auto* offsets = reinterpret_cast<std::int32_t*>(codes + band_bytes + unit_bytes);
-    const std::int64_t oy = image_row % s.out_height, py = (oy + s.pad_height) % s.stride_height;
-    fill_transpose_band(s, call, image_row / s.out_height, oy, band_width, codes);
+    const std::int64_t oy = image_row % s.out_height, py = band.row_phase(oy);
+    band.fill(call.x, image_row / s.out_height, oy, static_cast<std::int8_t>(call.x_zero_point - 128), codes,
+              flip);
+    std::memset(codes + band.elements, 0, kBandSlack);
     for (std::int64_t px = 0; px < s.stride_width; ++px) {
-      std::int64_t segments = 0;
       offsets[0] = 0;
-      for (std::int64_t ky = 0; ky < s.kernel_height; ++ky)
-        for (std::int64_t kx = 0; kx < s.kernel_width; ++kx)
-          if (ys.has(py, ky) && xs.has(px, kx))
-            offsets[segments++] = static_cast<std::int32_t>(
-                ((ys.reach() - ys.back(ky)) * band_width + xs.reach() - xs.back(kx)) * s.in_channels);
-      std::int64_t count = 0;
-      const std::int64_t first_x = ((px - s.pad_width) % s.stride_width + s.stride_width) % s.stride_width;
-      for (std::int64_t ox = first_x; ox < s.out_width; ox += s.stride_width, ++count)
-        units[count] = {static_cast<std::int32_t>((ox + s.pad_width) / s.stride_width * s.in_channels),
-                        static_cast<std::int32_t>(ox), 1};
+      band.list_taps(py, px, offsets);
+      const std::int64_t count = band.list_outputs(px, units);
       const std::int64_t phase = (py * s.stride_width + px) * sizes.all;
       for (std::int64_t p = 0; p < sizes.all; ++p) {
         const std::int64_t group = p / sizes.panels, column = p % sizes.panels * kPanelColumns;

@@ -51,24 +51,14 @@ inline Storage pack_conv_transpose(const Conv2dShape& s, const std::int8_t* weig
 }
 
 /// The outputs of one phase in one output row: they read at `input` in the band, one pixel further each.
-inline void transpose_row(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call,
-                          const std::int32_t* bias, const float* multiplier, const std::int16_t* band,
-                          std::int64_t band_width, std::int64_t image_row, std::int64_t oy, BandPixel* pixels,
-                          std::int32_t* offsets) {
-  const PhaseAxis ys = row_phases(s), xs = column_phases(s);
-  const std::int64_t panels = transpose_panels(s), t_y = oy + s.pad_height, py = t_y % s.stride_height;
+inline void transpose_row(const PackedWeights& weights, const TransposeBand& band, const ConvCall& call,
+                          const std::int32_t* bias, const float* multiplier, const std::int16_t* codes,
+                          std::int64_t image_row, BandPixel* pixels, std::int32_t* offsets) {
+  const Conv2dShape& s = band.s;
+  const PhaseAxis &ys = band.ys, &xs = band.xs;
+  const std::int64_t panels = transpose_panels(s), py = band.row_phase(image_row % s.out_height);
   for (std::int64_t px = 0; px < s.stride_width; ++px) {
-    std::int64_t segments = 0;
-    for (std::int64_t ky = 0; ky < s.kernel_height; ++ky)
-      for (std::int64_t kx = 0; kx < s.kernel_width; ++kx)
-        if (ys.has(py, ky) && xs.has(px, kx))
-          offsets[segments++] = static_cast<std::int32_t>(
-              ((ys.reach() - ys.back(ky)) * band_width + xs.reach() - xs.back(kx)) * s.in_channels);
-    std::int64_t count = 0;
-    const std::int64_t first_x = ((px - s.pad_width) % s.stride_width + s.stride_width) % s.stride_width;
-    for (std::int64_t ox = first_x; ox < s.out_width; ox += s.stride_width, ++count)
-      pixels[count] = {static_cast<std::int32_t>((ox + s.pad_width) / s.stride_width * s.in_channels),
-                       static_cast<std::int32_t>(ox)};
+    const std::int64_t segments = band.list_taps(py, px, offsets), count = band.list_outputs(px, pixels);
     // Taps before this phase in the packed order.
     std::int64_t skipped = 0;
     for (std::int64_t y = 0; y < py; ++y) skipped += ys.taps(y) * s.kernel_width;
@@ -86,26 +76,10 @@ inline void transpose_row(const PackedWeights& weights, const Conv2dShape& s, co
       out.bounds = output_codes(call);
       out.general = call.general();
       const auto* packed = weights.data<std::int16_t>() + (p * s.taps() + skipped) * tap_elements(s);
-      run_panel(band + group * s.in_group(), pixels, count, {packed, offsets, segments, transpose_pairs(s)},
+      run_panel(codes + group * s.in_group(), pixels, count, {packed, offsets, segments, transpose_pairs(s)},
                 out);
     }
   }
-}
-
-/// The input rows that output row `oy` may read, t / stride - reach .. t / stride, widened, zeros around.
-inline void fill_transpose_band(const Conv2dShape& s, const ConvCall& call, std::int64_t n, std::int64_t oy,
-                                std::int64_t band_width, std::int16_t* band) {
-  const std::int64_t top = (oy + s.pad_height) / s.stride_height - row_phases(s).reach();
-  const std::int64_t left = column_phases(s).reach();
-  const std::int64_t inside = std::min(s.in_width, band_width - left), row = band_width * s.in_channels;
-  for (std::int64_t r = 0; r <= row_phases(s).reach(); ++r, band += row) {
-    const std::int64_t iy = top + r;
-    std::memset(band, 0, static_cast<std::size_t>(row) * sizeof(std::int16_t));
-    if (iy < 0 || iy >= s.in_height || inside <= 0) continue;
-    widen(call.x + (n * s.in_height + iy) * s.in_width * s.in_channels, inside * s.in_channels,
-          call.x_zero_point, band + left * s.in_channels);
-  }
-  std::memset(band, 0, kBandSlack * sizeof(std::int16_t));
 }
 
 inline void conv_transpose_rows(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call,
@@ -115,21 +89,21 @@ inline void conv_transpose_rows(const PackedWeights& weights, const Conv2dShape&
   auto* multiplier = reinterpret_cast<float*>(bias + columns);
   pad_channels(call.epilogue, s.groups, s.out_group(), transpose_panels(s) * kTileColumns, bias, multiplier);
 
-  const std::int64_t band_width =
-      (s.out_width - 1 + s.pad_width) / s.stride_width + 1 + column_phases(s).reach();
-  const std::int64_t band = (row_phases(s).reach() + 1) * band_width * s.in_channels + kBandSlack;
-  if (band > std::numeric_limits<std::int32_t>::max() / 2)
-    throw UnsupportedError("conv_transpose",
-                           concat("one row of output needs ", band, " input codes, allowed 2^30"));
-  const std::int64_t band_bytes = (band * 2 + 63) / 64 * 64;
+  const TransposeBand band(s);
+  band.check();
+  const std::int64_t band_bytes = ((band.elements + kBandSlack) * 2 + 63) / 64 * 64;
   const std::int64_t pixel_bytes = s.out_width * static_cast<std::int64_t>(sizeof(BandPixel));
   scratch.prepare_leases(static_cast<std::size_t>(band_bytes + pixel_bytes + s.taps() * 4));
   parallel_for(0, s.batch * s.out_height, 1, [&](std::int64_t row, std::int64_t) {
     const Scratch::Lease lease(scratch);
     auto* block = lease.data<unsigned char>();
     auto* codes = lease.data<std::int16_t>();
-    fill_transpose_band(s, call, row / s.out_height, row % s.out_height, band_width, codes);
-    transpose_row(weights, s, call, bias, multiplier, codes, band_width, row, row % s.out_height,
+    band.fill(call.x, row / s.out_height, row % s.out_height, std::int16_t{0}, codes,
+              [&](const std::uint8_t* from, std::int64_t n, std::int16_t* to) {
+                widen(from, n, call.x_zero_point, to);
+              });
+    std::memset(codes + band.elements, 0, kBandSlack * sizeof(std::int16_t));
+    transpose_row(weights, band, call, bias, multiplier, codes, row,
                   reinterpret_cast<BandPixel*>(block + band_bytes),
                   reinterpret_cast<std::int32_t*>(block + band_bytes + pixel_bytes));
   });

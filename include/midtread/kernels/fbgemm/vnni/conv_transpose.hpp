@@ -15,14 +15,13 @@ MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm)
 struct TransposePlan {
   const Conv2dShape& s;
   PanelCut cut;
-  PhaseAxis ys, xs;
+  TransposeBand band;
   std::int64_t length;  ///< of a tap, a multiple of four
 
   TransposePlan(const Conv2dShape& shape, std::int64_t widest)
       : s(shape),
         cut{shape.out_group(), widest},
-        ys(row_phases(shape)),
-        xs(column_phases(shape)),
+        band(shape),
         length((shape.in_group() + 3) / 4 * 4) {}
 
   std::int64_t phases() const { return s.stride_height * s.stride_width; }
@@ -31,15 +30,12 @@ struct TransposePlan {
   /// Taps before phase (py, px) in the packed order.
   std::int64_t taps_before(std::int64_t py, std::int64_t px) const {
     std::int64_t count = 0;
-    for (std::int64_t y = 0; y < py; ++y) count += ys.taps(y) * s.kernel_width;
-    for (std::int64_t x = 0; x < px; ++x) count += ys.taps(py) * xs.taps(x);
+    for (std::int64_t y = 0; y < py; ++y) count += band.ys.taps(y) * s.kernel_width;
+    for (std::int64_t x = 0; x < px; ++x) count += band.ys.taps(py) * band.xs.taps(x);
     return count;
   }
-  std::int64_t band_width() const {
-    return (s.out_width - 1 + s.pad_width) / s.stride_width + 1 + xs.reach();
-  }
   std::int64_t band_bytes() const {
-    return ((ys.reach() + 1) * band_width() * s.in_channels + kBandSlack + 63) / 64 * 64;
+    return (band.elements + kBandSlack + 63) / 64 * 64;
   }
 };
 
@@ -59,7 +55,7 @@ inline Storage pack_conv_transpose(const Conv2dShape& s, std::int64_t widest, co
         for (std::int64_t px = 0; px < s.stride_width; ++px)
           for (std::int64_t ky = 0; ky < s.kernel_height; ++ky)
             for (std::int64_t kx = 0; kx < s.kernel_width; ++kx) {
-              if (!plan.ys.has(py, ky) || !plan.xs.has(px, kx)) continue;
+              if (!plan.band.ys.has(py, ky) || !plan.band.xs.has(px, kx)) continue;
               std::int32_t* sum = sums + (py * s.stride_width + px) * plan.all_columns() + g * columns + first;
               for (std::int64_t i = 0; i < s.in_group(); ++i)
                 for (std::int64_t c = 0; c < std::min(width, s.out_group() - first); ++c) {
@@ -77,43 +73,15 @@ inline Storage pack_conv_transpose(const Conv2dShape& s, std::int64_t widest, co
   return storage;
 }
 
-/// The input rows that output row `oy` may read, t / stride - reach .. t / stride, with the zero point around them.
-inline void fill_transpose_band(const TransposePlan& plan, const ConvCall& call, std::int64_t n, std::int64_t oy,
-                                std::uint8_t* band) {
-  const Conv2dShape& s = plan.s;
-  const std::int64_t top = (oy + s.pad_height) / s.stride_height - plan.ys.reach(), left = plan.xs.reach();
-  const std::int64_t inside = std::min(s.in_width, plan.band_width() - left);
-  const std::int64_t row = plan.band_width() * s.in_channels;
-  std::memset(band, call.x_zero_point, static_cast<std::size_t>(plan.band_bytes()));
-  for (std::int64_t r = 0; r <= plan.ys.reach(); ++r, band += row) {
-    const std::int64_t iy = top + r;
-    if (iy < 0 || iy >= s.in_height || inside <= 0) continue;
-    std::memcpy(band + left * s.in_channels,
-                call.x + (n * s.in_height + iy) * s.in_width * s.in_channels,
-                static_cast<std::size_t>(inside * s.in_channels));
-  }
-}
-
 /// The outputs of one row, phase by phase: those of a phase read one pixel further each.
 inline void transpose_row(const TransposePlan& plan, const ConvCall& call, const std::int8_t* packed,
                           const std::int32_t* bias, const float* multiplier, const std::uint8_t* band,
                           std::int64_t image_row, BandPixel* pixels, std::int32_t* offsets,
                           const PanelKernels& kernels) {
   const Conv2dShape& s = plan.s;
-  const std::int64_t py = (image_row % s.out_height + s.pad_height) % s.stride_height;
+  const std::int64_t py = plan.band.row_phase(image_row % s.out_height);
   for (std::int64_t px = 0; px < s.stride_width; ++px) {
-    std::int64_t segments = 0, count = 0;
-    for (std::int64_t ky = 0; ky < s.kernel_height; ++ky)
-      for (std::int64_t kx = 0; kx < s.kernel_width; ++kx)
-        if (plan.ys.has(py, ky) && plan.xs.has(px, kx))
-          offsets[segments++] =
-              static_cast<std::int32_t>(((plan.ys.reach() - plan.ys.back(ky)) * plan.band_width() +
-                                         plan.xs.reach() - plan.xs.back(kx)) *
-                                        s.in_channels);
-    const std::int64_t first_x = ((px - s.pad_width) % s.stride_width + s.stride_width) % s.stride_width;
-    for (std::int64_t ox = first_x; ox < s.out_width; ox += s.stride_width, ++count)
-      pixels[count] = {static_cast<std::int32_t>((ox + s.pad_width) / s.stride_width * s.in_channels),
-                       static_cast<std::int32_t>(ox)};
+    const std::int64_t segments = plan.band.list_taps(py, px, offsets), count = plan.band.list_outputs(px, pixels);
     const std::int64_t skipped = plan.taps_before(py, px) * plan.length;
     const std::int64_t phase = (py * s.stride_width + px) * plan.all_columns();
     for (std::int64_t g = 0; g < s.groups; ++g)
@@ -140,9 +108,7 @@ inline void conv_transpose_rows(const PackedWeights& weights, const Conv2dShape&
                                 Scratch& scratch, const PanelKernels& kernels) {
   const TransposePlan plan(s, kernels.columns);
   const std::int64_t columns = plan.all_columns();
-  if (plan.band_bytes() > std::numeric_limits<std::int32_t>::max() / 2)
-    throw UnsupportedError("conv_transpose", concat("one row of output needs ", plan.band_bytes(),
-                                                    " input codes, allowed 2^30"));
+  plan.band.check();
   auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>((plan.phases() + 1) * columns));
   for (std::int64_t phase = 0; phase < plan.phases(); ++phase)
     column_bias(call, weights.data<std::int32_t>() + phase * columns, s.groups, s.out_group(), plan.cut.columns(),
@@ -156,7 +122,12 @@ inline void conv_transpose_rows(const PackedWeights& weights, const Conv2dShape&
     const Scratch::Lease lease(scratch);
     auto* band = lease.data<std::uint8_t>();
     auto* pixels = reinterpret_cast<BandPixel*>(band + plan.band_bytes());
-    fill_transpose_band(plan, call, row / s.out_height, row % s.out_height, band);
+    const auto zero = static_cast<std::uint8_t>(call.x_zero_point);
+    plan.band.fill(call.x, row / s.out_height, row % s.out_height, zero, band,
+                   [](const std::uint8_t* from, std::int64_t n, std::uint8_t* to) {
+                     std::memcpy(to, from, static_cast<std::size_t>(n));
+                   });
+    std::memset(band + plan.band.elements, zero, static_cast<std::size_t>(kBandSlack));
     transpose_row(plan, call, weights.data<std::int8_t>() + plan.header_bytes(), bias, multiplier, band, row,
                            pixels, reinterpret_cast<std::int32_t*>(pixels + s.out_width), kernels);
   });

@@ -40,7 +40,7 @@ emulator() { case $1 in *armv7*) echo "qemu-arm -L /usr/$(machine "$1")" ;; *) e
 # that a Cortex-A15 has, contracted products and sums among it.
 compiler() {
   case $1 in
-    gcc) echo 'aarch64-linux-gnu-g++ -std=c++17' ;;
+    gcc) echo 'aarch64-linux-gnu-g++ -std=c++17 -Wno-psabi' ;;
     clang) echo 'clang++ --target=aarch64-linux-gnu -std=c++17' ;;
     armv7) echo 'arm-linux-gnueabihf-g++ -std=c++17 -Wno-psabi' ;;
     armv7-a15) echo 'arm-linux-gnueabihf-g++ -std=c++17 -Wno-psabi -mcpu=cortex-a15 -mfpu=neon-vfpv4' ;;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// gemmlowp: uint8 by uint8, one fixed-point multiplier for all channels. It packs both operands in every call.
+// gemmlowp: uint8 by uint8, one fixed-point multiplier for all channels. It packs both operands in every
+// call.
 #include <cmath>
 #include <memory>
 #include <tuple>
@@ -45,11 +46,13 @@ std::vector<Contestant> gemmlowp_contestants(const Problem& problem) {
     scale.result_fixedpoint_multiplier = job->multiplier;
     scale.result_exponent = job->exponent;
     scale.result_offset_after_shift = 0;
-    const auto pipeline =
-        std::make_tuple(bias, scale, gemmlowp::OutputStageClamp{0, 255}, gemmlowp::OutputStageSaturatingCastToUint8{});
-    const gemmlowp::MatrixMap<const std::uint8_t, gemmlowp::MapOrder::RowMajor> w(job->w.data(), columns, depth, depth);
+    const auto pipeline = std::make_tuple(bias, scale, gemmlowp::OutputStageClamp{0, 255},
+                                          gemmlowp::OutputStageSaturatingCastToUint8{});
+    const gemmlowp::MatrixMap<const std::uint8_t, gemmlowp::MapOrder::RowMajor> w(job->w.data(), columns,
+                                                                                  depth, depth);
     const gemmlowp::MatrixMap<const std::uint8_t, gemmlowp::MapOrder::ColMajor> in(x, depth, rows, depth);
-    gemmlowp::MatrixMap<std::uint8_t, gemmlowp::MapOrder::ColMajor> out(job->y.data(), columns, rows, columns);
+    gemmlowp::MatrixMap<std::uint8_t, gemmlowp::MapOrder::ColMajor> out(job->y.data(), columns, rows,
+                                                                        columns);
     gemmlowp::GemmWithOutputPipeline<std::uint8_t, std::uint8_t, gemmlowp::DefaultL8R8BitDepthParams>(
         &job->context, w, in, &out, -128, 0, pipeline);
   };

@@ -11,6 +11,7 @@
 #define MIDTREAD_VNNI_NAME "avxvnni_as_evex"
 #define MIDTREAD_VNNI_TILE "6x16c4"
 #define MIDTREAD_VNNI_PLANES "2x32c4"
+#define MIDTREAD_VNNI_CODES "x32"
 #define MIDTREAD_VNNI_BYTES 32
 #define MIDTREAD_VNNI_DOT "vpdpbusd"
 #define MIDTREAD_VNNI_REGISTER "v"
@@ -19,6 +20,7 @@
 #include <midtread/kernels/fbgemm/vnni/vector.inc>
 #include <midtread/kernels/fbgemm/vnni/tile.inc>
 #include <midtread/kernels/fbgemm/vnni/depthwise.inc>
+#include <midtread/kernels/fbgemm/vnni/elementwise.inc>
 #include <midtread/kernels/fbgemm/vnni/kernels.inc>
 #include <midtread/kernels/fbgemm/vnni/undefine.inc>
 #define MIDTREAD_TEST_HAS_AVXVNNI_TWIN 1

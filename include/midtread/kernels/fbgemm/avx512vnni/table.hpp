@@ -9,6 +9,7 @@
 #define MIDTREAD_VNNI_NAME "avx512vnni"
 #define MIDTREAD_VNNI_TILE "6x64c4"
 #define MIDTREAD_VNNI_PLANES "4x64c4"
+#define MIDTREAD_VNNI_CODES "x64"
 #define MIDTREAD_VNNI_BYTES 64
 #define MIDTREAD_VNNI_DOT "vpdpbusd"
 #define MIDTREAD_VNNI_REGISTER "v"
@@ -17,6 +18,7 @@
 #include <midtread/kernels/fbgemm/vnni/vector.inc>
 #include <midtread/kernels/fbgemm/vnni/tile.inc>
 #include <midtread/kernels/fbgemm/vnni/depthwise.inc>
+#include <midtread/kernels/fbgemm/vnni/elementwise.inc>
 #include <midtread/kernels/fbgemm/vnni/kernels.inc>
 #include <midtread/kernels/fbgemm/vnni/undefine.inc>
 #endif

@@ -9,6 +9,7 @@
 #define MIDTREAD_VNNI_NAME "avxvnni"
 #define MIDTREAD_VNNI_TILE "6x16c4"
 #define MIDTREAD_VNNI_PLANES "2x32c4"
+#define MIDTREAD_VNNI_CODES "x32"
 #define MIDTREAD_VNNI_BYTES 32
 #define MIDTREAD_VNNI_DOT "%{vex%} vpdpbusd"
 #define MIDTREAD_VNNI_REGISTER "x"
@@ -17,6 +18,7 @@
 #include <midtread/kernels/fbgemm/vnni/vector.inc>
 #include <midtread/kernels/fbgemm/vnni/tile.inc>
 #include <midtread/kernels/fbgemm/vnni/depthwise.inc>
+#include <midtread/kernels/fbgemm/vnni/elementwise.inc>
 #include <midtread/kernels/fbgemm/vnni/kernels.inc>
 #include <midtread/kernels/fbgemm/vnni/undefine.inc>
 #endif

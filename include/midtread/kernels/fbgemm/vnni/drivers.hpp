@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// What a table of vpdpbusd kernels needs before it includes vector.inc, tile.inc, depthwise.inc and kernels.inc.
+// What a table of vpdpbusd kernels needs before it includes vector.inc, the parts and kernels.inc.
 #pragma once
 
+#include <midtread/kernels/elementwise_rows.hpp>
 #include <midtread/kernels/fbgemm/vnni/conv.hpp>
 #include <midtread/kernels/fbgemm/vnni/conv_transpose.hpp>
 #include <midtread/kernels/fbgemm/vnni/depthwise.hpp>

@@ -12,9 +12,17 @@
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::avx2)
 
-inline constexpr KernelTable kTable = {&kConv,   &kDepthwise,      &kConvTranspose, &kAdd,
-                                       &kMul,    &kRequantizeCopy, &kAveragePool,   &kMaxPool,
-                                       &kLookup, &kQuantize,       &kDequantize};
+#if MIDTREAD_GCC || MIDTREAD_CLANG
+inline constexpr KernelTable kTable = {&kConv,          &kDepthwise,
+                                       &kConvTranspose, &elements::kAdd,
+                                       &elements::kMul, &elements::kRequantizeCopy,
+                                       &kAveragePool,   &kMaxPool,
+                                       &kLookup,        &elements::kQuantize,
+                                       &elements::kDequantize};
+#else  // what is missing is written in GCC's vector types
+inline constexpr KernelTable kTable = {&kConv,  &kDepthwise,   &kConvTranspose, nullptr, nullptr,
+                                       nullptr, &kAveragePool, &kMaxPool,       &kLookup};
+#endif
 
 MIDTREAD_NAMESPACE_END
 

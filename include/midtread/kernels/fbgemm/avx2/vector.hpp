@@ -33,12 +33,6 @@ inline __m256i load_codes_16(const std::uint8_t* q) {
   return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(q)));
 }
 
-/// 8 codes as float((q - z)).
-inline __m256 load_centred_8(const std::uint8_t* q, __m256i zero_point) {
-  const __m256i wide = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(q)));
-  return _mm256_cvtepi32_ps(_mm256_sub_epi32(wide, zero_point));
-}
-
 /// clamp, round half to even, add the zero point. NaN becomes lo.
 inline __m256i to_codes(__m256 real, __m256 lo, __m256 hi, __m256i zero_point) {
   const __m256 clamped = _mm256_min_ps(_mm256_max_ps(real, lo), hi);

@@ -12,9 +12,11 @@
 #define MIDTREAD_VNNI_BYTES 32
 #define MIDTREAD_VNNI_BEGIN MIDTREAD_TARGET_AVX2_BEGIN
 #define MIDTREAD_VNNI_END MIDTREAD_TARGET_END
+// clang-format off: each part uses those before it
 #include <midtread/kernels/fbgemm/vnni/vector.inc>
 #include <midtread/kernels/fbgemm/vnni/elementwise.inc>
 #include <midtread/kernels/fbgemm/vnni/undefine.inc>
+// clang-format on
 #endif
 
 #if MIDTREAD_X86

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Weights that cannot saturate vpmaddubsw. An int16 sum takes 2 D products of a code and a weight; where its weights
-// could exceed 255 * 128 the excess moves to a list that is added apart, so the sum of both is exact:
+// Weights that cannot saturate vpmaddubsw. An int16 sum takes 2 D products of a code and a weight; where its
+// weights could exceed 255 * 128 the excess moves to a list that is added apart, so the sum of both is exact:
 //
 //   w = kept + excess,   sum of a group's positive weights kept <= 128, of its negative ones >= -128
 //
-// Trained weights have an excess in a few per cent of the groups. Per panel of 16 channels the cheapest of D = 1, D = 2
-// and products in 16 bits (0) is taken, so no weights are slower than the latter.
+// Trained weights have an excess in a few per cent of the groups. Per panel of 16 channels the cheapest of D
+// = 1, D = 2 and products in 16 bits (0) is taken, so no weights are slower than the latter.
 #pragma once
 
 #include <midtread/kernels/fbgemm/vnni/panels.hpp>
@@ -22,8 +22,9 @@ struct ExcessPair {
   std::int16_t weights[2];
 };
 
-/// Of a panel's weights, which are int8 [place / 4][16][4], or int16 [place / 2][16][2] for depth 0. A matrix product
-/// may be one of few rows, where the excess does not pay: it has its weights a second time, for products in 16 bits.
+/// Of a panel's weights, which are int8 [place / 4][16][4], or int16 [place / 2][16][2] for depth 0. A matrix
+/// product may be one of few rows, where the excess does not pay: it has its weights a second time, for
+/// products in 16 bits.
 struct ExactPanel {
   std::int64_t weights;  ///< bytes from the beginning of the storage
   std::int64_t excess;   ///< bytes from the beginning of the storage, to the pairs
@@ -60,15 +61,17 @@ inline void move_excess(std::int8_t* w, std::int64_t depth, std::int64_t d, std:
       }
 }
 
-/// A panel packed with depth `d`, and what a pixel costs in it: instructions of the register tile and of the excess.
+/// A panel packed with depth `d`, and what a pixel costs in it: instructions of the register tile and of the
+/// excess.
 struct PanelChoice {
   std::int64_t d = 0;
-  std::int64_t cost = 0;  ///< tenths of an instruction per pixel
-  std::vector<std::int8_t> kept;            ///< [channel][place]
+  std::int64_t cost = 0;          ///< tenths of an instruction per pixel
+  std::vector<std::int8_t> kept;  ///< [channel][place]
   std::vector<Excess> excess[kPanelColumns];
 
   /// `transposition`: what a panel bears of making the codes ready for the excess.
-  PanelChoice(const std::int8_t* weights, std::int64_t depth, std::int64_t sums_of, std::int64_t transposition)
+  PanelChoice(const std::int8_t* weights, std::int64_t depth, std::int64_t sums_of,
+              std::int64_t transposition)
       : d(sums_of), kept(weights, weights + kPanelColumns * depth) {
     // Per pixel and 8 places: 20 instructions in 16 bits, 14 for D = 1, 12 for D = 2.
     constexpr std::int64_t kPerEight[] = {200, 140, 120}, kPerPair = 6, kPerPanel = 100;
@@ -94,14 +97,16 @@ inline std::int64_t transposition_cost(const Segments& segments) {
   return segments.count * (segments.length >= 32 ? 3 * segments.length + 20 : 400);
 }
 
-/// int32 sums [group][columns] (0 where the panel is in 16 bits: its codes come without their zero point), ExactPanel [group][panel], then what they point at.
+/// int32 sums [group][columns] (0 where the panel is in 16 bits: its codes come without their zero point),
+/// ExactPanel [group][panel], then what they point at.
 inline Storage pack_exact(const Conv2dShape& s, const std::int8_t* weights) {
   const std::int64_t step = exact_step(s);
   const Segments segments(s, step);
   const PanelCut cut{s.out_group(), kPanelColumns};
-  const std::int64_t columns = s.groups * cut.columns(), panels = s.groups * cut.count(), depth = segments.depth();
-  const std::int64_t header = sums_bytes(columns) +
-                              (panels * static_cast<std::int64_t>(sizeof(ExactPanel)) + 63) / 64 * 64;
+  const std::int64_t columns = s.groups * cut.columns(), panels = s.groups * cut.count(),
+                     depth = segments.depth();
+  const std::int64_t header =
+      sums_bytes(columns) + (panels * static_cast<std::int64_t>(sizeof(ExactPanel)) + 63) / 64 * 64;
   std::vector<std::int32_t> sums(static_cast<std::size_t>(columns));
   std::vector<ExactPanel> index(static_cast<std::size_t>(panels));
   std::vector<unsigned char> body;
@@ -123,8 +128,7 @@ inline Storage pack_exact(const Conv2dShape& s, const std::int8_t* weights) {
       PanelChoice choice(rows.data(), depth, d, transposition);
       if (choice.cost < best.cost) best = std::move(choice);
     }
-    if (best.d == 0)
-      std::fill_n(sums.begin() + p * kPanelColumns, kPanelColumns, 0);
+    if (best.d == 0) std::fill_n(sums.begin() + p * kPanelColumns, kPanelColumns, 0);
     ExactPanel& panel = index[static_cast<std::size_t>(p)];
     panel.depth = static_cast<std::int32_t>(best.d);
     panel.weights = header + static_cast<std::int64_t>(body.size());

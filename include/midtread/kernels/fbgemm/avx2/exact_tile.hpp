@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Register tiles on vpmaddubsw with weights that cannot saturate it, and the products those weights lack: applied to 16
-// pixels at a time, on their codes transposed, they are what the sums start from.
+// Register tiles on vpmaddubsw with weights that cannot saturate it, and the products those weights lack:
+// applied to 16 pixels at a time, on their codes transposed, they are what the sums start from.
 #pragma once
 
 #include <midtread/kernels/fbgemm/avx2/exact_panels.hpp>
@@ -16,7 +16,8 @@ inline constexpr std::int64_t kTransposed = 16;
 MIDTREAD_TARGET_AVX2_BEGIN
 
 /// 32 codes of 16 rows: out[place][row].
-MIDTREAD_NOINLINE inline void transpose_32(const std::uint8_t* const* rows, std::int64_t at, std::uint8_t* out) {
+MIDTREAD_NOINLINE inline void transpose_32(const std::uint8_t* const* rows, std::int64_t at,
+                                           std::uint8_t* out) {
   __m256i x[16], y[16];
   MIDTREAD_UNROLL(16)
   for (int i = 0; i < 16; ++i) x[i] = load(rows[i] + at);
@@ -43,7 +44,8 @@ MIDTREAD_NOINLINE inline void transpose_32(const std::uint8_t* const* rows, std:
 
 /// Bias and the products of a panel's excess for 16 pixels: start[pixel][16].
 MIDTREAD_NOINLINE inline void add_excess(const std::uint8_t* transposed, const ExcessPair* pair,
-                                         const std::int32_t* pairs, const std::int32_t* bias, std::int32_t* start) {
+                                         const std::int32_t* pairs, const std::int32_t* bias,
+                                         std::int32_t* start) {
   for (int c0 = 0; c0 < 16; c0 += 4) {
     __m256i sums[4][2];
     for (int c = 0; c < 4; ++c) {
@@ -68,7 +70,8 @@ MIDTREAD_NOINLINE inline void add_excess(const std::uint8_t* transposed, const E
       const __m256i cd_low = _mm256_unpacklo_epi32(sums[2][h], sums[3][h]);
       const __m256i cd_high = _mm256_unpackhi_epi32(sums[2][h], sums[3][h]);
       const __m256i pixels[4] = {_mm256_unpacklo_epi64(ab_low, cd_low), _mm256_unpackhi_epi64(ab_low, cd_low),
-                                 _mm256_unpacklo_epi64(ab_high, cd_high), _mm256_unpackhi_epi64(ab_high, cd_high)};
+                                 _mm256_unpacklo_epi64(ab_high, cd_high),
+                                 _mm256_unpackhi_epi64(ab_high, cd_high)};
       MIDTREAD_UNROLL(4)
       for (int i = 0; i < 4; ++i) {
         std::int32_t* to = start + 16 * (4 * h + i) + c0;
@@ -81,8 +84,9 @@ MIDTREAD_NOINLINE inline void add_excess(const std::uint8_t* transposed, const E
 
 /// kRows pixels with int16 sums over kDepth groups of four products.
 template <int kRows, int kDepth>
-MIDTREAD_NOINLINE void exact_tile(const std::uint8_t* band, const BandPixel* pixels, const fbgemm::Panel& panel,
-                                  const std::int32_t* start, std::int64_t start_step, const TileOutput& out) {
+MIDTREAD_NOINLINE void exact_tile(const std::uint8_t* band, const BandPixel* pixels,
+                                  const fbgemm::Panel& panel, const std::int32_t* start,
+                                  std::int64_t start_step, const TileOutput& out) {
   const std::uint8_t* rows[kRows];
   __m256i acc[kRows][2];
   MIDTREAD_UNROLL(8)
@@ -119,8 +123,9 @@ MIDTREAD_NOINLINE void exact_tile(const std::uint8_t* band, const BandPixel* pix
 MIDTREAD_TARGET_END
 
 template <int kMost, int kDepth>
-void exact_rows(const std::uint8_t* band, const BandPixel* pixels, std::int64_t count, const fbgemm::Panel& panel,
-                const std::int32_t* start, std::int64_t start_step, const TileOutput& out) {
+void exact_rows(const std::uint8_t* band, const BandPixel* pixels, std::int64_t count,
+                const fbgemm::Panel& panel, const std::int32_t* start, std::int64_t start_step,
+                const TileOutput& out) {
   std::int64_t i = 0;
   for (; i + kMost <= count; i += kMost)
     exact_tile<kMost, kDepth>(band, pixels + i, panel, start + i * start_step, start_step, out);
@@ -148,17 +153,22 @@ class PixelBlock {
     return ((count + blocks - 1) / blocks + 3) / 4 * 4;
   }
 
-  PixelBlock(const std::uint8_t* band, const BandPixel* pixels, std::int64_t count, const std::int32_t* offsets,
-             const Segments& segments, std::uint8_t* memory)
-      : band_(band), pixels_(pixels), count_(count), offsets_(offsets), segments_(segments), memory_(memory) {}
+  PixelBlock(const std::uint8_t* band, const BandPixel* pixels, std::int64_t count,
+             const std::int32_t* offsets, const Segments& segments, std::uint8_t* memory)
+      : band_(band),
+        pixels_(pixels),
+        count_(count),
+        offsets_(offsets),
+        segments_(segments),
+        memory_(memory) {}
 
   void run(const unsigned char* storage, const ExactPanel& panel, const TileOutput& out) {
     if (count_ <= kFew && panel.few != 0) {
       run_in_16_bits(storage + panel.few, out);
       return;
     }
-    const fbgemm::Panel dense{reinterpret_cast<const std::int8_t*>(storage + panel.weights), offsets_, segments_.count,
-                              segments_.length, kPanelColumns};
+    const fbgemm::Panel dense{reinterpret_cast<const std::int8_t*>(storage + panel.weights), offsets_,
+                              segments_.count, segments_.length, kPanelColumns};
     const auto* pair = reinterpret_cast<const ExcessPair*>(storage + panel.excess);
     alignas(32) std::int32_t start[kMost * kPanelColumns];
     if (!panel.any())
@@ -167,7 +177,8 @@ class PixelBlock {
       add_few(pair, panel.pairs, out.bias, start);
     else
       for (std::int64_t i = 0; i < count_; i += kTransposed)
-        add_excess(transposed() + i * segments_.depth(), pair, panel.pairs, out.bias, start + i * kPanelColumns);
+        add_excess(transposed() + i * segments_.depth(), pair, panel.pairs, out.bias,
+                   start + i * kPanelColumns);
     const std::int32_t* from = panel.any() ? start : out.bias;
     const std::int64_t step = panel.any() ? kPanelColumns : 0;
     if (panel.depth == 1)
@@ -224,7 +235,8 @@ class PixelBlock {
     run_few<std::int8_t>(wide, rows, count_, {weights, &offset, 1, segments_.length / 2}, out);
   }
 
-  void add_few(const ExcessPair* pair, const std::int32_t* pairs, const std::int32_t* bias, std::int32_t* start) const {
+  void add_few(const ExcessPair* pair, const std::int32_t* pairs, const std::int32_t* bias,
+               std::int32_t* start) const {
     for (std::int64_t c = 0; c < kPanelColumns; pair += pairs[c], ++c)
       for (std::int64_t i = 0; i < count_; ++i) {
         const std::uint8_t* codes = band_ + pixels_[i].input;

@@ -55,7 +55,8 @@ MIDTREAD_TARGET_AVX2_BEGIN
 
 /// The sums of kRows pixels, bias included, to the output.
 template <int kRows>
-MIDTREAD_ALWAYS_INLINE void finish_tile(const __m256i (&acc)[kRows][2], const BandPixel* pixels, const TileOutput& out) {
+MIDTREAD_ALWAYS_INLINE void finish_tile(const __m256i (&acc)[kRows][2], const BandPixel* pixels,
+                                        const TileOutput& out) {
   if (out.acc != nullptr || out.general != nullptr) {
     alignas(32) std::int32_t rest[kRows][kTileColumns];
     MIDTREAD_UNROLL(8)
@@ -68,7 +69,8 @@ MIDTREAD_ALWAYS_INLINE void finish_tile(const __m256i (&acc)[kRows][2], const Ba
   }
   const __m256 lo = _mm256_set1_ps(out.bounds.lo), hi = _mm256_set1_ps(out.bounds.hi);
   const __m256i z = _mm256_set1_epi32(out.bounds.zero_point);
-  const __m256 multiplier_a = _mm256_loadu_ps(out.multiplier), multiplier_b = _mm256_loadu_ps(out.multiplier + 8);
+  const __m256 multiplier_a = _mm256_loadu_ps(out.multiplier),
+               multiplier_b = _mm256_loadu_ps(out.multiplier + 8);
   std::uint8_t* const codes = out.codes;  // a store of codes may change what `out` refers to
   const std::int64_t pitch = out.pitch, columns = out.columns;
   MIDTREAD_UNROLL(8)

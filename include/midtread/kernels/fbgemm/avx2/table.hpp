@@ -13,11 +13,16 @@
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::avx2)
 
 #if MIDTREAD_GCC || MIDTREAD_CLANG
-inline constexpr KernelTable kTable = {&kConv,          &kDepthwise,
-                                       &kConvTranspose, &elements::kAdd,
-                                       &elements::kMul, &elements::kRequantizeCopy,
-                                       &kAveragePool,   &kMaxPool,
-                                       &kLookup,        &elements::kQuantize,
+inline constexpr KernelTable kTable = {&kConv,
+                                       &kDepthwise,
+                                       &kConvTranspose,
+                                       &elements::kAdd,
+                                       &elements::kMul,
+                                       &elements::kRequantizeCopy,
+                                       &kAveragePool,
+                                       &kMaxPool,
+                                       &kLookup,
+                                       &elements::kQuantize,
                                        &elements::kDequantize};
 #else  // what is missing is written in GCC's vector types
 inline constexpr KernelTable kTable = {&kConv,  &kDepthwise,   &kConvTranspose, nullptr, nullptr,

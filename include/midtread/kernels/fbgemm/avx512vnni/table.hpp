@@ -15,10 +15,12 @@
 #define MIDTREAD_VNNI_REGISTER "v"
 #define MIDTREAD_VNNI_BEGIN MIDTREAD_TARGET_BEGIN("avx512f,avx512bw,avx512vl,avx512vnni")
 #define MIDTREAD_VNNI_END MIDTREAD_TARGET_END
+// clang-format off: each part uses those before it
 #include <midtread/kernels/fbgemm/vnni/vector.inc>
 #include <midtread/kernels/fbgemm/vnni/tile.inc>
 #include <midtread/kernels/fbgemm/vnni/depthwise.inc>
 #include <midtread/kernels/fbgemm/vnni/elementwise.inc>
 #include <midtread/kernels/fbgemm/vnni/kernels.inc>
 #include <midtread/kernels/fbgemm/vnni/undefine.inc>
+// clang-format on
 #endif

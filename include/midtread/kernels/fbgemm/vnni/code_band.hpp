@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The input of a band of output rows as uint8 codes, with the zero point for padding: kernels multiply codes as they
-// are, and the bias takes zero point * sum(w) off. A matrix product reads the tensor itself.
+// The input of a band of output rows as uint8 codes, with the zero point for padding: kernels multiply codes
+// as they are, and the bias takes zero point * sum(w) off. A matrix product reads the tensor itself.
 #pragma once
 
 #include <midtread/kernels/padded_band.hpp>
@@ -9,9 +9,9 @@ MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm)
 
 class CodeBand {
  public:
-  /// Bands of about `bytes`, and at least `min_pixels` output pixels where the image has them, for kernels that read
-  /// `step` codes at a time: fewer at the end of the tensor would be read across it. One tap is read in place, with a
-  /// stride only if `strided`: then the offsets of pixels are not those of `plan`.
+  /// Bands of about `bytes`, and at least `min_pixels` output pixels where the image has them, for kernels
+  /// that read `step` codes at a time: fewer at the end of the tensor would be read across it. One tap is
+  /// read in place, with a stride only if `strided`: then the offsets of pixels are not those of `plan`.
   CodeBand(const Conv2dShape& s, std::int64_t bytes, std::int64_t min_pixels, std::int64_t step, bool strided)
       : in_place_(s.taps() == 1 && s.pad_height == 0 && s.pad_width == 0 && s.in_channels % step == 0 &&
                   (s.is_pointwise() ||
@@ -32,7 +32,8 @@ class CodeBand {
     std::int32_t output = 0;
     for (std::int64_t y = 0; y < rows; ++y)
       for (std::int64_t x = 0; x < s.out_width; ++x, ++output)
-        *pixels++ = {static_cast<std::int32_t>((y * s.stride_height * s.in_width + x * s.stride_width) * s.in_channels),
+        *pixels++ = {static_cast<std::int32_t>((y * s.stride_height * s.in_width + x * s.stride_width) *
+                                               s.in_channels),
                      output};
   }
 
@@ -58,7 +59,8 @@ class CodeBand {
 
  private:
   /// Input row `iy` with its padding.
-  void fill_row(const std::uint8_t* image, std::int64_t iy, std::int32_t zero_point, std::uint8_t* out) const {
+  void fill_row(const std::uint8_t* image, std::int64_t iy, std::int32_t zero_point,
+                std::uint8_t* out) const {
     const Conv2dShape& s = plan_.shape;
     const std::int64_t step = s.taps() == 1 ? s.stride_width : 1, pitch = plan_.pitch, width = plan_.width;
     // Pixel p of the copy is input column p * step - pad.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Convolution (also grouped, also linear) on instruction sets that multiply uint8 by int8 four at a time: bands of
-// codes, register tiles on them.
+// Convolution (also grouped, also linear) on instruction sets that multiply uint8 by int8 four at a time:
+// bands of codes, register tiles on them.
 #pragma once
 
 #include <midtread/core/parallel.hpp>
@@ -19,7 +19,8 @@ inline bool leaves_taps_out(const Conv2dShape& s) {
 /// Rows of `columns` sums of weights: of all taps, and of each tap where they may be left out.
 inline std::int64_t sum_rows(const Conv2dShape& s) { return leaves_taps_out(s) ? 1 + s.taps() : 1; }
 
-/// int32 sums [all, tap 0, ...][group][columns], then int8 [group][panel][segment][length / 4][width][4], zero where there is no channel.
+/// int32 sums [all, tap 0, ...][group][columns], then int8 [group][panel][segment][length / 4][width][4],
+/// zero where there is no channel.
 inline Storage pack_panels(const Conv2dShape& s, std::int64_t widest, const std::int8_t* weights) {
   const Segments segments(s, 4);
   const PanelCut cut{s.out_group(), widest};
@@ -68,26 +69,32 @@ struct PanelCall {
   const float* multiplier;
 
   /// `count` pixels of output `origin` on against panel `p` of group `g`.
-  void run(const std::uint8_t* codes, const BandPixel* pixels, std::int64_t count, std::int64_t origin, std::int64_t g,
-           std::int64_t p) const {
+  void run(const std::uint8_t* codes, const BandPixel* pixels, std::int64_t count, std::int64_t origin,
+           std::int64_t g, std::int64_t p) const {
     run(codes, pixels, count, origin, g, p, {0, segments}, {0, length}, bias);
   }
   /// One pixel against four panels of 16 channels: more sums at a time than two registers hold.
-  void run_four(const std::uint8_t* codes, const BandPixel* pixel, std::int64_t origin, std::int64_t p) const {
+  void run_four(const std::uint8_t* codes, const BandPixel* pixel, std::int64_t origin,
+                std::int64_t p) const {
     const std::int64_t column = cut.first(p), at = origin * pitch + column;
     Panel panel{weights + column * segments * length, offsets, segments, length, 16};
     panel.apart = 16 * segments * length;
     kernels.run(codes, pixel, 1, panel,
-                {call.codes ? call.codes + at : nullptr, call.acc ? call.acc + at : nullptr, pitch, 64, bias + column,
-                 multiplier + column, call.epilogue});
+                {call.codes ? call.codes + at : nullptr, call.acc ? call.acc + at : nullptr, pitch, 64,
+                 bias + column, multiplier + column, call.epilogue});
   }
   /// Only segments `rows` and of each the products `part`.
-  void run(const std::uint8_t* codes, const BandPixel* pixels, std::int64_t count, std::int64_t origin, std::int64_t g,
-           std::int64_t p, TapRange rows, TapRange part, const std::int32_t* bias_of_taps) const {
+  void run(const std::uint8_t* codes, const BandPixel* pixels, std::int64_t count, std::int64_t origin,
+           std::int64_t g, std::int64_t p, TapRange rows, TapRange part,
+           const std::int32_t* bias_of_taps) const {
     const std::int64_t column = cut.first(p), width = cut.width(p), term = g * cut.columns() + column;
     const std::int64_t at = origin * pitch + g * cut.channels + column;
-    const PanelOutput out{call.codes ? call.codes + at : nullptr, call.acc ? call.acc + at : nullptr, pitch,
-                          std::min(width, cut.channels - column), bias_of_taps + term, multiplier + term,
+    const PanelOutput out{call.codes ? call.codes + at : nullptr,
+                          call.acc ? call.acc + at : nullptr,
+                          pitch,
+                          std::min(width, cut.channels - column),
+                          bias_of_taps + term,
+                          multiplier + term,
                           call.epilogue};
     const Panel panel{weights + (term * segments + rows.first * width) * length,
                       offsets + rows.first,
@@ -105,8 +112,8 @@ inline bool reads_in_place(const Conv2dShape& s, std::int64_t step) {
   return s.is_pointwise() && s.groups == 1 && s.in_channels % step == 0 && s.in_channels < (1 << 24);
 }
 
-inline void product_rows(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call, Scratch& scratch,
-                         const PanelKernels& kernels) {
+inline void product_rows(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call,
+                         Scratch& scratch, const PanelKernels& kernels) {
   const PanelCut cut{s.out_channels, kernels.columns};
   const std::int64_t panels = cut.count(), columns = cut.columns();
   const std::int64_t rows = s.batch * s.out_pixels(), depth = s.in_channels;
@@ -115,16 +122,9 @@ inline void product_rows(const PackedWeights& weights, const Conv2dShape& s, con
   const float* multiplier =
       column_multipliers(call.epilogue, 1, s.out_channels, columns, reinterpret_cast<float*>(bias + columns));
   const std::int32_t offset = 0;
-  const PanelCall panel_call{kernels,
-                             cut,
-                             call,
-                             weights.data<std::int8_t>() + sums_bytes(columns),
-                             &offset,
-                             1,
-                             depth,
-                             s.out_channels,
-                             bias,
-                             multiplier};
+  const PanelCall panel_call{kernels, cut,       call,  weights.data<std::int8_t>() + sums_bytes(columns),
+                             &offset, 1,         depth, s.out_channels,
+                             bias,    multiplier};
   const std::int64_t band = std::max(kPixelBlock, kBandBytes / depth / kPixelBlock * kPixelBlock);
   const std::int64_t bands = rows <= band ? 1 : (rows + band - 1) / band;
   const std::int64_t per_piece = bands >= num_threads() ? panels : kColumnsPerPiece / kernels.columns;
@@ -132,7 +132,8 @@ inline void product_rows(const PackedWeights& weights, const Conv2dShape& s, con
   const std::int64_t per_line = 64 / kernels.columns;
   parallel_for(0, rows == 0 ? 0 : bands * splits, 1, [&](std::int64_t piece, std::int64_t) {
     const std::int64_t first = piece / splits * band, last = std::min(rows, first + band);
-    const std::int64_t first_panel = piece % splits * per_piece, last_panel = std::min(panels, first_panel + per_piece);
+    const std::int64_t first_panel = piece % splits * per_piece,
+                       last_panel = std::min(panels, first_panel + per_piece);
     BandPixel pixels[kPixelBlock];
     for (std::int64_t i = 0; i < std::min(kPixelBlock, last - first); ++i)
       pixels[i] = {static_cast<std::int32_t>(i * depth), static_cast<std::int32_t>(i)};
@@ -147,8 +148,8 @@ inline void product_rows(const PackedWeights& weights, const Conv2dShape& s, con
 }
 
 /// The corrected bias of the taps in `window`: whole rows or whole columns.
-inline void window_bias(const ConvCall& call, const Conv2dShape& s, const std::int32_t* sums, std::int64_t columns,
-                        const TapWindow& window, std::int32_t* bias) {
+inline void window_bias(const ConvCall& call, const Conv2dShape& s, const std::int32_t* sums,
+                        std::int64_t columns, const TapWindow& window, std::int32_t* bias) {
   const std::int32_t* own = call.epilogue ? call.epilogue->bias : nullptr;
   for (std::int64_t c = 0; c < columns; ++c) bias[c] = own && c < s.out_channels ? own[c] : 0;
   for (std::int64_t ky = window.rows.first; ky < window.rows.last; ++ky)
@@ -156,8 +157,8 @@ inline void window_bias(const ConvCall& call, const Conv2dShape& s, const std::i
       corrected_bias(bias, sums + (1 + ky * s.kernel_width + kx) * columns, columns, call.x_zero_point, bias);
 }
 
-inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call, Scratch& scratch,
-                       const PanelKernels& kernels) {
+inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call,
+                       Scratch& scratch, const PanelKernels& kernels) {
   if (reads_in_place(s, 4)) {
     product_rows(weights, s, call, scratch, kernels);
     return;
@@ -166,7 +167,8 @@ inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const
   const PaddedBand& plan = band.plan();
   const Segments segments(s, 4);
   const PanelCut cut{s.out_group(), kernels.columns};
-  const std::int64_t panels = cut.count(), all_columns = s.groups * cut.columns(), all_panels = s.groups * panels;
+  const std::int64_t panels = cut.count(), all_columns = s.groups * cut.columns(),
+                     all_panels = s.groups * panels;
   const std::int64_t bands = plan.shape.batch * plan.bands_per_image();
   const auto* sums = weights.data<std::int32_t>();
   const bool windowed = leaves_taps_out(s);
@@ -200,11 +202,13 @@ inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const
     const Scratch::Lease lease(scratch);
     auto* windows = reinterpret_cast<TapWindow*>(lease.data<unsigned char>() + band.bytes());
     auto* biases = reinterpret_cast<std::int32_t*>(windows + most_windows);
-    auto* pixels = reinterpret_cast<BandPixel*>(lease.data<unsigned char>() + band.bytes() + window_bytes + bias_bytes);
+    auto* pixels =
+        reinterpret_cast<BandPixel*>(lease.data<unsigned char>() + band.bytes() + window_bytes + bias_bytes);
     const std::int64_t index = piece / splits, n = index / plan.bands_per_image();
     const std::int64_t first = index % plan.bands_per_image() * plan.out_rows;
     const std::int64_t rows = std::min(plan.out_rows, plan.shape.out_height - first);
-    const std::uint8_t* codes = band.fill(call.x, n, first, rows, call.x_zero_point, lease.data<std::uint8_t>());
+    const std::uint8_t* codes =
+        band.fill(call.x, n, first, rows, call.x_zero_point, lease.data<std::uint8_t>());
     const std::int64_t count = rows * plan.shape.out_width;
     std::int64_t window_count = 1;
     if (windowed) {
@@ -219,14 +223,15 @@ inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const
     for (std::int64_t p0 = piece % splits * per_piece; p0 < last_panel; p0 += per_line)
       for (std::int64_t w = 0; w < window_count; ++w) {
         const TapWindow window = windowed ? windows[w] : TapWindow{{0, segments.count}, {0, 0}, 0, count};
-        const TapRange part = windowed ? TapRange{window.columns.first * s.in_channels, window.columns.last * s.in_channels}
-                                       : TapRange{0, segments.length};
+        const TapRange part =
+            windowed ? TapRange{window.columns.first * s.in_channels, window.columns.last * s.in_channels}
+                     : TapRange{0, segments.length};
         const std::int32_t* bias_of_taps = windowed ? biases + w * all_columns : bias;
         for (std::int64_t i = window.first; i < window.first + window.count; i += kPixelBlock)
           for (std::int64_t p = p0; p < std::min(p0 + per_line, last_panel); ++p)
             panel_call.run(codes + p / panels * s.in_group(), pixels + i,
-                           std::min(kPixelBlock, window.first + window.count - i), origin, p / panels, p % panels,
-                           window.rows, part, bias_of_taps);
+                           std::min(kPixelBlock, window.first + window.count - i), origin, p / panels,
+                           p % panels, window.rows, part, bias_of_taps);
       }
   });
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Depthwise convolution, any window, and groups of four channels. Slices of up to 64 channels; per slice and per few
-// output rows the input rows are arranged in planes that every output of these rows reads: four products of a channel
-// stand in a lane, taps above each other or the inputs of its group.
+// Depthwise convolution, any window, and groups of four channels. Slices of up to 64 channels; per slice and
+// per few output rows the input rows are arranged in planes that every output of these rows reads: four
+// products of a channel stand in a lane, taps above each other or the inputs of its group.
 #pragma once
 
 #include <midtread/core/parallel.hpp>
@@ -16,7 +16,8 @@ inline bool has_groups_of_four(const Conv2dShape& s) {
   return s.groups > 1 && s.in_group() == 4 && s.out_group() == 4;
 }
 
-/// Where four rows of codes start, and their bytes from one run to the next: 0 for the row that stands for padding.
+/// Where four rows of codes start, and their bytes from one run to the next: 0 for the row that stands for
+/// padding.
 struct DepthwiseRows {
   const std::uint8_t* first[4];
   std::int64_t step[4];
@@ -57,8 +58,8 @@ inline void finish_group(const DepthwiseLine& line, std::int64_t g, const std::i
   const Epilogue& e = *line.epilogue;
   const float* multiplier = e.multiplier + line.first_channel + g % line.groups * 16;
   for (std::size_t c = 0; c < line.count(g); ++c)
-    line.codes[line.at(g) + static_cast<std::int64_t>(c)] = static_cast<std::uint8_t>(
-        requantize(row[c], multiplier[c], e.zero_point, e.lo, e.hi, e.rounding));
+    line.codes[line.at(g) + static_cast<std::int64_t>(c)] =
+        static_cast<std::uint8_t>(requantize(row[c], multiplier[c], e.zero_point, e.lo, e.hi, e.rounding));
 }
 
 /// What the depthwise driver asks of an instruction set.
@@ -71,8 +72,8 @@ struct DepthwiseKernels {
   void (*run_line)(const DepthwiseLine& line);
 };
 
-/// How the work is cut. A lane takes four input rows above each other; more need further planes. Output rows that lie
-/// in the same input rows share them.
+/// How the work is cut. A lane takes four input rows above each other; more need further planes. Output rows
+/// that lie in the same input rows share them.
 struct DepthwisePlan {
   static constexpr std::int64_t kSlice = 64;
   const Conv2dShape& s;
@@ -89,7 +90,9 @@ struct DepthwisePlan {
     taps = layers * s.kernel_width;
   }
   std::int64_t slices() const { return (s.out_channels + kSlice - 1) / kSlice; }
-  std::int64_t channels(std::int64_t slice) const { return std::min(kSlice, s.out_channels - slice * kSlice); }
+  std::int64_t channels(std::int64_t slice) const {
+    return std::min(kSlice, s.out_channels - slice * kSlice);
+  }
   std::int64_t groups(std::int64_t slice) const { return (channels(slice) + 15) / 16; }
   std::int64_t period(std::int64_t slice) const {
     const std::int64_t g = groups(slice);
@@ -111,12 +114,15 @@ struct DepthwisePlan {
   }
 };
 
-/// int32 sums of the weights in the order of the terms, then [slice][output row][register][tap][plane][lane] weights.
-inline Storage pack_depthwise(const Conv2dShape& s, const std::int8_t* weights, const DepthwiseKernels& kernels) {
+/// int32 sums of the weights in the order of the terms, then [slice][output row][register][tap][plane][lane]
+/// weights.
+inline Storage pack_depthwise(const Conv2dShape& s, const std::int8_t* weights,
+                              const DepthwiseKernels& kernels) {
   const DepthwisePlan plan(s, kernels);
   const std::int64_t lanes = plan.lanes;
   const std::int64_t last = plan.slices() - 1, header = sums_bytes(plan.all_terms());
-  Storage storage(static_cast<std::size_t>(header + plan.weights_before(last) + plan.rows * plan.row_bytes(last)));
+  Storage storage(
+      static_cast<std::size_t>(header + plan.weights_before(last) + plan.rows * plan.row_bytes(last)));
   std::memset(storage.data(), 0, storage.bytes());
   auto* sums = static_cast<std::int32_t*>(storage.data());
   for (std::int64_t slice = 0; slice <= last; ++slice) {
@@ -128,13 +134,14 @@ inline Storage pack_depthwise(const Conv2dShape& s, const std::int8_t* weights, 
       for (std::int64_t ky = 0; ky < s.kernel_height; ++ky)
         for (std::int64_t kx = 0; kx < s.kernel_width; ++kx) {
           for (std::int64_t input = 0; input < s.in_group(); ++input) {
-            const std::int8_t w = weights[((c * s.in_group() + input) * s.kernel_height + ky) * s.kernel_width + kx];
+            const std::int8_t w =
+                weights[((c * s.in_group() + input) * s.kernel_height + ky) * s.kernel_width + kx];
             sums[plan.terms_before(slice) + i] += w;
             for (std::int64_t r = 0; r < plan.rows; ++r) {
               const std::int64_t row = r * s.stride_height + ky, tap = kx * plan.layers + row / kernels.rows;
               packed[r * plan.row_bytes(slice) +
-                     (((of_register * plan.taps + tap) * 4 + plane) * lanes + lane) * 4 + row % kernels.rows + input] =
-                  static_cast<std::uint8_t>(w);
+                     (((of_register * plan.taps + tap) * 4 + plane) * lanes + lane) * 4 + row % kernels.rows +
+                     input] = static_cast<std::uint8_t>(w);
             }
           }
         }
@@ -143,8 +150,8 @@ inline Storage pack_depthwise(const Conv2dShape& s, const std::int8_t* weights, 
   return storage;
 }
 
-inline void depthwise_rows(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call, Scratch& scratch,
-                           const DepthwiseKernels& kernels) {
+inline void depthwise_rows(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call,
+                           Scratch& scratch, const DepthwiseKernels& kernels) {
   constexpr std::int64_t kRowsPerPiece = 32;
   const DepthwisePlan plan(s, kernels);
   const std::int64_t phases = s.stride_width, reach = (s.kernel_width - 1) * s.dilation_width;
@@ -153,7 +160,8 @@ inline void depthwise_rows(const PackedWeights& weights, const Conv2dShape& s, c
   const std::int64_t plane_bytes = (plane_columns * widest + 2 * 64 - 1) / 64 * 64;
   const std::int64_t planes_bytes = plan.layers * phases * 4 * plane_bytes + 64;
   if (planes_bytes > std::numeric_limits<std::int32_t>::max() / 2)
-    throw UnsupportedError("conv", concat("one row of output needs ", planes_bytes, " input codes, allowed 2^30"));
+    throw UnsupportedError("conv",
+                           concat("one row of output needs ", planes_bytes, " input codes, allowed 2^30"));
 
   const std::int64_t terms = plan.all_terms();
   auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>(2 * terms + plan.slices() * plan.taps));
@@ -173,9 +181,8 @@ inline void depthwise_rows(const PackedWeights& weights, const Conv2dShape& s, c
     }
     for (std::int64_t tap = 0; tap < plan.taps; ++tap) {
       const std::int64_t column = tap / plan.layers * s.dilation_width, layer = tap % plan.layers;
-      offsets[slice * plan.taps + tap] =
-          static_cast<std::int32_t>((layer * phases + column % phases) * 4 * plane_bytes +
-                                    column / phases * plan.groups(slice) * 16);
+      offsets[slice * plan.taps + tap] = static_cast<std::int32_t>(
+          (layer * phases + column % phases) * 4 * plane_bytes + column / phases * plan.groups(slice) * 16);
     }
   }
 
@@ -189,8 +196,10 @@ inline void depthwise_rows(const PackedWeights& weights, const Conv2dShape& s, c
     auto* planes = lease.data<std::uint8_t>();
     std::uint8_t* padding = planes + planes_bytes;
     const std::int64_t slice = piece % plan.slices(), n = piece / plan.slices() / chunks;
-    const std::int64_t first = piece / plan.slices() % chunks * chunk, end = std::min(first + chunk, s.out_height);
-    const std::int64_t groups = plan.groups(slice), channels = plan.channels(slice), c0 = slice * DepthwisePlan::kSlice;
+    const std::int64_t first = piece / plan.slices() % chunks * chunk,
+                       end = std::min(first + chunk, s.out_height);
+    const std::int64_t groups = plan.groups(slice), channels = plan.channels(slice),
+                       c0 = slice * DepthwisePlan::kSlice;
     const std::uint8_t* image = call.x + n * s.in_pixels() * pitch + c0;
     const bool whole = pitch == groups * 16;
     std::memset(planes, call.x_zero_point, static_cast<std::size_t>(planes_bytes));
@@ -217,12 +226,13 @@ inline void depthwise_rows(const PackedWeights& weights, const Conv2dShape& s, c
           // Input column x stands at x + pad, so column `left` is the first of this phase.
           const std::int64_t left = ((phase - s.pad_width) % phases + phases) % phases;
           const std::int64_t at = (left + s.pad_width) / phases;
-          const std::int64_t columns = std::min((s.in_width - left + phases - 1) / phases, plane_columns - at);
+          const std::int64_t columns =
+              std::min((s.in_width - left + phases - 1) / phases, plane_columns - at);
           if (columns <= 0) continue;
           DepthwiseRows rows;
           for (std::int64_t i = 0; i < 4; ++i) {
-            const std::int64_t iy = oy * s.stride_height - s.pad_height +
-                                    (layer * kernels.rows + i) * s.dilation_height;
+            const std::int64_t iy =
+                oy * s.stride_height - s.pad_height + (layer * kernels.rows + i) * s.dilation_height;
             const bool inside = iy >= 0 && iy < s.in_height;
             rows.first[i] = inside ? image + (iy * s.in_width + left) * pitch : padding;
             rows.step[i] = inside ? phases * pitch : 0;

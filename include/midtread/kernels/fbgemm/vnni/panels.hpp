@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Weights as panels of output channels, four products of a channel side by side, and what a register tile is told.
+// Weights as panels of output channels, four products of a channel side by side, and what a register tile is
+// told.
 //
 //   acc[pixel][o] = sum over segments s, k of band[input(pixel) + offset(s) + k] * w[s][k][o]
 //
@@ -45,7 +46,8 @@ struct Segments {
   std::int64_t depth() const { return count * length; }
   /// Where the product of input `i` under tap `tap` stands.
   std::int64_t at(const Conv2dShape& s, std::int64_t i, std::int64_t tap) const {
-    return whole_rows ? tap / s.kernel_width * length + tap % s.kernel_width * s.in_channels + i : tap * length + i;
+    return whole_rows ? tap / s.kernel_width * length + tap % s.kernel_width * s.in_channels + i
+                      : tap * length + i;
   }
   /// Where segment `i` starts in a band.
   std::int32_t offset(const Conv2dShape& s, const PaddedBand& plan, std::int64_t i) const {
@@ -87,7 +89,8 @@ struct PanelKernels {
 };
 
 /// A row of sums, bias included, as they are or with the rarer roundings.
-MIDTREAD_NOINLINE inline void finish_slowly(const std::int32_t* row, std::int64_t at, const PanelOutput& out) {
+MIDTREAD_NOINLINE inline void finish_slowly(const std::int32_t* row, std::int64_t at,
+                                            const PanelOutput& out) {
   if (out.acc != nullptr) {
     std::memcpy(out.acc + at, row, static_cast<std::size_t>(out.columns) * sizeof(std::int32_t));
     return;
@@ -105,17 +108,19 @@ inline void corrected_bias(const std::int32_t* bias, const std::int32_t* sums, s
                            std::int32_t zero_point, std::int32_t* out) {
   const auto z = static_cast<std::uint32_t>(zero_point);
   if (bias == nullptr)
-    for (std::int64_t c = 0; c < count; ++c) out[c] = static_cast<std::int32_t>(0u - z * static_cast<std::uint32_t>(sums[c]));
+    for (std::int64_t c = 0; c < count; ++c)
+      out[c] = static_cast<std::int32_t>(0u - z * static_cast<std::uint32_t>(sums[c]));
   else
     for (std::int64_t c = 0; c < count; ++c)
-      out[c] = static_cast<std::int32_t>(static_cast<std::uint32_t>(bias[c]) - z * static_cast<std::uint32_t>(sums[c]));
+      out[c] = static_cast<std::int32_t>(static_cast<std::uint32_t>(bias[c]) -
+                                         z * static_cast<std::uint32_t>(sums[c]));
 }
 
 MIDTREAD_VECTORIZE_END
 
 /// Corrected bias of `columns` columns of each group, zero where there is no channel.
-inline void column_bias(const ConvCall& call, const std::int32_t* sums, std::int64_t groups, std::int64_t channels,
-                        std::int64_t columns, std::int32_t* bias) {
+inline void column_bias(const ConvCall& call, const std::int32_t* sums, std::int64_t groups,
+                        std::int64_t channels, std::int64_t columns, std::int32_t* bias) {
   for (std::int64_t g = 0; g < groups; ++g, sums += columns, bias += columns) {
     const std::int32_t* own = call.epilogue ? call.epilogue->bias : nullptr;
     corrected_bias(own ? own + g * channels : nullptr, sums, channels, call.x_zero_point, bias);
@@ -123,13 +128,15 @@ inline void column_bias(const ConvCall& call, const std::int32_t* sums, std::int
   }
 }
 
-/// The multipliers of `columns` columns of each group: the caller's where they fill whole vectors, else a copy in `room`.
+/// The multipliers of `columns` columns of each group: the caller's where they fill whole vectors, else a
+/// copy in `room`.
 inline const float* column_multipliers(const Epilogue* e, std::int64_t groups, std::int64_t channels,
                                        std::int64_t columns, float* room) {
   if (e == nullptr) return room;  // nobody reads them
   if (channels == columns) return e->multiplier;
   for (std::int64_t g = 0; g < groups; ++g) {
-    std::memcpy(room + g * columns, e->multiplier + g * channels, static_cast<std::size_t>(channels) * sizeof(float));
+    std::memcpy(room + g * columns, e->multiplier + g * channels,
+                static_cast<std::size_t>(channels) * sizeof(float));
     for (std::int64_t c = channels; c < columns; ++c) room[g * columns + c] = 0.0f;
   }
   return room;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Outputs at the border of an image have taps in the padding only: they are left out, a fifth of the work of a 3x3
-// convolution on 7x7 pixels. Rows of outputs first; of the other rows, columns.
+// Outputs at the border of an image have taps in the padding only: they are left out, a fifth of the work of
+// a 3x3 convolution on 7x7 pixels. Rows of outputs first; of the other rows, columns.
 //
 //   acc = sum over the taps inside of q * w - z * sum over the same taps of w
 #pragma once
@@ -14,8 +14,8 @@ struct TapRange {
   std::int64_t first, last;
 };
 
-inline TapRange tap_range(std::int64_t out, std::int64_t in, std::int64_t kernel, std::int64_t stride, std::int64_t pad,
-                          std::int64_t dilation) {
+inline TapRange tap_range(std::int64_t out, std::int64_t in, std::int64_t kernel, std::int64_t stride,
+                          std::int64_t pad, std::int64_t dilation) {
   const std::int64_t start = out * stride - pad;  // of tap 0
   const std::int64_t first = start >= 0 ? 0 : std::min(kernel, (-start + dilation - 1) / dilation);
   const std::int64_t last = start >= in ? 0 : std::min(kernel, (in - 1 - start) / dilation + 1);
@@ -28,25 +28,29 @@ struct TapWindow {
   std::int64_t first, count;
 };
 
-/// Windows of rows [first, first + rows) of an image; `pixels` are listed anew in their order. At most one window for a
-/// row, one for a column and one for the rest, which takes an odd pixel of the others, because a register tile of one
-/// pixel waits for its weights. Room for rows + out_width + 1 is expected.
-inline std::int64_t list_windows(const PaddedBand& plan, std::int64_t first, std::int64_t rows, BandPixel* pixels,
-                                 TapWindow* windows) {
+/// Windows of rows [first, first + rows) of an image; `pixels` are listed anew in their order. At most one
+/// window for a row, one for a column and one for the rest, which takes an odd pixel of the others, because a
+/// register tile of one pixel waits for its weights. Room for rows + out_width + 1 is expected.
+inline std::int64_t list_windows(const PaddedBand& plan, std::int64_t first, std::int64_t rows,
+                                 BandPixel* pixels, TapWindow* windows) {
   const Conv2dShape& s = plan.shape;
   const TapRange every_row{0, s.kernel_height}, every_column{0, s.kernel_width};
   std::int64_t count = 0, listed = 0;
   const auto pixel = [&](std::int64_t y, std::int64_t x) {
-    pixels[listed++] = {static_cast<std::int32_t>((y * plan.stride_y * plan.width + x * plan.stride_x) * plan.pitch),
-                        static_cast<std::int32_t>(y * s.out_width + x)};
+    pixels[listed++] = {
+        static_cast<std::int32_t>((y * plan.stride_y * plan.width + x * plan.stride_x) * plan.pitch),
+        static_cast<std::int32_t>(y * s.out_width + x)};
   };
   const auto row_range = [&](std::int64_t y) {
-    return tap_range(first + y, s.in_height, s.kernel_height, s.stride_height, s.pad_height, s.dilation_height);
+    return tap_range(first + y, s.in_height, s.kernel_height, s.stride_height, s.pad_height,
+                     s.dilation_height);
   };
   const auto column_range = [&](std::int64_t x) {
     return tap_range(x, s.in_width, s.kernel_width, s.stride_width, s.pad_width, s.dilation_width);
   };
-  const auto full = [](TapRange range, TapRange every) { return range.first == 0 && range.last == every.last; };
+  const auto full = [](TapRange range, TapRange every) {
+    return range.first == 0 && range.last == every.last;
+  };
   std::int64_t top = 0, bottom = rows, left = 0, right = s.out_width;  // of the outputs with every tap
   while (top < rows && !full(row_range(top), every_row)) ++top;
   while (bottom > top && !full(row_range(bottom - 1), every_row)) --bottom;

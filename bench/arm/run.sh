@@ -19,23 +19,27 @@ aarch64-linux-gnu-objdump -d -C --no-show-raw-insn operation > code
 
 cycles() { llvm-mca-19 -mtriple=aarch64 -mcpu="$1" -mattr=+dotprod,+i8mm -iterations=1000 -noalias loop.s | awk '/^Total Cycles/ { print $3 / 1000 }'; }
 
-# loop SYMBOL PEAK_N1 PEAK_N2 XNNPACK_NAME XNNPACK_PER_INSTRUCTION XNNPACK_N1 XNNPACK_N2
+status=0
+# loop SYMBOL CORE AT_LEAST PEAK_N1 PEAK_N2 XNNPACK_NAME XNNPACK_PER_INSTRUCTION XNNPACK_N1 XNNPACK_N2: fails where CORE
+# gets fewer multiply-accumulates per cycle than AT_LEAST.
 loop() {
   awk -v symbol="$1" -f "$here/inner_loop.awk" code > loop.s
   read -r _ instructions macs < loop.s
   awk -v name="$1" -v i="$instructions" -v m="$macs" -v a55="$(cycles cortex-a55)" -v n1="$(cycles neoverse-n1)" \
-    -v n2="$(cycles neoverse-n2)" -v p1="$2" -v p2="$3" -v peer="$4" -v x="$5" -v x1="$6" -v x2="$7" 'BEGIN {
+    -v n2="$(cycles neoverse-n2)" -v core="$2" -v least="$3" -v p1="$4" -v p2="$5" -v peer="$6" -v x="$7" -v x1="$8" \
+    -v x2="$9" 'BEGIN {
       printf "%-26s %6.2f %6.2f %7.2f /%3d %7.2f /%3d   %-22s %5s %6s %6s\n", name, m / i, m / a55, m / n1, p1, m / n2, p2, peer, x, x1, x2
-    }'
+      if (m / (core == "n1" ? n1 : n2) < least) { print "FAILED: " name " below " least " on " core; exit 1 }
+    }' || status=1
 }
 printf '%-26s %6s %6s %12s %12s   %-22s %5s %6s %6s\n' 'inner loop, MACs per' instr. A55 'N1 / peak' 'N2 / peak' XNNPACK instr. N1 N2
-loop 'neon::gemm_4x4c16<true>' 8 10.6 '2x8c8 mlal asm' 4.2 8.0 10.6
-loop 'neon::gemm_4x4c16<false>' 8 10.6 '4x16 mlal_lane asm' 3.2 4.0 4.0
-loop 'dotprod::gemm_4x16c4' 32 32 '4x16c4 ld128 asm' 13.0 31.9 31.9
-loop 'dotprod::gemm_1x16c4' 32 32 - - - -
-loop 'i8mm::gemm_8x8c8' 64 64 '4x16c8 C' 15.3 37.1 40.0
-loop 'i8mm::gemm_2x8c8' 64 64 - - - -
-loop 'neon::depthwise_pixels<4, true' 8 10.6 'dwconv 9p16c mla8 C' 1.43 3.5 4.0
+loop 'neon::gemm_4x4c16<true>' n1 7.99 8 10.6 '2x8c8 mlal asm' 4.2 8.0 10.6
+loop 'neon::gemm_4x4c16<false>' n1 7.99 8 10.6 '4x16 mlal_lane asm' 3.2 4.0 4.0
+loop 'dotprod::gemm_4x16c4' n1 31 32 32 '4x16c4 ld128 asm' 13.0 31.9 31.9
+loop 'dotprod::gemm_1x16c4' n1 30 32 32 - - - -
+loop 'i8mm::gemm_8x8c8' n2 60 64 64 '4x16c8 C' 15.3 37.1 40.0
+loop 'i8mm::gemm_2x8c8' n2 60 64 64 - - - -
+loop 'neon::depthwise_pixels<4, true' n1 5.25 8 10.6 'dwconv 9p16c mla8 C' 1.43 3.5 4.0
 
 # instructions OP ISA SHAPE...: per multiply-accumulate or code, from the difference of two programs.
 count() { qemu-aarch64 -cpu max -plugin ./libcount.so ./operation "$@" 2>&1 > work | tail -n 1; }
@@ -111,3 +115,4 @@ operation 'quantize 32x32 3' quantize 1 3 32 3 1 1 1 1.829 1.829
 operation 'quantize 28x28 64' quantize 1 64 28 64 1 1 1 1.784 1.784
 operation 'dequantize 28x28 64' dequantize 1 64 28 64 1 1 1 1.222 1.222
 operation 'dequantize 1x1 10' dequantize 1 10 1 10 1 1 1 16.6 16.6
+exit $status

@@ -4,9 +4,9 @@
 //
 //   v[i] = reduce over rows r of x[r * step + i]      out[i] = reduce over columns c of v[c * step + i]
 //
-// Isa holds what differs between instruction sets; `n` elements, of which vectors read and write at least 16:
-//   max_codes(x, taps, step, n, out), sum_codes(x, taps, step, n, sums), sum_sums(sums, taps, step, n, out),
-//   divide(sums, n, AverageTerms, codes), average_16(PoolTaps, channel, AverageTerms, codes)
+// Isa holds what differs between instruction sets: Max and Sum, each with the type Value of v, rows(x, taps,
+// step, n, v) and columns(v, taps, step, n, out); divide(sums, n, AverageTerms, codes); average_16(PoolTaps,
+// channel, AverageTerms, codes). Of `n` elements at least 16 are read and written.
 #pragma once
 
 #include <midtread/kernels/pool_windows.hpp>
@@ -27,28 +27,6 @@ struct AverageTerms {
 
 /// The quotient is exact below (see the kernels), and a sum of that many codes fits 16 bits.
 inline constexpr std::int64_t kMaxAverageWindow = (1 << 16) - 1, kMaxSmallWindow = 257;
-
-template <class Isa>
-struct MaxReduction {
-  using Value = std::uint8_t;
-  static void rows(const std::uint8_t* x, std::int64_t taps, std::int64_t step, std::int64_t n, Value* v) {
-    Isa::max_codes(x, taps, step, n, v);
-  }
-  static void columns(const Value* v, std::int64_t taps, std::int64_t step, std::int64_t n, Value* out) {
-    Isa::max_codes(v, taps, step, n, out);
-  }
-};
-
-template <class Isa>
-struct SumReduction {
-  using Value = std::uint16_t;
-  static void rows(const std::uint8_t* x, std::int64_t taps, std::int64_t step, std::int64_t n, Value* v) {
-    Isa::sum_codes(x, taps, step, n, v);
-  }
-  static void columns(const Value* v, std::int64_t taps, std::int64_t step, std::int64_t n, Value* out) {
-    Isa::sum_sums(v, taps, step, n, out);
-  }
-};
 
 class PoolRows {
  public:
@@ -132,7 +110,7 @@ void run_max_pool_rows(const Pool2dShape& s, const std::uint8_t* x, std::uint8_t
     reference::run_max_pool(s, x, y);
     return;
   }
-  pool.run<MaxReduction<Isa>>(x, [&](const std::uint8_t* codes, std::int64_t pixel, std::int64_t pixels,
+  pool.run<typename Isa::Max>(x, [&](const std::uint8_t* codes, std::int64_t pixel, std::int64_t pixels,
                                      std::int64_t channel, std::int64_t channels, const PoolWindow&) {
     std::memcpy(y + pixel * s.channels + channel, codes, static_cast<std::size_t>(pixels * channels));
   });
@@ -173,7 +151,7 @@ void run_average_pool_rows(const Pool2dShape& s, const std::uint8_t* x, std::int
     });
     return;
   }
-  pool.run<SumReduction<Isa>>(x, [&](const std::uint16_t* sums, std::int64_t pixel, std::int64_t pixels,
+  pool.run<typename Isa::Sum>(x, [&](const std::uint16_t* sums, std::int64_t pixel, std::int64_t pixels,
                                      std::int64_t channel, std::int64_t channels, const PoolWindow& rows) {
     // Neighbours whose windows count alike are divided together.
     const std::int64_t first = pixel % s.out_width, tall = PoolRows::taps(rows);

@@ -95,7 +95,7 @@ MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::neon)
         [sums] "+r"(sums), [columns] "+r"(columns)                                              \
       : [r0] "r"(r0), [r1] "r"(r1), [r2] "r"(r2), [r3] "r"(r3), [band] "r"(band),             \
         [length] "r"(panel.length), [offsets] "r"(panel.offsets),                             \
-        [segments] "r"(panel.segments), [finish] "r"(acc == nullptr), MIDTREAD_FINISH_OPERANDS                              \
+        [segments] "r"(panel.segments), [finish] "r"(finish), MIDTREAD_FINISH_OPERANDS                                       \
       : "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v16",      \
         "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28",   \
         "v29", "v30", "v31", "cc", "memory")
@@ -108,6 +108,7 @@ MIDTREAD_NOINLINE void gemm_4x4c16(const std::int8_t* band, const BandUnit* unit
   const std::int8_t *w = panel.weights(), *a0, *a1, *a2, *a3;
   const std::int32_t *bias = out.bias, *offset;
   const std::int64_t r0 = units[0].input, r1 = units[1].input, r2 = units[2].input, r3 = units[3].input;
+  const std::int64_t finish = acc == nullptr;
   std::int64_t columns = panel.columns, segment, k;
   std::int32_t kept[4 * kPanelColumns], *sums = acc != nullptr ? acc : kept;
   if (kPaired)

@@ -50,95 +50,84 @@ struct Divider {
   }
 };
 
-// kVectors times 16 elements, kTaps (0: taps) of each.
+/// The largest of 16 codes each.
 struct MaxCodes {
-  template <int kVectors, int kTaps>
-  static MIDTREAD_ALWAYS_INLINE void vectors(const std::uint8_t* x, std::int64_t taps, std::int64_t step,
-                                             std::uint8_t* out) {
-    uint8x16_t largest[kVectors];
-    MIDTREAD_UNROLL(4)
-    for (int i = 0; i < kVectors; ++i) largest[i] = vdupq_n_u8(0);
-    MIDTREAD_UNROLL(3)
-    for (std::int64_t t = kTaps > 0 ? kTaps : taps; t > 0; --t, x += step) {
-      MIDTREAD_UNROLL(4)
-      for (int i = 0; i < kVectors; ++i) largest[i] = vmaxq_u8(largest[i], vld1q_u8(x + 16 * i));
-    }
-    MIDTREAD_UNROLL(4)
-    for (int i = 0; i < kVectors; ++i) vst1q_u8(out + 16 * i, largest[i]);
+  uint8x16_t largest = vdupq_n_u8(0);
+
+  MIDTREAD_ALWAYS_INLINE void add(const std::uint8_t* x) { largest = vmaxq_u8(largest, vld1q_u8(x)); }
+  MIDTREAD_ALWAYS_INLINE void store(std::uint8_t* out) const { vst1q_u8(out, largest); }
+};
+
+/// 16 sums of codes, or of sums.
+struct Sums {
+  uint16x8_t low = vdupq_n_u16(0), high = vdupq_n_u16(0);
+
+  MIDTREAD_ALWAYS_INLINE void add(const std::uint8_t* x) {
+    const uint8x16_t codes = vld1q_u8(x);
+    low = vaddw_u8(low, vget_low_u8(codes));
+    high = vaddw_high_u8(high, codes);
+  }
+  MIDTREAD_ALWAYS_INLINE void add(const std::uint16_t* x) {
+    low = vaddq_u16(low, vld1q_u16(x));
+    high = vaddq_u16(high, vld1q_u16(x + 8));
+  }
+  MIDTREAD_ALWAYS_INLINE void store(std::uint16_t* out) const {
+    vst1q_u16(out, low);
+    vst1q_u16(out + 8, high);
   }
 };
 
-struct SumCodes {
-  template <int kVectors, int kTaps>
-  static MIDTREAD_ALWAYS_INLINE void vectors(const std::uint8_t* x, std::int64_t taps, std::int64_t step,
-                                             std::uint16_t* out) {
-    uint16x8_t sums[2 * kVectors];
-    MIDTREAD_UNROLL(8)
-    for (int i = 0; i < 2 * kVectors; ++i) sums[i] = vdupq_n_u16(0);
-    MIDTREAD_UNROLL(3)
-    for (std::int64_t t = kTaps > 0 ? kTaps : taps; t > 0; --t, x += step) {
-      MIDTREAD_UNROLL(4)
-      for (int i = 0; i < kVectors; ++i) {
-        const uint8x16_t codes = vld1q_u8(x + 16 * i);
-        sums[2 * i] = vaddw_u8(sums[2 * i], vget_low_u8(codes));
-        sums[2 * i + 1] = vaddw_high_u8(sums[2 * i + 1], codes);
-      }
-    }
-    MIDTREAD_UNROLL(8)
-    for (int i = 0; i < 2 * kVectors; ++i) vst1q_u16(out + 8 * i, sums[i]);
-  }
-};
+template <int kVectors, class Taken, class In>
+MIDTREAD_ALWAYS_INLINE void add_vectors(Taken* taken, const In* x) {
+  MIDTREAD_UNROLL(4)
+  for (int i = 0; i < kVectors; ++i) taken[i].add(x + 16 * i);
+}
 
-struct SumSums {
-  template <int kVectors, int kTaps>
-  static MIDTREAD_ALWAYS_INLINE void vectors(const std::uint16_t* v, std::int64_t taps, std::int64_t step,
-                                             std::uint16_t* out) {
-    uint16x8_t sums[2 * kVectors];
-    MIDTREAD_UNROLL(8)
-    for (int i = 0; i < 2 * kVectors; ++i) sums[i] = vdupq_n_u16(0);
+/// kVectors times 16 elements, kTaps (0: taps) of each.
+template <class Taken, int kVectors, int kTaps, class In, class Out>
+MIDTREAD_ALWAYS_INLINE void reduce_vectors(const In* x, std::int64_t taps, std::int64_t step, Out* out) {
+  Taken taken[kVectors];
+  if constexpr (kTaps > 0) {
     MIDTREAD_UNROLL(3)
-    for (std::int64_t t = kTaps > 0 ? kTaps : taps; t > 0; --t, v += step) {
-      MIDTREAD_UNROLL(8)
-      for (int i = 0; i < 2 * kVectors; ++i) sums[i] = vaddq_u16(sums[i], vld1q_u16(v + 8 * i));
-    }
-    MIDTREAD_UNROLL(8)
-    for (int i = 0; i < 2 * kVectors; ++i) vst1q_u16(out + 8 * i, sums[i]);
+    for (int t = 0; t < kTaps; ++t, x += step) add_vectors<kVectors>(taken, x);
+  } else {
+    for (; taps > 0; --taps, x += step) add_vectors<kVectors>(taken, x);
   }
-};
+  MIDTREAD_UNROLL(4)
+  for (int i = 0; i < kVectors; ++i) taken[i].store(out + 16 * i);
+}
 
 /// `n` elements, 64, then 16 at a time; the last vector overlaps the one before it.
-template <class Step, int kTaps, class In, class Out>
+template <class Taken, int kTaps, class In, class Out>
 MIDTREAD_ALWAYS_INLINE void reduce_all(const In* x, std::int64_t taps, std::int64_t step, std::int64_t n,
                                        Out* out) {
-  if (n <= 16) return Step::template vectors<1, kTaps>(x, taps, step, out);
+  if (n <= 16) return reduce_vectors<Taken, 1, kTaps>(x, taps, step, out);
   std::int64_t i = 0;
-  for (; i + 64 <= n; i += 64) Step::template vectors<4, kTaps>(x + i, taps, step, out + i);
-  for (; i + 16 <= n; i += 16) Step::template vectors<1, kTaps>(x + i, taps, step, out + i);
-  if (i < n) Step::template vectors<1, kTaps>(x + n - 16, taps, step, out + n - 16);
+  for (; i + 64 <= n; i += 64) reduce_vectors<Taken, 4, kTaps>(x + i, taps, step, out + i);
+  for (; i + 16 <= n; i += 16) reduce_vectors<Taken, 1, kTaps>(x + i, taps, step, out + i);
+  if (i < n) reduce_vectors<Taken, 1, kTaps>(x + n - 16, taps, step, out + n - 16);
 }
 
 /// Windows of 2 and 3 without a loop.
-template <class Step, class In, class Out>
+template <class Taken, class In, class Out>
 MIDTREAD_NOINLINE void reduce(const In* x, std::int64_t taps, std::int64_t step, std::int64_t n, Out* out) {
-  if (taps == 3) return reduce_all<Step, 3>(x, taps, step, n, out);
-  if (taps == 2) return reduce_all<Step, 2>(x, taps, step, n, out);
-  reduce_all<Step, 0>(x, taps, step, n, out);
+  if (taps == 3) return reduce_all<Taken, 3>(x, taps, step, n, out);
+  if (taps == 2) return reduce_all<Taken, 2>(x, taps, step, n, out);
+  reduce_all<Taken, 0>(x, taps, step, n, out);
 }
+
+template <class Taken, class T>
+struct Reduction {
+  using Value = T;
+  static constexpr auto rows = reduce<Taken, std::uint8_t, T>;
+  static constexpr auto columns = reduce<Taken, T, T>;
+};
 
 /// What PoolRows asks for.
 struct PoolVectors {
-  static void max_codes(const std::uint8_t* x, std::int64_t taps, std::int64_t step, std::int64_t n,
-                        std::uint8_t* out) {
-    reduce<MaxCodes>(x, taps, step, n, out);
-  }
-  static void sum_codes(const std::uint8_t* x, std::int64_t taps, std::int64_t step, std::int64_t n,
-                        std::uint16_t* out) {
-    reduce<SumCodes>(x, taps, step, n, out);
-  }
-  static void sum_sums(const std::uint16_t* v, std::int64_t taps, std::int64_t step, std::int64_t n,
-                       std::uint16_t* out) {
-    reduce<SumSums>(v, taps, step, n, out);
-  }
+  using Max = Reduction<MaxCodes, std::uint8_t>;
+  using Sum = Reduction<Sums, std::uint16_t>;
+
   static MIDTREAD_NOINLINE void divide(const std::uint16_t* sums, std::int64_t n, const AverageTerms& terms,
                                        std::uint8_t* y) {
     const Divider by(terms);

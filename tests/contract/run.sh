@@ -34,7 +34,7 @@ look() {
   "$objdump" -d -C contract.o | awk -v label="$label" '
     /^[0-9a-f]+ <.*>:$/ { name = $0; sub(/^[0-9a-f]+ </, "", name); sub(/>:$/, "", name) }
     /^[0-9a-f]+ <.*midtread::/ { ++functions }
-    $0 ~ /\t(vfn?m(add|sub)|fn?m(add|sub)[ \t]|fml[as][ \t])/ {
+    $0 ~ /\t(vfn?m(add|sub)|fn?m(add|sub)[ \t]|fml[as][ \t]|vfn?m[as]\.f)/ {
       if (name ~ /^control\(/) control = 1
       else if (name ~ /midtread::/ && !(name in seen)) { seen[name] = 1; ++bad; print label ": fused arithmetic in " name }
     }
@@ -60,6 +60,9 @@ esac
 if [ "$(uname -m)" != aarch64 ] && command -v aarch64-linux-gnu-g++ > /dev/null; then
   if [ $clang = yes ]; then cross="$CXX --target=aarch64-linux-gnu"; else cross=aarch64-linux-gnu-g++; fi
   look aarch64-linux-gnu-objdump AArch64 $cross -O2 $eager arm.cpp
+fi
+if [ $clang = no ] && command -v arm-linux-gnueabihf-g++ > /dev/null; then
+  look arm-linux-gnueabihf-objdump ARMv7 arm-linux-gnueabihf-g++ -Wno-psabi -mcpu=cortex-a15 -mfpu=neon-vfpv4 -O2 arm.cpp
 fi
 echo "cases=$cases"
 exit $status

@@ -167,7 +167,8 @@ class LowBit {
     return results(prepared);
   }
 
-  /// In the last epoch ranges and batch norm statistics stand still.
+  /// In the last epoch ranges stand still; batch norm statistics follow to the end, for codes do not depend
+  /// on them.
   void train(mt::graph::GraphModule& prepared, examples::BitWidths bits, std::uint64_t seed) const {
     mt::quant::for_each_fake_quantizer(prepared, [&](mt::quant::FakeQuantizeBase& f) {
       if (auto* lsq = dynamic_cast<mt::quant::LsqBase*>(&f); lsq && o_.method == "lsq")
@@ -175,7 +176,7 @@ class LowBit {
     });
     mt::quant::QatSchedule schedule;
     const int last = static_cast<int>(o_.qat_epochs) - 1;
-    if (last > 0) schedule.disable_observers_after(last - 1).freeze_batch_norm_after(last - 1);
+    if (last > 0) schedule.disable_observers_after(last - 1);
     // LSQ's choice: half as much for every bit below four.
     const double decay = bits.weight >= 4 ? 1e-4 : bits.weight == 3 ? 5e-5 : 2.5e-5;
     examples::TrainingOptions options{mt::concat("seed ", seed, ", ", bits.str()), o_.qat_epochs, o_.qat_lr,

@@ -57,16 +57,18 @@ inline std::shared_ptr<const quant::AnyQConfig> fake_quant_qconfig(const LayerBi
   return qconfig_of(quant::DefaultActivation::Options().bit_width(bits.activation),
                     quant::DefaultWeight::Options().bit_width(bits.weight));
 }
-/// Below 8 bits the first step is the paper's 2 mean|v| / sqrt(Qp); at 8 bits the range's.
+/// Below 8 bits the first step is the paper's 2 mean|v| / sqrt(Qp), at 8 bits the range's; weights of 8 bits
+/// keep to theirs, for a step of max|w| / 127 per channel is less than one update of it.
 inline std::shared_ptr<const quant::AnyQConfig> lsq_qconfig(const LayerBits& bits) {
   const auto init = [](int b) { return b < 8 ? quant::ScaleInit::kMeanAbs : quant::ScaleInit::kObserver; };
-  return qconfig_of(quant::Lsq<Averaged<quant::UInt8Affine>>::Options()
-                        .bit_width(bits.activation)
-                        .init(init(bits.activation)),
-                    quant::Lsq<Channels>::Options()
-                        .bit_width(bits.weight)
-                        .narrow_range(bits.weight > 4)
-                        .init(init(bits.weight)));
+  const auto activation = quant::Lsq<Averaged<quant::UInt8Affine>>::Options()
+                              .bit_width(bits.activation)
+                              .init(init(bits.activation));
+  if (bits.weight == 8) return qconfig_of(activation, quant::DefaultWeight::Options());
+  return qconfig_of(activation, quant::Lsq<Channels>::Options()
+                                    .bit_width(bits.weight)
+                                    .narrow_range(bits.weight > 4)
+                                    .init(quant::ScaleInit::kMeanAbs));
 }
 inline std::shared_ptr<const quant::AnyQConfig> lsq_plus_qconfig(const LayerBits& bits) {
   return qconfig_of(quant::LsqPlus<Averaged<quant::UInt8Affine>>::Options().bit_width(bits.activation),

@@ -6,6 +6,7 @@
 #include <midtread/core/on_use.hpp>
 #include <midtread/graph/graph_module.hpp>
 #include <midtread/nn/mode_guard.hpp>
+#include <midtread/passes/batch_input.hpp>
 #include <midtread/quant/fake_quantize_base.hpp>
 
 #include <vector>
@@ -64,10 +65,7 @@ std::int64_t calibrate(graph::GraphModule& prepared, Loader&& loader, std::int64
   std::int64_t seen = 0;
   if (batches != 0)
     for (const auto& batch : loader) {
-      if constexpr (std::is_same_v<std::decay_t<decltype(batch)>, Tensor>)
-        prepared.forward_many({batch});
-      else
-        prepared.forward_many({batch.input});
+      prepared.forward_many({batch_input(batch)});
       if (++seen == batches) break;
     }
   if (seen == 0) throw StateError("calibrate", "the loader gave no batch; calibration needs data");

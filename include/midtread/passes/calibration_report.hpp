@@ -5,6 +5,7 @@
 //   SQNR = 10 log10(sum x^2 / sum (x - fake_quantize(x))^2) dB
 #pragma once
 
+#include <midtread/passes/batch_input.hpp>
 #include <midtread/passes/calibrate.hpp>
 #include <midtread/qat/conv_unit.hpp>
 #include <midtread/quant/range_observer.hpp>
@@ -223,10 +224,7 @@ CalibrationReport calibration_report(graph::GraphModule& prepared, Loader&& load
   std::int64_t seen = 0;
   if (batches != 0)
     for (const auto& batch : loader) {
-      if constexpr (std::is_same_v<std::decay_t<decltype(batch)>, Tensor>)
-        reporter.add({batch});
-      else
-        reporter.add({batch.input});
+      reporter.add({batch_input(batch)});
       if (++seen == batches) break;
     }
   if (seen == 0) throw StateError("calibration_report", "the loader gave no batch; a report needs data");

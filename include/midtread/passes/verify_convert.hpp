@@ -9,6 +9,7 @@
 #include <midtread/core/on_use.hpp>
 #include <midtread/graph/graph_module.hpp>
 #include <midtread/nn/mode_guard.hpp>
+#include <midtread/passes/batch_input.hpp>
 #include <midtread/quantized/model.hpp>
 
 #include <ostream>
@@ -166,10 +167,7 @@ VerifyReport verify_convert_on(graph::GraphModule& prepared, const quantized::Mo
   prepared.eval();
   ConvertVerifier verifier(prepared, int8);
   for (const auto& batch : loader) {
-    if constexpr (std::is_same_v<std::decay_t<decltype(batch)>, Tensor>)
-      verifier.add({batch});
-    else
-      verifier.add({batch.input});
+    verifier.add({batch_input(batch)});
   }
   return verifier.report();
 }

@@ -4,6 +4,10 @@
 //
 //   mean1 = mean0 / s + bias, var1 = var0 / s^2, r = 1 / sqrt(var1 + eps)
 //   y = gamma (y0 - mean0) r / s + beta
+//
+// The int8 layer adds its bias in steps of bs = s_x s_w, coarse below 8 bits: with steps given, so does this.
+//
+//   B = beta - mean0 gamma r / s;  B <- rne(B / u) u, u = bs abs(gamma r / s)
 #pragma once
 
 #include <midtread/core/on_use.hpp>
@@ -14,10 +18,11 @@
 MIDTREAD_NAMESPACE_BEGIN(qat)
 
 /// `y0` [N, C, ...] was computed with weights scaled by `factor`. Moves bn's running statistics by
-/// `momentum`. Gradients to y0, gamma and beta. The bias shifts every value of a channel alike, so its
-/// gradient is zero.
+/// `momentum`. `bias_steps`: bs per channel, or empty. Gradients to y0, gamma and beta. The bias shifts every
+/// value of a channel alike, so its gradient is zero.
 MIDTREAD_ON_USE Tensor unscaled_batch_norm(const Tensor& y0, const Tensor& bias, const BatchNormView& bn,
-                                           const Tensor& factor, double momentum) {
+                                           const Tensor& factor, double momentum,
+                                           const std::vector<float>& bias_steps = {}) {
   const std::int64_t channels = factor.numel(), rows = channels ? y0.numel() / channels : 0;
   if (rows < 2)
     throw ShapeError("batch_norm", concat("input ", y0.shape(), " has ", rows,
@@ -32,8 +37,8 @@ MIDTREAD_ON_USE Tensor unscaled_batch_norm(const Tensor& y0, const Tensor& bias,
     float *running_mean = bn.mean.mutable_data(), *running_variance = bn.variance.mutable_data();
     for (std::size_t c = 0; c < size; ++c) {
       const double s = static_cast<double>(factor.data()[c]),
-                   b = bias.defined() ? static_cast<double>(bias.data()[c]) : 0.0;
-      const double mean1 = mean[c] / s + b, variance1 = variance[c] / (s * s);
+                   old_bias = bias.defined() ? static_cast<double>(bias.data()[c]) : 0.0;
+      const double mean1 = mean[c] / s + old_bias, variance1 = variance[c] / (s * s);
       gamma[c] = bn.gamma.defined() ? static_cast<double>(bn.gamma.data()[c]) : 1.0;
       r[c] = 1.0 / std::sqrt(variance1 + static_cast<double>(bn.eps));
       // ds/dgamma, zero where s was replaced; from the statistics before they move
@@ -47,9 +52,12 @@ MIDTREAD_ON_USE Tensor unscaled_batch_norm(const Tensor& y0, const Tensor& bias,
                                                momentum * variance1 * unbiased);
       centre[c] = static_cast<float>(mean[c]);
       scale[c] = static_cast<float>(gamma[c] * r[c] / s);
-      const double lost = mean[c] - static_cast<double>(centre[c]);
-      shift[c] = static_cast<float>((bn.beta.defined() ? static_cast<double>(bn.beta.data()[c]) : 0.0) -
-                                    lost * gamma[c] * r[c] / s);
+      const double slope = gamma[c] * r[c] / s,
+                   beta = bn.beta.defined() ? static_cast<double>(bn.beta.data()[c]) : 0.0,
+                   b = beta - mean[c] * slope,
+                   step = bias_steps.empty() ? 0.0 : static_cast<double>(bias_steps[c]) * std::abs(slope);
+      shift[c] = static_cast<float>((step > 0 ? std::nearbyint(b / step) * step : b) +
+                                    static_cast<double>(centre[c]) * slope);
     }
   }
   Tensor y = empty_channels_last(y0.shape());

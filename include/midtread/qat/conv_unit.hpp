@@ -167,10 +167,21 @@ class BasicConvUnit final : public Unit {
     const Tensor w = scale_weight(layer_.output_major(weight_fake_quant_->bent(weight())), view, factor);
     weight_fake_quant_->observe(w);
     // The bias that will be folded decides whether a scale is raised, here as in eval.
-    const Tensor y0 = layer_.run(
-        x, quantized_weight(w, x.codes() ? fold_bias(bias(), view).detach() : Tensor(), x), Tensor());
-    const Tensor y = unscaled_batch_norm(y0, bias(), view, factor, next_momentum(*bn_));
+    const Tensor b = x.codes() ? fold_bias(bias(), view).detach() : Tensor();
+    const Tensor y0 = layer_.run(x, quantized_weight(w, b, x), Tensor());
+    const Tensor y = unscaled_batch_norm(y0, bias(), view, factor, next_momentum(*bn_), bias_steps(b, x));
     return activation_post_process().forward(nn::apply_activation(activation_, y));
+  }
+
+  // What one unit of the integer layer's bias is worth, per channel; empty where it will not be an integer
+  // one.
+  std::vector<float> bias_steps(const Tensor& b, const Tensor& x) const {
+    if (!x.codes() || !weight_fake_quant_->is_enabled() || !activation_post_process().is_enabled()) return {};
+    const float sx = x.codes()->qparams.scale;
+    std::vector<float> steps =
+        quantized::weight_scales(weight_fake_quant_->qparams(), b.numel(), b.contiguous(), sx);
+    for (float& step : steps) step *= sx;
+    return steps;
   }
 
   // FQ(w) with the scales the integer layer uses.

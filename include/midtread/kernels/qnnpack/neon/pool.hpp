@@ -52,16 +52,18 @@ struct Divider {
 
 /// The largest of 16 codes each.
 struct MaxCodes {
-  uint8x16_t largest = vdupq_n_u8(0);
+  uint8x16_t largest;
 
+  MIDTREAD_ALWAYS_INLINE MaxCodes() : largest(vdupq_n_u8(0)) {}  // not implicit: that has no target
   MIDTREAD_ALWAYS_INLINE void add(const std::uint8_t* x) { largest = vmaxq_u8(largest, vld1q_u8(x)); }
   MIDTREAD_ALWAYS_INLINE void store(std::uint8_t* out) const { vst1q_u8(out, largest); }
 };
 
 /// 16 sums of codes, or of sums.
 struct Sums {
-  uint16x8_t low = vdupq_n_u16(0), high = vdupq_n_u16(0);
+  uint16x8_t low, high;
 
+  MIDTREAD_ALWAYS_INLINE Sums() : low(vdupq_n_u16(0)), high(vdupq_n_u16(0)) {}
   MIDTREAD_ALWAYS_INLINE void add(const std::uint8_t* x) {
     const uint8x16_t codes = vld1q_u8(x);
     low = vaddw_u8(low, vget_low_u8(codes));

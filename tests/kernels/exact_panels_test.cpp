@@ -67,7 +67,7 @@ TEST(ExactPanels, EveryKindOfPanelIsChosen) {
     for (int weight : {1, 60}) {
       std::vector<std::int8_t> w(kChannels * depth, static_cast<std::int8_t>(weight));
       look(w);
-      for (std::size_t i = 0; i < w.size(); i += 200) w[i] = 127;
+      for (std::size_t i = 0; i < w.size(); i += 200) w[i] = w[i + 1] = 127;
       look(w);
     }
   }

@@ -82,7 +82,7 @@ struct PanelChoice {
       move_excess(kept.data() + c * depth, depth, d, excess[c]);
       pairs += static_cast<std::int64_t>((excess[c].size() + 1) / 2);
     }
-    cost += pairs == 0 ? 0 : kPerPanel + kPerPair * pairs + transposition;
+    if (pairs != 0) cost = (cost + kPerPanel + kPerPair * pairs + transposition) * 11 / 10;
   }
 };
 
@@ -92,9 +92,10 @@ inline std::int64_t exact_step(const Conv2dShape& s) {
   return 8 * eight <= 9 * four ? 8 : 4;
 }
 
-/// Tenths of an instruction per pixel: a segment's codes are transposed 32 at a time, fewer through a copy.
+/// Tenths of an instruction per pixel: a segment's codes are transposed 32 at a time; fewer go through a
+/// copy, whose short stores the loads after them wait for.
 inline std::int64_t transposition_cost(const Segments& segments) {
-  return segments.count * (segments.length >= 32 ? 3 * segments.length + 20 : 400);
+  return segments.count * (segments.length >= 32 ? 5 * ((segments.length + 31) / 32 * 32) + 100 : 1500);
 }
 
 /// int32 sums [group][columns] (0 where the panel is in 16 bits: its codes come without their zero point),

@@ -141,9 +141,6 @@ class LearnedFakeQuantize : public FakeQuantizeBase {
         p.second.set_grad(Tensor());
       }
   }
-  static void write(const Tensor& parameter, const std::vector<float>& values) {
-    std::copy(values.begin(), values.end(), parameter.mutable_data());
-  }
   /// A parameter's value, not below `low`. NumericError on NaN and infinity.
   float kept(const Tensor& parameter, std::size_t channel, float low, const char* name) const {
     const float value = parameter.data()[channel];

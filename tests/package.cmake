@@ -5,7 +5,7 @@
 function(midtread_add_script name script)
   set(entry ${MIDTREAD_TEST_PREFIX}package/${name})
   add_test(NAME ${entry} COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/${script} ${ARGN})
-  set_tests_properties(${entry} PROPERTIES LABELS package TIMEOUT 1200)
+  set_tests_properties(${entry} PROPERTIES LABELS package TIMEOUT 2400)
 endfunction()
 
 get_target_property(eigen_include Eigen3::Eigen INTERFACE_INCLUDE_DIRECTORIES)

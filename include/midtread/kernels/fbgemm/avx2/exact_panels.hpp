@@ -129,7 +129,7 @@ inline Storage pack_exact(const Conv2dShape& s, const std::int8_t* weights) {
       PanelChoice choice(rows.data(), depth, d, transposition);
       if (choice.cost < best.cost) best = std::move(choice);
     }
-    if (best.d == 0) std::fill_n(sums.begin() + p * kPanelColumns, kPanelColumns, 0);
+    if (best.d == 0) std::fill_n(sums.data() + p * kPanelColumns, kPanelColumns, 0);
     ExactPanel& panel = index[static_cast<std::size_t>(p)];
     panel.depth = static_cast<std::int32_t>(best.d);
     panel.weights = header + static_cast<std::int64_t>(body.size());

@@ -167,8 +167,8 @@ class LowBit {
     return results(prepared);
   }
 
-  /// In the last epoch ranges stand still; batch norm statistics follow to the end, for codes do not depend
-  /// on them.
+  /// In the last epoch ranges stand still; batch norm statistics move to the end, for below 8 bits standing
+  /// still costs accuracy.
   void train(mt::graph::GraphModule& prepared, examples::BitWidths bits, std::uint64_t seed) const {
     mt::quant::for_each_fake_quantizer(prepared, [&](mt::quant::FakeQuantizeBase& f) {
       if (auto* lsq = dynamic_cast<mt::quant::LsqBase*>(&f); lsq && o_.method == "lsq")

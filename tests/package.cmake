@@ -5,7 +5,7 @@
 function(midtread_add_script name script)
   set(entry ${MIDTREAD_TEST_PREFIX}package/${name})
   add_test(NAME ${entry} COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/${script} ${ARGN})
-  set_tests_properties(${entry} PROPERTIES LABELS package TIMEOUT 2400)
+  set_tests_properties(${entry} PROPERTIES LABELS package TIMEOUT 1200)
 endfunction()
 
 get_target_property(eigen_include Eigen3::Eigen INTERFACE_INCLUDE_DIRECTORIES)
@@ -40,7 +40,7 @@ set(MIDTREAD_ARM_TESTS ${arm} CACHE STRING "Kernel tests under qemu: full, quick
 if(MIDTREAD_ARM_TESTS)
   midtread_add_script(arm arm/run.sh ${MIDTREAD_ARM_TESTS} ${scratch}/arm)
   set_property(TEST ${MIDTREAD_TEST_PREFIX}package/arm APPEND PROPERTY LABELS arm)
-  set_tests_properties(${MIDTREAD_TEST_PREFIX}package/arm PROPERTIES RUN_SERIAL ON)
+  set_tests_properties(${MIDTREAD_TEST_PREFIX}package/arm PROPERTIES RUN_SERIAL ON TIMEOUT 2400)
 endif()
 
 get_property(entries DIRECTORY PROPERTY TESTS)

@@ -47,18 +47,7 @@ const bool registered = [] {
   for (const auto& g : bench::read_shapes("gemm.txt", 3))
     add(linear_shape(g[0], g[2], g[1]), concat(g[0], "x", g[1], "x", g[2]));
   for (const auto& c : bench::read_shapes("conv.txt", 9)) {
-    Conv2dShape s;
-    s.in_height = c[0];
-    s.in_width = c[1];
-    s.in_channels = c[2];
-    s.out_channels = c[3];
-    s.kernel_height = s.kernel_width = c[4];
-    s.stride_height = s.stride_width = c[5];
-    s.pad_height = s.pad_width = c[6];
-    s.groups = c[7];
-    s.batch = c[8];
-    s.out_height = conv_output_size(s.in_height, s.kernel_height, s.stride_height, s.pad_height, 1);
-    s.out_width = conv_output_size(s.in_width, s.kernel_width, s.stride_width, s.pad_width, 1);
+    const Conv2dShape s = bench::conv_shape(c);
     add(s, concat(c[8], "x", c[0], "x", c[1], "x", c[2], "->", c[3], "_k", c[4], "s", c[5], "g", c[7]));
   }
   return true;

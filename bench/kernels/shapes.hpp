@@ -36,6 +36,23 @@ inline std::vector<std::vector<std::int64_t>> read_shapes(const std::string& nam
   return shapes;
 }
 
+/// A row of conv.txt: height, width, input and output channels, kernel, stride, padding, groups, batch.
+inline midtread::kernels::Conv2dShape conv_shape(const std::vector<std::int64_t>& row) {
+  midtread::kernels::Conv2dShape s;
+  s.in_height = row[0];
+  s.in_width = row[1];
+  s.in_channels = row[2];
+  s.out_channels = row[3];
+  s.kernel_height = s.kernel_width = row[4];
+  s.stride_height = s.stride_width = row[5];
+  s.pad_height = s.pad_width = row[6];
+  s.groups = row[7];
+  s.batch = row[8];
+  s.out_height = midtread::kernels::conv_output_size(row[0], row[4], row[5], row[6], 1);
+  s.out_width = midtread::kernels::conv_output_size(row[1], row[4], row[5], row[6], 1);
+  return s;
+}
+
 /// Every instruction set of this machine's own engine, best first.
 inline const std::vector<midtread::kernels::KernelSet>& machine_sets() {
   return midtread::kernels::kernel_sets(midtread::kernels::kAutoEngine);

@@ -227,18 +227,7 @@ int run_isa(const std::string& isa, int argc, char** argv) {
     add_conv("gemm " + std::to_string(g[0]) + "x" + std::to_string(g[1]) + "x" + std::to_string(g[2]),
              midtread::kernels::linear_shape(g[0], g[2], g[1]), isa);
   for (const auto& c : bench::read_shapes("conv.txt", 9)) {
-    Conv2dShape s;
-    s.in_height = c[0];
-    s.in_width = c[1];
-    s.in_channels = c[2];
-    s.out_channels = c[3];
-    s.kernel_height = s.kernel_width = c[4];
-    s.stride_height = s.stride_width = c[5];
-    s.pad_height = s.pad_width = c[6];
-    s.groups = c[7];
-    s.batch = c[8];
-    s.out_height = midtread::kernels::conv_output_size(s.in_height, c[4], c[5], c[6], 1);
-    s.out_width = midtread::kernels::conv_output_size(s.in_width, c[4], c[5], c[6], 1);
+    const Conv2dShape s = bench::conv_shape(c);
     add_conv(midtread::concat(s.is_depthwise() ? "depthwise " : "conv ", c[8], "x", c[0], "x", c[1], "x",
                               c[2], "->", c[3], " k", c[4], "s", c[5], "g", c[7]),
              s, isa);

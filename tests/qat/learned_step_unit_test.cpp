@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <support/exactness.hpp>
 #include <support/random_tensor.hpp>
 
 namespace mt = midtread;
@@ -148,6 +149,17 @@ TEST(LearnedStepUnit, TrainModeGivesTheIntegerLayersCodes) {
     EXPECT_LE(differing, a.numel() / 1000) << bits << " bits";
     std::printf("%d bits: cases=%lld differing=%lld\n", bits, static_cast<long long>(a.numel()),
                 static_cast<long long>(differing));
+  }
+}
+
+/// Another layer's checkpoint: refused, and nothing is read behind the batch norm's six channels.
+TEST(LearnedStepUnit, RefusesScalesOfAnotherLayer) {
+  for (const std::int64_t count : {1, 5, 7, 100000}) {
+    Subject s(4);
+    s.unit->forward(s.x);
+    for (auto& parameter : s.unit->weight_fake_quant().own_parameters())
+      parameter.second.set_data(mt::full<float>({count}, 0.1f));
+    expect_error<mt::ShapeError>([&] { s.unit->lower({s.input}); }, {"6", std::to_string(count)});
   }
 }
 

@@ -28,6 +28,15 @@ struct AbsHistogram {
     return sum;
   }
 
+  /// The first bin with which the counts from 0 on reach `wanted`, else the last.
+  int bin_reaching(double wanted) const {
+    double sum = 0;
+    int bin = 0;
+    for (; bin < bins() - 1; ++bin)
+      if ((sum += counts[static_cast<std::size_t>(bin)]) >= wanted) break;
+    return bin;
+  }
+
   /// Non-finite values are left out; `largest` is the largest finite |x|, `wanted` the number of bins to
   /// start with.
   void add(const float* x, std::int64_t n, double largest, int wanted) {

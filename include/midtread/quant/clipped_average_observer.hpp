@@ -7,7 +7,7 @@
 // other formulas.
 #pragma once
 
-#include <midtread/quant/moving_average_min_max_observer.hpp>
+#include <midtread/quant/averaging_observer.hpp>
 
 MIDTREAD_NAMESPACE_BEGIN(quant)
 
@@ -39,9 +39,6 @@ inline const ClippedAverageSettings& checked(const ClippedAverageSettings& setti
          "percentage", percentage, "above 0, up to 100");
   demand(settings.bins.has_value(), method.bins, bins >= 256 && bins <= 65536, "bins", bins, "256..65536");
   demand(settings.stride.has_value(), method.stride, stride >= 1 && stride <= 94, "stride", stride, "1..94");
-  if (settings.memoryless.value_or(false))
-    throw ConfigError("memoryless",
-                      concat("got true for the ", method.name, " method, which averages batches"));
   return settings;
 }
 
@@ -75,22 +72,15 @@ class ClippedAverageOptions
 };
 
 /// Per-tensor specs.
-class ClippedAverageObserver : public RangeObserver {
+class ClippedAverageObserver : public AveragingObserver {
  public:
-  static constexpr bool kAverages = true;
-  static constexpr bool kMemorylessWeight = false;
-
   bool observe_range(float, float) override { return false; }
   std::vector<RangeCandidate> candidates() const override { return candidates_; }
-  std::string options_text() const override {
-    const std::string rest = RangeObserver::options_text();
-    return concat("averaging_constant=", constant(), rest.empty() ? "" : ", ", rest);
-  }
 
  protected:
   ClippedAverageObserver(const SpecInfo& spec, const ClippedAverageSettings& settings,
                          const ClippedAverageMethod& method)
-      : RangeObserver(spec, checked(settings, method), true), clipping_(settings) {}
+      : AveragingObserver(spec, checked(settings, method)), clipping_(settings) {}
   ClippedAverageObserver(const ClippedAverageObserver&) = default;
 
   /// What to keep of `range`, that of the n finite numbers at x; n >= 1.
@@ -108,10 +98,6 @@ class ClippedAverageObserver : public RangeObserver {
       if (std::isfinite(x.data()[i])) finite.push_back(x.data()[i]);
     batch[0] = clipped(finite.data(), static_cast<std::int64_t>(finite.size()), batch[0]);
   }
-  MinMax merged(const MinMax& before, const MinMax& batch) const override {
-    const auto c = static_cast<float>(constant());
-    return {moving_average(before.min, batch.min, c), moving_average(before.max, batch.max, c), true};
-  }
   /// `range` with both ends held to -t..t.
   static MinMax clipped_at(const MinMax& range, double t) {
     const auto limit = static_cast<float>(t);
@@ -125,8 +111,6 @@ class ClippedAverageObserver : public RangeObserver {
   void set_candidates(std::vector<RangeCandidate> candidates) { candidates_ = std::move(candidates); }
 
  private:
-  double constant() const { return settings().averaging_constant.value_or(0.01); }
-
   ClippedAverageSettings clipping_;
   std::vector<RangeCandidate> candidates_;
 };

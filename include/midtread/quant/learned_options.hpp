@@ -86,8 +86,8 @@ class LearnedSetters : public ObserverSetters<Derived, Settings> {
   }
 };
 
-/// The observer of a learned fake quantizer. It gives the first
-/// scale; an average over later batches is asked for only in PyTorch's static phase.
+/// The observer of a learned fake quantizer. It gives the first scale; an average over later batches is asked
+/// for only in PyTorch's static phase.
 template <class Observer>
 std::shared_ptr<ObserverBase> make_observer(const LearnedSettings& settings) {
   typename Observer::Options options;

@@ -172,7 +172,11 @@ class LsqBase : public LearnedFakeQuantize {
   }
 
  private:
-  float magnitude(std::size_t c) const { return magnitude_.defined() ? magnitude_.data()[c] : 1.0f; }
+  // A checkpoint may hold more scales than the layer has channels; convert says so.
+  float magnitude(std::size_t c) const {
+    return magnitude_.defined() && static_cast<std::int64_t>(c) < magnitude_.numel() ? magnitude_.data()[c]
+                                                                                     : 1.0f;
+  }
   const char* offset_name() const { return plus_ ? "offset" : "zero_point"; }
   float clamped(float code) const {
     const auto lo = static_cast<float>(range().quant_min), hi = static_cast<float>(range().quant_max);

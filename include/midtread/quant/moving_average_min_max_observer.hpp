@@ -1,55 +1,29 @@
 // SPDX-License-Identifier: MIT
-// An exponential average of the batches' ranges:  m <- m + c * (batch - m), the first batch as it is
+// The exponential average of the batches' ranges.
 #pragma once
 
-#include <midtread/quant/range_observer.hpp>
+#include <midtread/quant/averaging_observer.hpp>
 
 MIDTREAD_NAMESPACE_BEGIN(quant)
 
-MIDTREAD_EXACT_BEGIN
-/// m + c * (x - m), each step rounded to float32.
-inline float moving_average(float m, float x, float c) {
-  MIDTREAD_EXACT
-  const float step = c * (x - m);
-  return m + step;
-}
-MIDTREAD_EXACT_END
-
 /// What activations use: averaging_constant c, 0.01 unless set. A per-channel spec averages per channel.
 template <class SpecType>
-class MovingAverageMinMaxObserver : public RangeObserver {
+class MovingAverageMinMaxObserver : public AveragingObserver {
  public:
   using Spec = SpecType;
   template <class Owner>
   using OptionsFor = ObserverOptions<Owner>;
   using Options = OptionsFor<MovingAverageMinMaxObserver>;
   using Settings = ObserverSettings;
-  static constexpr bool kMemorylessWeight =
-      false;  ///< as a QConfig's weight, unless the options say otherwise
   static constexpr const char* kName = "moving_average_min_max";
-  static constexpr bool kAverages = true;
 
   /// Throws ConfigError for memoryless(true): an average remembers.
   explicit MovingAverageMinMaxObserver(const ObserverSettings& settings = {})
-      : RangeObserver(Spec::info(), settings, true) {
-    if (settings.memoryless.value_or(false))
-      throw ConfigError("memoryless", "got true for a moving average, which remembers; use MinMaxObserver");
-  }
+      : AveragingObserver(Spec::info(), settings) {}
   std::string type_name() const override { return "MovingAverageMinMaxObserver"; }
-  std::string options_text() const override {
-    const std::string rest = RangeObserver::options_text();
-    return concat("averaging_constant=", constant(), rest.empty() ? "" : ", ", rest);
-  }
 
  protected:
-  MinMax merged(const MinMax& before, const MinMax& batch) const override {
-    const auto c = static_cast<float>(constant());
-    return {moving_average(before.min, batch.min, c), moving_average(before.max, batch.max, c), true};
-  }
   Pointer shallow_copy() const override { return nn::Module::share(new MovingAverageMinMaxObserver(*this)); }
-
- private:
-  double constant() const { return settings().averaging_constant.value_or(0.01); }
 };
 
 MIDTREAD_NAMESPACE_END

@@ -35,11 +35,7 @@ class MovingAveragePercentileObserver : public ClippedAverageObserver {
     AbsHistogram h(bins);
     h.add(x, n, largest_of(range), bins);
     const double wanted = clipping().percentage.value_or(99.99) / 100 * static_cast<double>(n);
-    double sum = 0;
-    int bin = 0;
-    for (; bin < bins - 1; ++bin)
-      if ((sum += h.counts[static_cast<std::size_t>(bin)]) >= wanted) break;
-    return clipped_at(range, h.center(bin));
+    return clipped_at(range, h.center(h.bin_reaching(wanted)));
   }
   Pointer shallow_copy() const override {
     return nn::Module::share(new MovingAveragePercentileObserver(*this));

@@ -32,11 +32,7 @@ class PercentileObserver : public AbsHistogramObserver {
 
  protected:
   double threshold(const AbsHistogram& h, const MinMax&) override {
-    const double wanted = calibration().percentage.value_or(99.99) / 100 * h.total();
-    double sum = 0;
-    int bin = 0;
-    for (; bin < h.bins() - 1; ++bin)
-      if ((sum += h.counts[static_cast<std::size_t>(bin)]) >= wanted) break;
+    const int bin = h.bin_reaching(calibration().percentage.value_or(99.99) / 100 * h.total());
     return h.edge(calibration().lower_edge ? bin : bin + 1);
   }
   Pointer shallow_copy() const override { return nn::Module::share(new PercentileObserver(*this)); }

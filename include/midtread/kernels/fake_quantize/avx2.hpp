@@ -31,12 +31,5 @@ MIDTREAD_ALWAYS_INLINE void store_codes(std::uint8_t* to, const Vector (&r)[kVec
 MIDTREAD_ROW_END
 MIDTREAD_NAMESPACE_END
 
-#include <midtread/kernels/fake_quantize/bins.inc>
-#include <midtread/kernels/fake_quantize/dorefa.inc>
-#include <midtread/kernels/fake_quantize/rows.inc>
-#undef MIDTREAD_ROW_ISA
-#undef MIDTREAD_ROW_NAME
-#undef MIDTREAD_ROW_BYTES
-#undef MIDTREAD_ROW_BEGIN
-#undef MIDTREAD_ROW_END
+#include <midtread/kernels/fake_quantize/loops.inc>
 #endif

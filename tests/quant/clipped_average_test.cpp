@@ -233,7 +233,7 @@ TEST(ClippedAverage, OptionsThatDoNotFit) {
   refused([] { Kl(Kl::Options().bins(128)); }, {"bins", "allowed 256..65536"});
   refused([] { Kl(Kl::Options().stride(49)); }, {"stride", "got 49 with 512 bins", "nine candidates"});
   EXPECT_NO_THROW(Kl(Kl::Options().stride(48)));
-  refused([] { Kl(Kl::Options().memoryless(true)); }, {"memoryless", "the kl method, which averages"});
+  refused([] { Kl(Kl::Options().memoryless(true)); }, {"memoryless", "a moving average, which remembers"});
   refused([] { Kl(Kl::Options().averaging_constant(1.5)); }, {"averaging_constant", "got 1.5"});
   Kl::Options options;
   options.set("bins", 1024.0).set("stride", 2.0).set("averaging_constant", 0.5);

@@ -2,13 +2,11 @@
 // The exceptions. Each is one line: what kind, where, what was got, what is allowed, what to do.
 #pragma once
 
-#include <midtread/core/platform.hpp>
+#include <midtread/core/concat.hpp>
 
-#include <cstdio>
-#include <sstream>
 #include <stdexcept>
 #include <string>
-#include <type_traits>
+#include <string_view>
 #include <utility>
 
 MIDTREAD_ROOT_NAMESPACE_BEGIN
@@ -31,8 +29,9 @@ enum class ErrorCode {
 /// the rest.
 class Error : public std::runtime_error {
  public:
-  Error(ErrorCode code, const char* kind, const std::string& where, const std::string& detail)
-      : std::runtime_error(std::string(kind) + ": " + (where.empty() ? detail : where + ": " + detail)),
+  MIDTREAD_COLD Error(ErrorCode code, const char* kind, std::string_view where, const std::string& detail)
+      : std::runtime_error(std::string(kind) + ": " +
+                           (where.empty() ? detail : std::string(where) + ": " + detail)),
         code_(code),
         where_(where),
         detail_(detail) {}
@@ -46,11 +45,11 @@ class Error : public std::runtime_error {
   std::string detail_;
 };
 
-#define MIDTREAD_DEFINE_ERROR(Name, code)                     \
-  class Name : public Error {                                 \
-   public:                                                    \
-    Name(const std::string& where, const std::string& detail) \
-        : Error(ErrorCode::code, #Name, where, detail) {}     \
+#define MIDTREAD_DEFINE_ERROR(Name, code)                                 \
+  class Name : public Error {                                             \
+   public:                                                                \
+    MIDTREAD_COLD Name(std::string_view where, const std::string& detail) \
+        : Error(ErrorCode::code, #Name, where, detail) {}                 \
   }
 
 MIDTREAD_DEFINE_ERROR(ConfigError, kConfig);
@@ -77,48 +76,6 @@ inline int exit_status(const Error& error) {
     case ErrorCode::kQuantization: return 6;
     default: return 2;
   }
-}
-
-MIDTREAD_ROOT_NAMESPACE_END
-MIDTREAD_NAMESPACE_BEGIN(detail)
-inline void append(std::string& out, const std::string& text) { out += text; }
-inline void append(std::string& out, const char* text) { out += text; }
-inline void append(std::string& out, char c) { out += c; }
-inline void append_number(std::string& out, double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%g", value);
-  out += text;
-}
-template <class T>
-void append(std::string& out, const T& value) {
-  if constexpr (std::is_floating_point_v<T>) {
-    append_number(out, static_cast<double>(value));
-  } else if constexpr (std::is_integral_v<T>) {
-    out += std::to_string(value);
-  } else {
-    std::ostringstream stream;
-    stream << value;
-    out += stream.str();
-  }
-}
-MIDTREAD_NAMESPACE_END
-MIDTREAD_ROOT_NAMESPACE_BEGIN
-
-/// Joins its arguments, as operator<< prints them, into one string. (Not by << itself: its overload sets were
-/// a third of the library's compile time.)
-template <class... Args>
-std::string concat(const Args&... args) {
-  std::string out;
-  (detail::append(out, args), ...);
-  return out;
-}
-
-/// Text from outside (a file, a flag) made fit for a message: at most 64 bytes, control characters as `?`.
-inline std::string printable(std::string text) {
-  if (text.size() > 64) text = text.substr(0, 61) + "...";
-  for (char& c : text)
-    if (static_cast<unsigned char>(c) < 32 || c == 127) c = '?';
-  return text;
 }
 
 MIDTREAD_ROOT_NAMESPACE_END

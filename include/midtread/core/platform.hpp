@@ -187,8 +187,10 @@
 
 #if MIDTREAD_GCC || MIDTREAD_CLANG
 #define MIDTREAD_NOINLINE __attribute__((noinline))
+#define MIDTREAD_COLD __attribute__((noinline, cold))
 #define MIDTREAD_RESTRICT __restrict__
 #else
 #define MIDTREAD_NOINLINE __declspec(noinline)
+#define MIDTREAD_COLD __declspec(noinline)
 #define MIDTREAD_RESTRICT __restrict
 #endif

@@ -22,6 +22,7 @@ endforeach()
 
 midtread_add_script(mixed_flags odr/run.sh ${scratch}/odr)
 midtread_add_script(no_fused_arithmetic contract/run.sh ${scratch}/contract)
+midtread_add_script(tile_instructions contract/tiles.sh ${scratch}/tiles)
 midtread_add_script(misuse_does_not_compile misuse/run.sh ${scratch}/misuse)
 
 if(MIDTREAD_HEADER_TESTS)

@@ -19,6 +19,8 @@
 
 #include <midtread/kernels/dispatch.hpp>
 
+#include <support/emulated_tiles.hpp>
+
 #include "avxvnni_twin.hpp"
 
 namespace kernel_tester {
@@ -171,6 +173,33 @@ inline const KernelSet* avxvnni_twin() {
 #endif
 }
 
+#if MIDTREAD_AMX
+/// The AMX kernel with its tile instructions in plain C++.
+inline constexpr midtread::kernels::ConvKernel kEmulatedAmx =
+    midtread::kernels::conv_kernel<midtread::kernels::fbgemm::amx::run_conv_call<
+        midtread::kernels::fbgemm::amx::run_tiles<midtread::test::EmulatedTiles>>>(
+        "gemm_u8s8s32_32x32c64__amx_emulated", false, midtread::kernels::fbgemm::amx::pack_conv);
+#endif
+
+/// The AMX table on emulated tiles; the rest of the kernel needs AVX512-VNNI.
+inline const KernelSet* amx_twin() {
+#if MIDTREAD_AMX
+  namespace k = midtread::kernels;
+  if (!k::cpu_features().avx512vnni) return nullptr;
+  static const KernelSet twin = [] {
+    k::KernelTable table;
+    table.conv = &kEmulatedAmx;
+    k::fall_through(table, k::fbgemm::avx512vnni::kTable);
+    k::fall_through(table, k::fbgemm::avx2::kTable);
+    k::fall_through(table, k::reference::kTable);
+    return KernelSet(k::Engine::kFbgemm, k::Isa::kAmx, table);
+  }();
+  return &twin;
+#else
+  return nullptr;
+#endif
+}
+
 /// The sets to test, each instruction set once, with its name printed; MIDTREAD_REQUIRE_ISAS=avx2,... must be
 /// there.
 inline std::vector<const KernelSet*> sets_under_test() {
@@ -188,12 +217,14 @@ inline std::vector<const KernelSet*> sets_under_test() {
     EXPECT_NE(("," + names + ",").find("," + name + ","), std::string::npos)
         << "MIDTREAD_REQUIRE_ISAS wants " << name << ", this machine runs " << names;
   }
-  const KernelSet* twin = avxvnni_twin();
+  const KernelSet *twin = avxvnni_twin(), *emulated = amx_twin();
   if (twin != nullptr) sets.push_back(twin);
+  if (emulated != nullptr) sets.push_back(emulated);
   static bool told = false;
   if (!told) {
     std::printf("instruction sets under test: %s\n", names.c_str());
     if (twin != nullptr) std::printf("avxvnni: its kernels run in the EVEX encoding\n");
+    if (emulated != nullptr) std::printf("amx: its kernels run on emulated tiles as well\n");
     for (auto isa : midtread::kernels::architecture_isas())
       if (("," + names + ",").find(std::string(",") + to_string(isa) + ",") == std::string::npos)
         std::printf("SKIPPED: no kernels for %s here\n", to_string(isa));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Which instruction sets this CPU and this operating system offer, found once (a cpuid costs microseconds in
-// a virtual machine). A wide register counts only if the operating system saves it: xgetbv.
+// a virtual machine). A wide register counts only if the operating system saves it: xgetbv. Linux gives a
+// process the tiles of AMX only when asked.
 #pragma once
 
 #include <midtread/core/platform.hpp>
@@ -13,6 +14,10 @@
 #include <intrin.h>
 #elif MIDTREAD_X86
 #include <cpuid.h>
+#if defined(__x86_64__) && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #elif (MIDTREAD_AARCH64 || MIDTREAD_ARM32) && defined(__linux__)
 #include <sys/auxv.h>
 #elif MIDTREAD_AARCH64 && defined(__APPLE__)
@@ -25,7 +30,7 @@ struct CpuFeatures {
   bool avx2 = false, fma = false;
   bool avx512 = false;  ///< F, BW, DQ and VL together
   bool avx512vnni = false, avxvnni = false;
-  bool amx_int8 = false, amx_bf16 = false;  ///< with amx_tile; Linux wants a permission request besides
+  bool amx_int8 = false, amx_bf16 = false;  ///< with amx_tile
   bool neon = false, neon_dotprod = false, neon_i8mm = false;
 };
 
@@ -57,6 +62,12 @@ CpuFeatures decode_x86(const Cpu& cpu) {
     f.amx_int8 = bit(leaf7[3], 25);
     f.amx_bf16 = bit(leaf7[3], 22);
   }
+  return f;
+}
+
+/// `f` without AMX where `request` refuses its tiles. A CPU without tiles is not asked.
+inline CpuFeatures with_granted_tiles(CpuFeatures f, bool (*request)()) {
+  if ((f.amx_int8 || f.amx_bf16) && !request()) f.amx_int8 = f.amx_bf16 = false;
   return f;
 }
 
@@ -101,9 +112,20 @@ struct ThisX86Cpu {
 };
 #endif
 
+/// Asks the system for the process's permission to use tiles. Linux refuses where it is older than 5.16 or a
+/// thread's alternate signal stack has no room for them.
+inline bool request_tiles() {
+#if defined(__x86_64__) && defined(__linux__)
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
+
 inline CpuFeatures detect_cpu_features() {
 #if MIDTREAD_X86
-  return decode_x86(ThisX86Cpu{});
+  return with_granted_tiles(decode_x86(ThisX86Cpu{}), request_tiles);
 #elif MIDTREAD_AARCH64 && defined(__linux__)
   return decode_arm(getauxval(AT_HWCAP), getauxval(AT_HWCAP2));
 #elif MIDTREAD_ARM32 && defined(__linux__)

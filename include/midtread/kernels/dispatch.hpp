@@ -4,6 +4,7 @@
 
 #include <midtread/kernels/engine.hpp>
 #if MIDTREAD_X86
+#include <midtread/kernels/fbgemm/amx/table.hpp>
 #include <midtread/kernels/fbgemm/avx2/table.hpp>
 #include <midtread/kernels/fbgemm/avx512vnni/table.hpp>
 #include <midtread/kernels/fbgemm/avxvnni/table.hpp>
@@ -29,6 +30,9 @@ struct IsaTable {
 
 /// The tables of this architecture, best first. The last holds every kernel.
 inline constexpr IsaTable kArchitectureTables[] = {
+#if MIDTREAD_X86 && MIDTREAD_AMX
+    {Isa::kAmx, &fbgemm::amx::kTable},
+#endif
 #if MIDTREAD_X86 && (MIDTREAD_GCC || MIDTREAD_CLANG)
     {Isa::kAvx512Vnni, &fbgemm::avx512vnni::kTable},
     {Isa::kAvxVnni, &fbgemm::avxvnni::kTable},

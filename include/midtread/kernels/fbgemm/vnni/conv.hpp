@@ -20,9 +20,10 @@ inline bool leaves_taps_out(const Conv2dShape& s) {
 inline std::int64_t sum_rows(const Conv2dShape& s) { return leaves_taps_out(s) ? 1 + s.taps() : 1; }
 
 /// int32 sums [all, tap 0, ...][group][columns], then int8 [group][panel][segment][length / 4][width][4],
-/// zero where there is no channel.
-inline Storage pack_panels(const Conv2dShape& s, std::int64_t widest, const std::int8_t* weights) {
-  const Segments segments(s, 4);
+/// zero where there is no channel. The length of a segment is a multiple of `step`, itself one of 4.
+inline Storage pack_panels(const Conv2dShape& s, std::int64_t widest, const std::int8_t* weights,
+                           std::int64_t step = 4) {
+  const Segments segments(s, step);
   const PanelCut cut{s.out_group(), widest};
   const std::int64_t columns = cut.columns(), all = s.groups * columns;
   const std::int64_t header = sums_bytes(sum_rows(s) * all);

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: MIT
+// Blocks of tiles, two by two where there are slots enough: each step of 64 codes loads four tiles and
+// multiplies four times. The sums of a block become codes while the next block is multiplied, through 4 KiB
+// that stay in the first cache, and its tiles are stored between the products of the next block's first step.
+#pragma once
+
+#include <midtread/kernels/fbgemm/amx/tile_job.hpp>
+#include <midtread/kernels/fbgemm/amx/tiles.hpp>
+#include <midtread/kernels/fbgemm/avx512vnni/table.hpp>
+
+#if MIDTREAD_AMX
+MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::amx)
+
+/// Fewer slots than this go to the AVX512-VNNI tiles: reading the weights is what takes the time.
+inline constexpr std::int64_t kFewestSlots = 8;
+/// Codes, and weights, that stay in the second cache while the others pass.
+inline constexpr std::int64_t kCodesBytes = 768 * 1024;
+inline constexpr std::int64_t kWeightsBytes = 1200 * 1024;
+
+/// Where a tile of slots starts.
+struct TileStart {
+  std::int64_t image, slot;
+};
+
+/// The slots of each image cut into tiles of equal height; the last overlaps the one before. There are as
+/// many tiles as fill blocks: one image has tiles of less height instead, of several the last tile is
+/// repeated.
+struct SlotTiles {
+  std::int64_t slots, images, per_image, height, count;
+
+  SlotTiles(const TileJob& job, std::int64_t per_block) : slots(job.slots), images(job.images) {
+    const auto whole = [&](std::int64_t n) { return (n + per_block - 1) / per_block * per_block; };
+    per_image = (slots + 15) / 16;
+    if (images == 1) per_image = whole(per_image);
+    height = (slots + per_image - 1) / per_image;
+    count = whole(images * per_image);
+  }
+  TileStart start(std::int64_t tile) const {
+    const std::int64_t i = std::min(tile, images * per_image - 1);
+    return {i / per_image, std::min(i % per_image * height, slots - height)};
+  }
+};
+
+/// Tiles of slots that all panels meet before the next ones: two where the weights stay in the cache and the
+/// codes of two tiles in the first cache, else as many as the cache holds.
+inline std::int64_t tiles_at_once(const TileJob& job, const SlotTiles& tiles) {
+  const std::int64_t columns =
+      job.cut.first(job.last_panel - 1) + job.cut.width(job.last_panel - 1) - job.cut.first(job.first_panel);
+  if (columns >= 256 && job.slots * job.images > 64 && columns * job.step_count * kStep <= kWeightsBytes)
+    return 2;
+  return std::max(std::int64_t{2}, kCodesBytes / (job.stride * tiles.height) / 2 * 2);
+}
+
+/// A block whose sums are in tiles or in memory, not yet codes.
+struct Block {
+  PanelOutput out;
+  TileStart start[2];
+};
+
+MIDTREAD_AMX_BEGIN
+
+using avx512vnni::CodeBounds;
+using avx512vnni::Ints;
+
+inline Ints upper_half(Ints v) {
+  Ints r;
+  asm("vshufi64x2 {$0xEE, %1, %1, %0|%0, %1, %1, 0xEE}" : "=v"(r) : "v"(v));
+  return r;
+}
+
+/// What row_codes needs besides the sums.
+struct Finish {
+  CodeBounds bounds;
+  Ints order;
+  bool fast;
+
+  MIDTREAD_ALWAYS_INLINE explicit Finish(const Epilogue* e)
+      : bounds(e ? e->lo : 0, e ? e->hi : 0, e ? e->zero_point : 0),
+        order(avx512vnni::channel_order()),
+        fast(e != nullptr && e->rounding == Rounding::kHalfEven) {}
+};
+
+/// Row `i` of each tile of `block`: sums to codes, or as they are.
+template <int kRows, int kColumns>
+MIDTREAD_ALWAYS_INLINE void finish_row(const TileJob& job, const Finish& finish, const Block& block,
+                                       const std::int32_t* sums, std::int64_t i) {
+  constexpr int kWidth = 16 * kColumns;
+  const TileStart &first = block.start[0], &second = block.start[kRows - 1];
+  const std::int64_t upper = job.output(first.image, first.slot + i);
+  const std::int64_t lower = kRows == 2 ? job.output(second.image, second.slot + i) : -1;
+  const PanelOutput& out = block.out;
+  sums += i * kWidth;
+  if (!finish.fast) {
+    if (upper >= 0) finish_slowly(sums, upper * out.pitch, out);
+    if (lower >= 0) finish_slowly(sums + 16 * kWidth, lower * out.pitch, out);
+    return;
+  }
+  Ints row[kRows * kColumns];
+  MIDTREAD_UNROLL(4)
+  for (int j = 0; j < kRows * kColumns; ++j)
+    row[j] = avx512vnni::load(sums + j / kColumns * 16 * kWidth + j % kColumns * 16);
+  if constexpr (kRows == 2) {
+    const Ints codes =
+        avx512vnni::row_codes<2 * kColumns, kColumns>(row, out.multiplier, finish.bounds, finish.order);
+    if (upper >= 0) avx512vnni::store_bytes(out.codes + upper * out.pitch, codes, out.columns);
+    if (lower >= 0) {
+      const Ints half = kColumns == 2 ? upper_half(codes) : avx512vnni::permute(codes, Ints{4, 5, 6, 7});
+      avx512vnni::store_bytes(out.codes + lower * out.pitch, half, out.columns);
+    }
+  } else if (upper >= 0) {
+    avx512vnni::store_bytes(out.codes + upper * out.pitch,
+                            avx512vnni::row_codes<kColumns>(row, out.multiplier, finish.bounds, finish.order),
+                            out.columns);
+  }
+}
+
+/// What the first step of a block does besides: the last block's sums leave, the bias comes in.
+struct Exchange {
+  std::int32_t* sums;
+  bool pending;
+  const std::int32_t* bias;
+};
+
+/// Tiles [0, 4) are sums, [4, 4 + kRows) codes, the others weights.
+template <class Tiles, int kColumns, int kSums, int kCodes, int kWeights, bool kFirst>
+MIDTREAD_ALWAYS_INLINE void multiply(const Exchange& exchange) {
+  if constexpr (kFirst) {
+    constexpr int kColumn = kSums % kColumns;
+    if (exchange.pending)
+      Tiles::template store<kSums>(exchange.sums + kSums / kColumns * 256 * kColumns + 16 * kColumn,
+                                   64 * kColumns);
+    Tiles::template load<kSums>(exchange.bias + 16 * kColumn, 0);
+  }
+  Tiles::template multiply<kSums, kCodes, kWeights>();
+}
+
+template <class Tiles, int kRows, int kColumns, bool kFirst>
+MIDTREAD_ALWAYS_INLINE void step(const std::uint8_t* upper, const std::uint8_t* lower, std::int64_t stride,
+                                 const std::int8_t* weights, std::int64_t pitch, const Exchange& exchange) {
+  constexpr int kW = 4 + kRows, kSpare = 4 - kRows;
+  Tiles::template load<4>(upper, stride);
+  Tiles::template load<kW>(weights, pitch);
+  multiply<Tiles, kColumns, 0, 4, kW, kFirst>(exchange);
+  if constexpr (kColumns > 1) {
+    Tiles::template load<kW + 1>(weights + 64, pitch);
+    multiply<Tiles, kColumns, 1, 4, kW + 1, kFirst>(exchange);
+  }
+  if constexpr (kColumns > 2) {
+    Tiles::template load<kW + 2 % kSpare>(weights + 128, pitch);
+    multiply<Tiles, kColumns, 2, 4, kW + 2 % kSpare, kFirst>(exchange);
+    Tiles::template load<kW + 3 % kSpare>(weights + 192, pitch);
+    multiply<Tiles, kColumns, 3, 4, kW + 3 % kSpare, kFirst>(exchange);
+  }
+  if constexpr (kRows > 1) {
+    Tiles::template load<5>(lower, stride);
+    multiply<Tiles, kColumns, kColumns, 5, kW, kFirst>(exchange);
+    if constexpr (kColumns > 1) multiply<Tiles, kColumns, kColumns + 1, 5, kW + 1, kFirst>(exchange);
+  }
+}
+
+template <class Tiles, int kRows, int kColumns>
+MIDTREAD_ALWAYS_INLINE void store_sums(std::int32_t* sums) {
+  constexpr int kBytes = 64 * kColumns;
+  Tiles::template store<0>(sums, kBytes);
+  if constexpr (kColumns > 1) Tiles::template store<1>(sums + 16, kBytes);
+  if constexpr (kColumns > 2) {
+    Tiles::template store<2>(sums + 32, kBytes);
+    Tiles::template store<3>(sums + 48, kBytes);
+  }
+  if constexpr (kRows > 1) {
+    Tiles::template store<kColumns>(sums + 256 * kColumns, kBytes);
+    if constexpr (kColumns > 1) Tiles::template store<kColumns + 1>(sums + 256 * kColumns + 16, kBytes);
+  }
+}
+
+/// All slots against panels [first_panel, last_panel), in blocks of kRows tiles of slots by kColumns of
+/// columns.
+template <class Tiles, int kRows, int kColumns>
+MIDTREAD_NOINLINE void run_blocks(const TileJob& job, const SlotTiles& tiles, std::int64_t first_panel,
+                                  std::int64_t last_panel) {
+  alignas(64) std::int32_t sums[256 * kRows * kColumns];
+  const Finish finish(job.out.epilogue);
+  const std::int64_t at_once = tiles_at_once(job, tiles), stride = job.stride, height = tiles.height;
+  const std::int64_t rows_per_step =
+      job.step_count > 1 ? (height + job.step_count - 2) / (job.step_count - 1) : 0;
+  Block block{}, last{};
+  bool pending = false;
+  for (std::int64_t t0 = 0; t0 < tiles.count; t0 += at_once)
+    for (std::int64_t p = first_panel; p < last_panel; ++p) {
+      const std::int64_t width = job.cut.width(p), pitch = 4 * width;
+      for (std::int64_t column = 0; column < width; column += 16 * kColumns) {
+        block.out = columns_of(job.out, job.cut.first(p) + column, 16 * kColumns);
+        for (std::int64_t t = t0; t < std::min(t0 + at_once, tiles.count); t += kRows) {
+          block.start[0] = tiles.start(t);
+          block.start[1] = tiles.start(t + kRows - 1);
+          const std::uint8_t* const upper = job.input(block.start[0].image, block.start[0].slot);
+          const std::uint8_t* const lower = job.input(block.start[1].image, block.start[1].slot);
+          const std::int8_t* weights = job.panel(p) + 4 * column;
+          const Exchange exchange{sums, pending, block.out.bias};
+          step<Tiles, kRows, kColumns, true>(upper + job.steps[0], lower + job.steps[0], stride, weights,
+                                             pitch, exchange);
+          std::int64_t row = pending ? 0 : height;
+          for (std::int64_t i = 1; i < job.step_count; ++i) {
+            weights += kStep * width;
+            step<Tiles, kRows, kColumns, false>(upper + job.steps[i], lower + job.steps[i], stride, weights,
+                                                pitch, exchange);
+            for (std::int64_t end = std::min(height, row + rows_per_step); row < end; ++row)
+              finish_row<kRows, kColumns>(job, finish, last, sums, row);
+          }
+          for (; row < height; ++row) finish_row<kRows, kColumns>(job, finish, last, sums, row);
+          last = block;
+          pending = true;
+        }
+      }
+    }
+  store_sums<Tiles, kRows, kColumns>(sums);
+  for (std::int64_t row = 0; row < height; ++row) finish_row<kRows, kColumns>(job, finish, last, sums, row);
+}
+
+/// The panels that are at least `least` columns wide, then the narrower ones.
+inline std::int64_t narrower_from(const TileJob& job, std::int64_t from, std::int64_t least) {
+  while (from < job.last_panel && job.cut.width(from) >= least) ++from;
+  return from;
+}
+
+MIDTREAD_AMX_END
+
+/// Fewer than kFewestSlots slots an image.
+inline void run_few(const TileJob& job) {
+  BandPixel pixels[kFewestSlots];
+  std::int64_t count = 0;
+  for (std::int64_t slot = 0; slot < job.slots; ++slot)
+    if (job.output(0, slot) >= 0)
+      pixels[count++] = {static_cast<std::int32_t>(slot * job.stride),
+                         static_cast<std::int32_t>(job.output(0, slot))};
+  for (std::int64_t p = job.first_panel; p < job.last_panel; ++p) {
+    const std::int64_t width = job.cut.width(p);
+    const Panel panel{job.panel(p), job.steps, job.step_count, kStep, width};
+    for (std::int64_t n = 0; n < job.images; ++n)
+      avx512vnni::run_panel(job.input(n, 0), pixels, count, panel,
+                            columns_of(outputs_of(job.out, n * job.image_outputs), job.cut.first(p), width));
+  }
+}
+
+MIDTREAD_AMX_BEGIN
+
+/// A job from the configuration of the tiles to their release.
+template <class Tiles>
+MIDTREAD_NOINLINE void run_tiles(const TileJob& job) {
+  if (job.slots < kFewestSlots) {
+    run_few(job);
+    return;
+  }
+  const int rows = job.slots > 16 || job.images > 1 ? 2 : 1;
+  const SlotTiles tiles(job, rows);
+  const TileConfig config(4 + rows, tiles.height);
+  Tiles::configure(config);
+  std::int64_t p = job.first_panel, next = narrower_from(job, p, 32);
+  if (rows == 2) {
+    if (next > p) run_blocks<Tiles, 2, 2>(job, tiles, p, next);
+    if (next < job.last_panel) run_blocks<Tiles, 2, 1>(job, tiles, next, job.last_panel);
+  } else {
+    next = narrower_from(job, p, 64);
+    if (next > p) run_blocks<Tiles, 1, 4>(job, tiles, p, next);
+    p = next;
+    next = narrower_from(job, p, 32);
+    if (next > p) run_blocks<Tiles, 1, 2>(job, tiles, p, next);
+    if (next < job.last_panel) run_blocks<Tiles, 1, 1>(job, tiles, next, job.last_panel);
+  }
+  Tiles::release();
+}
+
+MIDTREAD_AMX_END
+MIDTREAD_NAMESPACE_END
+#endif

@@ -116,6 +116,30 @@ TEST(AmxEmulation, FaultsWhereTheInstructionsDo) {
   EXPECT_FALSE(EmulatedTiles::in_use());
 }
 
+// As HardwareTiles::configure hands it to ldtilecfg: a compiler may not leave out a store that the
+// instruction reads.
+__attribute__((target("avx512f"), noinline)) void read_as_operand(std::int64_t height, unsigned char* bytes) {
+  const Config config(6, height);
+  asm volatile("vmovdqu64 %1, %%zmm16\n\tvmovdqu64 %%zmm16, %0"
+               : "=m"(*reinterpret_cast<unsigned char(*)[64]>(bytes))
+               : "m"(config)
+               : "xmm16");
+}
+
+TEST(AmxKernel, TheConfigurationIsWrittenWhereTheInstructionReadsIt) {
+  if (!cpu_features().avx512) return;
+  unsigned char bytes[64];
+  for (int height : {1, 9, 16}) {
+    read_as_operand(height, bytes);
+    for (int i = 0; i < 64; ++i) {
+      int expected = i == 0 ? 1 : 0;                               // palette
+      if (i >= 16 && i < 32) expected = i % 2 == 0 ? 64 : 0;       // bytes of a row, 16 bits
+      if (i >= 48 && i < 56) expected = i < 48 + 6 ? height : 16;  // rows
+      EXPECT_EQ(bytes[i], expected) << i;
+    }
+  }
+}
+
 /// Tile instructions of one product on one thread.
 EmulatedTiles::Counts counts_of(std::int64_t rows, std::int64_t columns, std::int64_t depth) {
   const int threads = midtread::num_threads();

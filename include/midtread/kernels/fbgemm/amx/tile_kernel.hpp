@@ -54,7 +54,15 @@ inline std::int64_t tiles_at_once(const TileJob& job, const SlotTiles& tiles) {
 /// A block whose sums are in tiles or in memory, not yet codes.
 struct Block {
   PanelOutput out;
-  TileStart start[2];
+  std::uint64_t mask;           ///< of the codes of a row that exist
+  std::int64_t origin[2];       ///< of each tile's slots: what their outputs are counted from,
+  const std::int32_t* list[2];  ///< and the outputs; null: one after the other
+
+  void place(const TileJob& job, int tile, TileStart start) {
+    const bool listed = job.outputs != nullptr;
+    origin[tile] = start.image * job.image_outputs + (listed ? 0 : start.slot);
+    list[tile] = listed ? job.outputs + start.slot : nullptr;
+  }
 };
 
 MIDTREAD_AMX_BEGIN
@@ -62,10 +70,17 @@ MIDTREAD_AMX_BEGIN
 using avx512vnni::CodeBounds;
 using avx512vnni::Ints;
 
-inline Ints upper_half(Ints v) {
+MIDTREAD_ALWAYS_INLINE Ints upper_half(Ints v) {
   Ints r;
   asm("vshufi64x2 {$0xEE, %1, %1, %0|%0, %1, %1, 0xEE}" : "=v"(r) : "v"(v));
   return r;
+}
+/// The bytes of `v` that `mask` names; writes no others.
+MIDTREAD_ALWAYS_INLINE void store_masked(std::uint8_t* to, Ints v, std::uint64_t mask) {
+  asm volatile("vmovdqu8 {%1, %0%{%2%}|%0%{%2%}, %1}"
+               : "=m"(*reinterpret_cast<unsigned char(*)[64]>(to))
+               : "v"(v), "Yk"(mask)
+               : "memory");
 }
 
 /// What row_codes needs besides the sums.
@@ -82,35 +97,30 @@ struct Finish {
 
 /// Row `i` of each tile of `block`: sums to codes, or as they are.
 template <int kRows, int kColumns>
-MIDTREAD_ALWAYS_INLINE void finish_row(const TileJob& job, const Finish& finish, const Block& block,
-                                       const std::int32_t* sums, std::int64_t i) {
+MIDTREAD_ALWAYS_INLINE void finish_row(const Finish& finish, const Block& block, const std::int32_t* sums,
+                                       std::int64_t i) {
   constexpr int kWidth = 16 * kColumns;
-  const TileStart &first = block.start[0], &second = block.start[kRows - 1];
-  const std::int64_t upper = job.output(first.image, first.slot + i);
-  const std::int64_t lower = kRows == 2 ? job.output(second.image, second.slot + i) : -1;
   const PanelOutput& out = block.out;
+  const bool listed = block.list[0] != nullptr;
+  const std::int64_t upper = listed ? block.list[0][i] : i;
+  [[maybe_unused]] const std::int64_t lower = listed ? block.list[kRows - 1][i] : i;
   sums += i * kWidth;
   if (!finish.fast) {
-    if (upper >= 0) finish_slowly(sums, upper * out.pitch, out);
-    if (lower >= 0) finish_slowly(sums + 16 * kWidth, lower * out.pitch, out);
+    if (upper >= 0) finish_slowly(sums, (block.origin[0] + upper) * out.pitch, out);
+    if (kRows == 2 && lower >= 0)
+      finish_slowly(sums + 16 * kWidth, (block.origin[1] + lower) * out.pitch, out);
     return;
   }
   Ints row[kRows * kColumns];
   MIDTREAD_UNROLL(4)
   for (int j = 0; j < kRows * kColumns; ++j)
     row[j] = avx512vnni::load(sums + j / kColumns * 16 * kWidth + j % kColumns * 16);
+  const Ints codes =
+      avx512vnni::row_codes<kRows * kColumns, kColumns>(row, out.multiplier, finish.bounds, finish.order);
+  if (upper >= 0) store_masked(out.codes + (block.origin[0] + upper) * out.pitch, codes, block.mask);
   if constexpr (kRows == 2) {
-    const Ints codes =
-        avx512vnni::row_codes<2 * kColumns, kColumns>(row, out.multiplier, finish.bounds, finish.order);
-    if (upper >= 0) avx512vnni::store_bytes(out.codes + upper * out.pitch, codes, out.columns);
-    if (lower >= 0) {
-      const Ints half = kColumns == 2 ? upper_half(codes) : avx512vnni::permute(codes, Ints{4, 5, 6, 7});
-      avx512vnni::store_bytes(out.codes + lower * out.pitch, half, out.columns);
-    }
-  } else if (upper >= 0) {
-    avx512vnni::store_bytes(out.codes + upper * out.pitch,
-                            avx512vnni::row_codes<kColumns>(row, out.multiplier, finish.bounds, finish.order),
-                            out.columns);
+    const Ints rest = kColumns == 2 ? upper_half(codes) : avx512vnni::permute(codes, Ints{4, 5, 6, 7});
+    if (lower >= 0) store_masked(out.codes + (block.origin[1] + lower) * out.pitch, rest, block.mask);
   }
 }
 
@@ -190,11 +200,13 @@ MIDTREAD_NOINLINE void run_blocks(const TileJob& job, const SlotTiles& tiles, st
       const std::int64_t width = job.cut.width(p), pitch = 4 * width;
       for (std::int64_t column = 0; column < width; column += 16 * kColumns) {
         block.out = columns_of(job.out, job.cut.first(p) + column, 16 * kColumns);
+        block.mask = ~std::uint64_t{0} >> (64 - block.out.columns);
         for (std::int64_t t = t0; t < std::min(t0 + at_once, tiles.count); t += kRows) {
-          block.start[0] = tiles.start(t);
-          block.start[1] = tiles.start(t + kRows - 1);
-          const std::uint8_t* const upper = job.input(block.start[0].image, block.start[0].slot);
-          const std::uint8_t* const lower = job.input(block.start[1].image, block.start[1].slot);
+          const TileStart start[2] = {tiles.start(t), tiles.start(t + kRows - 1)};
+          block.place(job, 0, start[0]);
+          block.place(job, 1, start[1]);
+          const std::uint8_t* const upper = job.input(start[0].image, start[0].slot);
+          const std::uint8_t* const lower = job.input(start[1].image, start[1].slot);
           const std::int8_t* weights = job.panel(p) + 4 * column;
           const Exchange exchange{sums, pending, block.out.bias};
           step<Tiles, kRows, kColumns, true>(upper + job.steps[0], lower + job.steps[0], stride, weights,
@@ -205,16 +217,16 @@ MIDTREAD_NOINLINE void run_blocks(const TileJob& job, const SlotTiles& tiles, st
             step<Tiles, kRows, kColumns, false>(upper + job.steps[i], lower + job.steps[i], stride, weights,
                                                 pitch, exchange);
             for (std::int64_t end = std::min(height, row + rows_per_step); row < end; ++row)
-              finish_row<kRows, kColumns>(job, finish, last, sums, row);
+              finish_row<kRows, kColumns>(finish, last, sums, row);
           }
-          for (; row < height; ++row) finish_row<kRows, kColumns>(job, finish, last, sums, row);
+          for (; row < height; ++row) finish_row<kRows, kColumns>(finish, last, sums, row);
           last = block;
           pending = true;
         }
       }
     }
   store_sums<Tiles, kRows, kColumns>(sums);
-  for (std::int64_t row = 0; row < height; ++row) finish_row<kRows, kColumns>(job, finish, last, sums, row);
+  for (std::int64_t row = 0; row < height; ++row) finish_row<kRows, kColumns>(finish, last, sums, row);
 }
 
 /// The panels that are at least `least` columns wide, then the narrower ones.

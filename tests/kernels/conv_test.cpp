@@ -134,14 +134,20 @@ Conv2dShape square(std::int64_t batch, std::int64_t in, std::int64_t size, std::
 TEST(Conv, ShapesOfUsualNetworksEqualTheOracle) {
   ConvTester tester;
   unsigned seed = 0;
-  for (const Conv2dShape& s :
-       {square(2, 3, 32, 16, 3, 1, 1), square(1, 16, 32, 16, 3, 1, 1), square(1, 16, 32, 32, 3, 2, 1),
-        square(2, 16, 17, 32, 1, 2, 0), square(1, 64, 8, 64, 3, 1, 1), square(1, 3, 57, 24, 7, 2, 3),
-        square(1, 32, 14, 33, 1, 1, 0), square(1, 24, 9, 40, 1, 1, 1), square(1, 40, 67, 20, 3, 1, 1),
-        square(1, 48, 80, 16, 3, 1, 1), square(1, 64, 7, 128, 3, 1, 1, 32),
-        square(1, 24, 12, 36, 3, 1, 2, 4, 2), square(1, 5, 9, 7, 5, 3, 4), square(3, 1, 28, 6, 5, 1, 2),
-        square(1, 130, 5, 100, 3, 1, 1), square(1, 128, 9, 128, 3, 1, 1, 32), square(2, 8, 11, 8, 3, 2, 1, 2),
-        square(1, 72, 7, 72, 5, 1, 2, 18, 2), square(1, 16, 6, 16, 1, 2, 0, 4)})
+  for (const Conv2dShape& s : {square(2, 3, 32, 16, 3, 1, 1),      square(1, 16, 32, 16, 3, 1, 1),
+                               square(1, 16, 32, 32, 3, 2, 1),     square(2, 16, 17, 32, 1, 2, 0),
+                               square(1, 64, 8, 64, 3, 1, 1),      square(1, 3, 57, 24, 7, 2, 3),
+                               square(1, 32, 14, 33, 1, 1, 0),     square(1, 24, 9, 40, 1, 1, 1),
+                               square(1, 40, 67, 20, 3, 1, 1),     square(1, 48, 80, 16, 3, 1, 1),
+                               square(1, 64, 7, 128, 3, 1, 1, 32), square(1, 24, 12, 36, 3, 1, 2, 4, 2),
+                               square(1, 5, 9, 7, 5, 3, 4),        square(3, 1, 28, 6, 5, 1, 2),
+                               square(1, 130, 5, 100, 3, 1, 1),    square(1, 128, 9, 128, 3, 1, 1, 32),
+                               square(2, 8, 11, 8, 3, 2, 1, 2),    square(1, 72, 7, 72, 5, 1, 2, 18, 2),
+                               square(1, 16, 6, 16, 1, 2, 0, 4),   square(1, 34, 9, 34, 3, 1, 1, 17),
+                               square(2, 40, 14, 40, 3, 2, 1, 5),  square(1, 24, 8, 24, 2, 3, 1, 3, 2),
+                               square(1, 6, 7, 6, 3, 1, 1, 3),     square(1, 32, 21, 32, 3, 2, 2, 1, 2),
+                               square(1, 16, 51, 20, 5, 3, 2),     square(1, 4, 100, 17, 3, 2, 1),
+                               square(2, 33, 14, 50, 3, 1, 1),     square(1, 80, 5, 30, 3, 1, 1)})
     tester.check(s, false, ++seed);
   std::printf("cases=%lld\n", static_cast<long long>(tester.cases));
 }
@@ -156,6 +162,9 @@ TEST(Conv, DepthwiseShapesEqualTheOracle) {
           tester.check(square(2, c, 11, c, kernel, stride, kernel / 2, c, dilation), false, ++seed);
   tester.check(square(1, 96, 40, 96, 3, 1, 1, 96), false, ++seed);
   tester.check(square(1, 200, 31, 200, 3, 2, 1, 200), false, ++seed);
+  for (std::int64_t size : {1, 4, 7, 8, 14, 20, 37})
+    for (std::int64_t stride : {1, 2, 3})
+      tester.check(square(1, 24, size, 24, 3, stride, 1, 24), false, ++seed);
   std::printf("cases=%lld\n", static_cast<long long>(tester.cases));
 }
 
@@ -218,9 +227,9 @@ TEST(Conv, TheNumberOfThreadsDoesNotChangeTheCodes) {
   for (int count : {1, 2, 3, 7}) {
     midtread::set_num_threads(count);
     unsigned seed = 300;
-    for (const Conv2dShape& s :
-         {square(1, 64, 14, 200, 3, 1, 1), square(5, 16, 9, 32, 3, 2, 1), square(1, 160, 21, 160, 3, 1, 1, 160),
-          square(2, 64, 9, 64, 3, 1, 1, 16), square(1, 40, 17, 72, 1, 2, 0)})
+    for (const Conv2dShape& s : {square(1, 64, 14, 200, 3, 1, 1), square(5, 16, 9, 32, 3, 2, 1),
+                                 square(1, 160, 21, 160, 3, 1, 1, 160), square(2, 64, 9, 64, 3, 1, 1, 16),
+                                 square(1, 40, 17, 72, 1, 2, 0)})
       tester.check(s, false, ++seed);
     tester.check(square(1, 20, 12, 40, 4, 2, 1, 1, 1, true), true, ++seed);
   }

@@ -5,6 +5,7 @@
 
 #include <midtread/core/parallel.hpp>
 #include <midtread/kernels/fbgemm/avx2/conv_call.hpp>
+#include <midtread/kernels/fbgemm/avx2/depthwise.hpp>
 #include <midtread/kernels/fbgemm/avx2/exact_tile.hpp>
 #include <midtread/kernels/fbgemm/vnni/code_band.hpp>
 
@@ -93,7 +94,15 @@ inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const
   });
 }
 
-inline constexpr ConvKernel kConv = conv_kernel<conv_bands>("gemm_u8s8s32_6x16c4__avx2", false, pack_exact);
+inline Storage pack_conv(const Conv2dShape& s, const std::int8_t* weights) {
+  return has_small_groups(s) ? pack_depthwise(s, weights) : pack_exact(s, weights);
+}
+
+inline void conv(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call, Scratch& scratch) {
+  (has_small_groups(s) ? depthwise_rows : conv_bands)(weights, s, call, scratch);
+}
+
+inline constexpr ConvKernel kConv = conv_kernel<conv>("gemm_u8s8s32_6x16c4__avx2", false, pack_conv);
 
 MIDTREAD_NAMESPACE_END
 

@@ -67,18 +67,21 @@ MIDTREAD_ALWAYS_INLINE void finish_tile(const __m256i (&acc)[kRows][2], const Ba
     finish_slowly(rest[0], kRows, pixels, out);
     return;
   }
-  const __m256 lo = _mm256_set1_ps(out.bounds.lo), hi = _mm256_set1_ps(out.bounds.hi);
-  const __m256i z = _mm256_set1_epi32(out.bounds.zero_point);
+  const CodeBounds bounds(out.bounds);
   const __m256 multiplier_a = _mm256_loadu_ps(out.multiplier),
                multiplier_b = _mm256_loadu_ps(out.multiplier + 8);
   std::uint8_t* const codes = out.codes;  // a store of codes may change what `out` refers to
   const std::int64_t pitch = out.pitch, columns = out.columns;
   MIDTREAD_UNROLL(8)
-  for (int i = 0; i < kRows; ++i) {
-    const __m256 real_a = _mm256_mul_ps(_mm256_cvtepi32_ps(acc[i][0]), multiplier_a);
-    const __m256 real_b = _mm256_mul_ps(_mm256_cvtepi32_ps(acc[i][1]), multiplier_b);
-    store_codes(pack_ordered(to_codes(real_a, lo, hi, z), to_codes(real_b, lo, hi, z)),
-                codes + pixels[i].output * pitch, columns);
+  for (int i = 0; i < kRows; i += 2) {
+    const int next = i + 1 < kRows ? i + 1 : i;
+    const __m256i a = bounds.round(acc[i][0], multiplier_a), b = bounds.round(acc[i][1], multiplier_b);
+    const __m256i c = next == i ? a : bounds.round(acc[next][0], multiplier_a);
+    const __m256i d = next == i ? b : bounds.round(acc[next][1], multiplier_b);
+    const __m256i both = join_halves(bounds.pack(a, b, c, d));
+    store_codes(_mm256_castsi256_si128(both), codes + pixels[i].output * pitch, columns);
+    if (next != i)
+      store_codes(_mm256_extracti128_si256(both, 1), codes + pixels[next].output * pitch, columns);
   }
 }
 

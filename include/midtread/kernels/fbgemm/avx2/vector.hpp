@@ -12,15 +12,16 @@
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::avx2)
 
-/// The requantization of one kernel call: the bounds as floats relative to the zero point.
+/// The requantization of one kernel call, as its vectors repeat it.
 struct OutputCodes {
-  float lo;
-  float hi;
-  std::int32_t zero_point;
+  float hi;                 ///< relative to the zero point
+  std::int32_t lo;          ///< four bytes
+  std::int32_t zero_point;  ///< two words
 };
 
 inline OutputCodes output_codes(std::int32_t lo, std::int32_t hi, std::int32_t zero_point) {
-  return {static_cast<float>(lo - zero_point), static_cast<float>(hi - zero_point), zero_point};
+  return {static_cast<float>(hi - zero_point),
+          static_cast<std::int32_t>(static_cast<std::uint32_t>(lo) * 0x01010101u), zero_point * 0x00010001};
 }
 
 MIDTREAD_TARGET_AVX2_BEGIN
@@ -33,10 +34,31 @@ inline __m256i load_codes_16(const std::uint8_t* q) {
   return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(q)));
 }
 
-/// clamp, round half to even, add the zero point. NaN becomes lo.
-inline __m256i to_codes(__m256 real, __m256 lo, __m256 hi, __m256i zero_point) {
-  const __m256 clamped = _mm256_min_ps(_mm256_max_ps(real, lo), hi);
-  return _mm256_add_epi32(_mm256_cvtps_epi32(clamped), zero_point);
+/// What turns sums into codes: y = max(min(sum * multiplier, hi) rounded, saturated to 0..255 after + z, lo).
+/// The upper bound is applied before the conversion, which has no answer for large numbers; the lower one
+/// after it.
+struct CodeBounds {
+  __m256 hi;
+  __m256i lo, zero_point;
+
+  MIDTREAD_ALWAYS_INLINE explicit CodeBounds(const OutputCodes& b)
+      : hi(_mm256_set1_ps(b.hi)), lo(_mm256_set1_epi32(b.lo)), zero_point(_mm256_set1_epi32(b.zero_point)) {}
+
+  MIDTREAD_ALWAYS_INLINE __m256i round(__m256i sums, __m256 multiplier) const {
+    return _mm256_cvtps_epi32(_mm256_min_ps(hi, _mm256_mul_ps(_mm256_cvtepi32_ps(sums), multiplier)));
+  }
+  /// Codes of four vectors: four lanes of each, and after them the other four of each.
+  MIDTREAD_ALWAYS_INLINE __m256i pack(__m256i a, __m256i b, __m256i c, __m256i d) const {
+    const __m256i ab = _mm256_adds_epi16(_mm256_packs_epi32(a, b), zero_point);
+    const __m256i cd = _mm256_adds_epi16(_mm256_packs_epi32(c, d), zero_point);
+    return _mm256_max_epu8(_mm256_packus_epi16(ab, cd), lo);
+  }
+};
+
+/// Codes of CodeBounds::pack: the two halves of `a`, then of `b`, of `c` and of `d` where half the lanes are
+/// half the channels.
+MIDTREAD_ALWAYS_INLINE __m256i join_halves(__m256i codes) {
+  return _mm256_permutevar8x32_epi32(codes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
 }
 
 /// 16 codes of two int32 vectors, in order where `b` follows `a`.

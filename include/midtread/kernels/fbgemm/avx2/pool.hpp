@@ -1,42 +1,46 @@
 // SPDX-License-Identifier: MIT
-// Average and max pooling on AVX2, 16 or 32 channels at a time.
+// Average and max pooling on AVX2: 16 or 64 channels of a window at a time, fewer channels in rows.
 //
 // The average divides in float32: for fewer than 2^16 counted codes the quotient is nearer to its true value
 // than to any tie (a tie is at least 1 / (2 n) away, the quotient within 2^-17), so rounding it is exact.
 #pragma once
 
 #include <midtread/kernels/fbgemm/avx2/vector.hpp>
-#include <midtread/kernels/pool_windows.hpp>
-#include <midtread/kernels/reference/pool.hpp>
+#include <midtread/kernels/pool_rows.hpp>
 
 #if MIDTREAD_X86
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::avx2)
 
-inline constexpr std::int64_t kMaxAverageWindow = (1 << 16) - 1;
-
 MIDTREAD_TARGET_AVX2_BEGIN
 
-/// What all channels of one output share.
-struct AverageTerms {
+/// Divides sums of a window by how many codes it counts.
+struct Divider {
   __m256 counted;
-  __m256i taken, zero_point;  ///< taken: zero point * codes in the window
-};
+  __m256i taken, zero_point;
 
-/// 16 codes from the sums of channels 0-7 and 8-15.
-inline __m128i average_codes(__m256i low, __m256i high, const AverageTerms& t) {
-  const __m256 real_low = _mm256_cvtepi32_ps(_mm256_sub_epi32(low, t.taken));
-  const __m256 real_high = _mm256_cvtepi32_ps(_mm256_sub_epi32(high, t.taken));
-  low = _mm256_cvtps_epi32(_mm256_div_ps(real_low, t.counted));
-  high = _mm256_cvtps_epi32(_mm256_div_ps(real_high, t.counted));
-  return pack_ordered(_mm256_add_epi32(low, t.zero_point), _mm256_add_epi32(high, t.zero_point));
-}
+  MIDTREAD_ALWAYS_INLINE explicit Divider(const AverageTerms& t)
+      : counted(_mm256_set1_ps(static_cast<float>(t.counted))),
+        taken(_mm256_set1_epi32(t.taken())),
+        zero_point(_mm256_set1_epi32(t.zero_point)) {}
+
+  /// 16 codes from the sums of channels 0-7 and 8-15.
+  MIDTREAD_ALWAYS_INLINE __m128i operator()(__m256i low, __m256i high) const {
+    return pack_ordered(_mm256_add_epi32(divide(low), zero_point),
+                        _mm256_add_epi32(divide(high), zero_point));
+  }
+
+ private:
+  MIDTREAD_ALWAYS_INLINE __m256i divide(__m256i sums) const {
+    return _mm256_cvtps_epi32(_mm256_div_ps(_mm256_cvtepi32_ps(_mm256_sub_epi32(sums, taken)), counted));
+  }
+};
 
 inline __m256i low_words(__m256i words) { return _mm256_cvtepu16_epi32(_mm256_castsi256_si128(words)); }
 inline __m256i high_words(__m256i words) { return _mm256_cvtepu16_epi32(_mm256_extracti128_si256(words, 1)); }
 
 /// 64 channels, a cache line, of a window of at most 257 codes: their sums fit 16 bits.
-inline void average_64(const PoolTaps& taps, std::int64_t c, const AverageTerms& terms, std::uint8_t* y) {
+inline void average_64(const PoolTaps& taps, std::int64_t c, const Divider& divide, std::uint8_t* y) {
   __m256i sums[4];
   MIDTREAD_UNROLL(4)
   for (int i = 0; i < 4; ++i) sums[i] = _mm256_setzero_si256();
@@ -50,10 +54,10 @@ inline void average_64(const PoolTaps& taps, std::int64_t c, const AverageTerms&
   MIDTREAD_UNROLL(4)
   for (int i = 0; i < 4; ++i)
     _mm_storeu_si128(reinterpret_cast<__m128i*>(y + c + 16 * i),
-                     average_codes(low_words(sums[i]), high_words(sums[i]), terms));
+                     divide(low_words(sums[i]), high_words(sums[i])));
 }
 
-inline void average_16(const PoolTaps& taps, std::int64_t c, const AverageTerms& terms, std::uint8_t* y) {
+inline void average_16(const PoolTaps& taps, std::int64_t c, const Divider& divide, std::uint8_t* y) {
   __m256i low = _mm256_setzero_si256(), high = low;
   for (std::int64_t r = 0; r < taps.rows; ++r) {
     const std::uint8_t* p = taps.first + r * taps.row_step + c;
@@ -63,22 +67,19 @@ inline void average_16(const PoolTaps& taps, std::int64_t c, const AverageTerms&
       high = _mm256_add_epi32(high, high_words(words));
     }
   }
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(y + c), average_codes(low, high, terms));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(y + c), divide(low, high));
 }
 
 /// One output, at least 16 channels; the last vector overlaps the one before it.
-MIDTREAD_NOINLINE inline void average_pixel(const PoolTaps& taps, std::int64_t channels, std::int64_t counted,
-                                            std::int32_t zero_point, std::uint8_t* y) {
-  const std::int64_t codes = taps.rows * taps.columns;
-  const AverageTerms terms{_mm256_set1_ps(static_cast<float>(counted)),
-                           _mm256_set1_epi32(static_cast<std::int32_t>(codes) * zero_point),
-                           _mm256_set1_epi32(zero_point)};
+MIDTREAD_NOINLINE inline void average_pixel(const PoolTaps& taps, std::int64_t channels,
+                                            const AverageTerms& terms, std::uint8_t* y) {
+  const Divider divide(terms);
   std::int64_t c = 0;
-  if (codes <= 257)
-    for (; c + 64 <= channels; c += 64) average_64(taps, c, terms, y);
+  if (terms.codes <= kMaxSmallWindow)
+    for (; c + 64 <= channels; c += 64) average_64(taps, c, divide, y);
   for (; c < channels; c += 16) {
     if (c + 16 > channels) c = channels - 16;
-    average_16(taps, c, terms, y);
+    average_16(taps, c, divide, y);
   }
 }
 
@@ -96,23 +97,83 @@ MIDTREAD_NOINLINE inline void max_pixel(const PoolTaps& taps, std::int64_t chann
   }
 }
 
+/// The largest of `taps` codes that are `step` apart, for `n` of them side by side.
+MIDTREAD_NOINLINE inline void largest_codes(const std::uint8_t* x, std::int64_t taps, std::int64_t step,
+                                            std::int64_t n, std::uint8_t* out) {
+  for (std::int64_t i = 0;; i = std::min(i + 16, n - 16)) {
+    __m128i largest = _mm_setzero_si128();
+    const std::uint8_t* p = x + i;
+    for (std::int64_t t = 0; t < taps; ++t, p += step)
+      largest = _mm_max_epu8(largest, _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i), largest);
+    if (i + 16 >= n) return;
+  }
+}
+
+inline __m256i load_words(const std::uint8_t* p) { return load_codes_16(p); }
+inline __m256i load_words(const std::uint16_t* p) { return load(p); }
+
+/// Sums of codes, or of sums.
+template <class In>
+MIDTREAD_NOINLINE void sum_words(const In* x, std::int64_t taps, std::int64_t step, std::int64_t n,
+                                 std::uint16_t* out) {
+  for (std::int64_t i = 0;; i = std::min(i + 16, n - 16)) {
+    __m256i sum = _mm256_setzero_si256();
+    const In* p = x + i;
+    for (std::int64_t t = 0; t < taps; ++t, p += step) sum = _mm256_add_epi16(sum, load_words(p));
+    store(out + i, sum);
+    if (i + 16 >= n) return;
+  }
+}
+
+MIDTREAD_NOINLINE inline void divide_words(const std::uint16_t* sums, std::int64_t n,
+                                           const AverageTerms& terms, std::uint8_t* y) {
+  const Divider divide(terms);
+  for (std::int64_t i = 0;; i = std::min(i + 16, n - 16)) {
+    const __m256i words = load(sums + i);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(y + i), divide(low_words(words), high_words(words)));
+    if (i + 16 >= n) return;
+  }
+}
+
 MIDTREAD_TARGET_END
+
+/// What PoolRows asks for.
+struct PoolVectors {
+  struct Max {
+    using Value = std::uint8_t;
+    static constexpr auto rows = largest_codes, columns = largest_codes;
+  };
+  struct Sum {
+    using Value = std::uint16_t;
+    static constexpr auto rows = sum_words<std::uint8_t>;
+    static constexpr auto columns = sum_words<std::uint16_t>;
+  };
+  static constexpr auto divide = divide_words;
+  static void average_16(const PoolTaps& taps, std::int64_t c, const AverageTerms& terms, std::uint8_t* y) {
+    PoolTaps own = taps;
+    own.first += c;
+    average_pixel(own, 16, terms, y);
+  }
+};
 
 inline void run_average_pool(const Pool2dShape& s, const std::uint8_t* x, std::int32_t zero_point,
                              std::uint8_t* y, Scratch& scratch) {
   const std::int64_t largest = s.adaptive ? s.in_height * s.in_width : s.kernel_height * s.kernel_width;
   if (s.channels < 16 || largest > kMaxAverageWindow) {
-    reference::run_average_pool(s, x, zero_point, y, scratch);
+    run_average_pool_rows<PoolVectors>(s, x, zero_point, y, scratch);
     return;
   }
   for_each_window(s, x, [&](const PoolTaps& taps, std::int64_t counted, std::int64_t at) {
-    average_pixel(taps, s.channels, std::max(counted, std::int64_t{1}), zero_point, y + at);
+    const AverageTerms terms{static_cast<std::int32_t>(std::max(counted, std::int64_t{1})),
+                             static_cast<std::int32_t>(taps.rows * taps.columns), zero_point};
+    average_pixel(taps, s.channels, terms, y + at);
   });
 }
 
 inline void run_max_pool(const Pool2dShape& s, const std::uint8_t* x, std::uint8_t* y) {
   if (s.channels < 16) {
-    reference::run_max_pool(s, x, y);
+    run_max_pool_rows<PoolVectors>(s, x, y);
     return;
   }
   for_each_window(s, x, [&](const PoolTaps& taps, std::int64_t, std::int64_t at) {

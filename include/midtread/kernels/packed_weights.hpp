@@ -22,14 +22,16 @@ inline void check_conv_call(const PackedWeights& weights, const Conv2dShape& sha
   if (weights.kernel == nullptr) throw StateError("conv", "weights are not packed");
   const char* where = weights.kernel->label;
   const Conv2dShape& p = weights.shape;
-  if (std::memcmp(&shape, &p, sizeof p) != 0) check(shape, weights.kernel->transposed, where);
-  if (shape.in_channels != p.in_channels || shape.out_channels != p.out_channels ||
-      shape.groups != p.groups || shape.kernel_height != p.kernel_height ||
-      shape.kernel_width != p.kernel_width || shape.stride_height != p.stride_height ||
-      shape.stride_width != p.stride_width || shape.pad_height != p.pad_height ||
-      shape.pad_width != p.pad_width || shape.dilation_height != p.dilation_height ||
-      shape.dilation_width != p.dilation_width)
-    throw ShapeError(where, "the convolution differs from the one its weights were packed for: pack again");
+  if (std::memcmp(&shape, &p, sizeof p) != 0) {
+    check(shape, weights.kernel->transposed, where);
+    if (shape.in_channels != p.in_channels || shape.out_channels != p.out_channels ||
+        shape.groups != p.groups || shape.kernel_height != p.kernel_height ||
+        shape.kernel_width != p.kernel_width || shape.stride_height != p.stride_height ||
+        shape.stride_width != p.stride_width || shape.pad_height != p.pad_height ||
+        shape.pad_width != p.pad_width || shape.dilation_height != p.dilation_height ||
+        shape.dilation_width != p.dilation_width)
+      throw ShapeError(where, "the convolution differs from the one its weights were packed for: pack again");
+  }
   if (x_zero_point < 0 || x_zero_point > 255)
     throw QuantizationError(where, concat("input zero point ", x_zero_point, ", allowed 0..255"));
 }

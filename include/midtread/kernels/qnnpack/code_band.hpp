@@ -20,6 +20,41 @@ struct BandUnit {
   std::int32_t pixels = 1;
 };
 
+/// Pixels 0 and 1, 2 and 3, ...; an odd last one with what lies behind it. Returns the end.
+inline std::int8_t* pair_even(const std::int8_t* row, std::int64_t pixels, std::int64_t pitch,
+                              std::int8_t* out) {
+  for (std::int64_t p = 0; p < pixels; p += 2)
+    out = interleave_8(row + p * pitch, row + (p + 1) * pitch, pitch, out);
+  return out;
+}
+
+/// Pixels that are copied before they are paired.
+inline constexpr std::int64_t kRowPixels = 64;
+
+/// Memory for copy_pixels, a multiple of 64.
+inline std::int64_t pixels_bytes(std::int64_t pixels, std::int64_t pitch, bool paired) {
+  const std::int64_t row = paired ? (std::min(pixels, kRowPixels) + 1) * pitch : 0;
+  return ((pixels + 1) * pitch + row + kBandSlack + 63) / 64 * 64;
+}
+
+/// The int8 copy of `pixels` pixels that lie one behind the other, in pairs or not, and what kernels may read
+/// behind them.
+inline void copy_pixels(const std::uint8_t* x, std::int64_t pixels, std::int64_t channels, std::int64_t pitch,
+                        bool paired, std::int8_t* out) {
+  if (!paired) {
+    flip(x, pixels * channels, out);
+    out += pixels * channels;
+  } else {
+    std::int8_t* const row = out + (pixels + 1) * pitch + kBandSlack;
+    for (; pixels > 0; pixels -= kRowPixels, x += kRowPixels * channels) {
+      const std::int64_t now = std::min(kRowPixels, pixels);
+      flip_pixels(x, now, channels, channels, row, pitch);
+      out = pair_even(row, now, pitch, out);
+    }
+  }
+  std::memset(out, 0, static_cast<std::size_t>(kBandSlack));
+}
+
 class CodeBand {
  public:
   /// Bands of about `bytes`, of `channels` codes per pixel.
@@ -68,23 +103,18 @@ class CodeBand {
     const bool gather = s.taps() == 1;
     const auto padding = static_cast<std::int8_t>(zero_point - 128);
     std::int8_t* row = paired_ ? band + round_up(plan_.elements() + pitch_) : band;
-    if (s.is_pointwise() && !paired_) {
-      flip_pixels(image + first * s.in_channels, rows, channels_, s.in_channels, band, pitch_);
-      band += rows * pitch_;
-    } else if (s.is_pointwise()) {
-      for (std::int64_t r = 0; r < rows; r += kRowPixels) {
-        const std::int64_t pixels = std::min(kRowPixels, rows - r);
-        flip_pixels(image + (first + r) * s.in_channels, pixels, channels_, s.in_channels, row, pitch_);
-        band = pair_even(row, pixels, band);
-      }
-    } else if (gather && paired_) {
+    if (s.is_pointwise()) {
+      copy_pixels(image + first * s.in_channels, rows, channels_, pitch_, paired_, band);
+      return;
+    }
+    if (gather && paired_) {
       // Pairs go on from row to row, so an odd pixel waits for the next row.
       std::int64_t waiting = 0;
       for (std::int64_t r = 0; r < rows; ++r) {
         fill_row(image, first + r, padding, row + waiting * pitch_);
         const std::int64_t pixels = waiting + plan_.width;
         waiting = r + 1 < rows ? pixels % 2 : 0;
-        band = pair_even(row, pixels - waiting, band);
+        band = pair_even(row, pixels - waiting, pitch_, band);
         if (waiting != 0) std::memmove(row, row + (pixels - 1) * pitch_, static_cast<std::size_t>(pitch_));
       }
     } else {
@@ -97,13 +127,9 @@ class CodeBand {
   }
 
  private:
-  static constexpr std::int64_t kRowPixels = 64;
-
   static bool copies_twice(const Conv2dShape& s, bool paired) { return paired && s.taps() > 1; }
   static std::int64_t round_up(std::int64_t bytes) { return (bytes + 63) / 64 * 64; }
-  std::int64_t row_bytes() const {
-    return round_up((std::max(plan_.width, kRowPixels) + 1 + plan_.stride_x) * pitch_);
-  }
+  std::int64_t row_bytes() const { return round_up((std::max(plan_.width, kRowPixels) + 1 + plan_.stride_x) * pitch_); }
 
   /// Row `r` of the copy; counted from the first row above the image that any output reads.
   void fill_row(const std::uint8_t* image, std::int64_t r, std::int8_t padding, std::int8_t* out) const {
@@ -123,12 +149,6 @@ class CodeBand {
     std::memset(out + end * pitch_, padding, static_cast<std::size_t>((width - end) * pitch_));
   }
 
-  /// Pixels 0 and 1, 2 and 3, ...; an odd last one with what lies behind it.
-  std::int8_t* pair_even(const std::int8_t* row, std::int64_t pixels, std::int8_t* out) const {
-    for (std::int64_t p = 0; p < pixels; p += 2)
-      out = interleave_8(row + p * pitch_, row + (p + 1) * pitch_, pitch_, out);
-    return out;
-  }
   /// Every pixel of a row with the one a stride further.
   void pair_all(const std::int8_t* row, std::int8_t* out) const {
     for (std::int64_t p = 0; p < plan_.width; ++p)

@@ -3,70 +3,15 @@
 // each tile while it is in the first cache. The tile is that of an instruction set.
 #pragma once
 
-#include <midtread/kernels/qnnpack/code_band.hpp>
-#include <midtread/kernels/qnnpack/conv_call.hpp>
-#include <midtread/kernels/qnnpack/panel.hpp>
+#include <midtread/kernels/qnnpack/matrix_product.hpp>
 
 #if MIDTREAD_NEON
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack)
 
-MIDTREAD_NEON_BEGIN
-
-/// The sums of `count` units, [unit][kPixels][16], to the output.
-template <std::int64_t kPixels, Finish kFinish>
-MIDTREAD_ALWAYS_INLINE void store_tile(const std::int32_t* acc, const BandUnit* units, std::int64_t count,
-                                       const PanelOutput& out) {
-  const PixelWriter<kFinish> write(out);  // for each tile: no vector register survives the tile's call
-  for (; count > 0; --count, ++units, acc += kPixels * kPanelColumns)
-    for (std::int64_t p = 0; p < (kPixels == 1 ? 1 : units->pixels); ++p) {
-      const std::int32_t* sums = acc + p * kPanelColumns;
-      write.store(vld1q_s32(sums), vld1q_s32(sums + 4), vld1q_s32(sums + 8), vld1q_s32(sums + 12),
-                  units->output + p);
-    }
-}
-
-template <std::int64_t kPixels>
-MIDTREAD_ALWAYS_INLINE void finish_tile(const std::int32_t* acc, const BandUnit* units, std::int64_t count,
-                                        const PanelOutput& out, Finish finish) {
-  switch (finish) {
-    case Finish::kWhole: return store_tile<kPixels, Finish::kWhole>(acc, units, count, out);
-    case Finish::kPart: return store_tile<kPixels, Finish::kPart>(acc, units, count, out);
-    case Finish::kHalf: return store_tile<kPixels, Finish::kHalf>(acc, units, count, out);
-    case Finish::kSlow: return store_tile<kPixels, Finish::kSlow>(acc, units, count, out);
-  }
-}
-
-/// `count` units against one panel, in tiles of four units (three: the last one twice) or of one. A tile
-/// that can writes whole panels of codes itself.
-template <class Tile>
-MIDTREAD_NOINLINE void run_panel(const std::int8_t* band, const BandUnit* units, std::int64_t count,
-                                 const Panel& panel, const PanelOutput& out) {
-  alignas(64) std::int32_t sums[Tile::kUnits * Tile::kPixels * kPanelColumns];
-  const Finish finish = finish_of(out);
-  std::int32_t* const acc = Tile::kFinishes && finish == Finish::kWhole ? nullptr : sums;
-  const std::int64_t tiles = count / Tile::kUnits, at_once = acc == nullptr ? tiles : 1;
-  for (std::int64_t t = 0; t < tiles; t += at_once, units += at_once * Tile::kUnits) {
-    Tile::run(band, units, at_once, panel, out, acc);
-    if (acc != nullptr) finish_tile<Tile::kPixels>(acc, units, Tile::kUnits, out, finish);
-  }
-  count %= Tile::kUnits;
-  if (count == 3) {
-    const BandUnit last[4] = {units[0], units[1], units[2], units[2]};
-    Tile::run(band, last, 1, panel, out, acc);
-    if (acc != nullptr) finish_tile<Tile::kPixels>(acc, units, count, out, finish);
-    return;
-  }
-  for (; count > 0; --count, ++units) {
-    Tile::run_one(band + units->input, panel, out.bias, sums);
-    finish_tile<Tile::kPixels>(sums, units, 1, out, finish);
-  }
-}
-
-MIDTREAD_NEON_END
-
 template <class Tile>
 void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call, Scratch& scratch) {
+  if (MatrixProduct<Tile>::fits(s)) return matrix_product<Tile>(weights, s, call, scratch);
   constexpr std::int64_t kBandBytes = 64 * 1024, kMinPixels = 48, kPanelsPerPiece = 8, kUnitBlock = 64;
   const CodeBand band(s, s.in_channels, Tile::kPixels == 2, kBandBytes, kMinPixels);
   const PaddedBand& plan = band.plan();
@@ -76,10 +21,10 @@ void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const ConvCa
   const auto* packed = weights.data<unsigned char>();
 
   auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>(2 * columns + segments.count));
-  auto* multiplier = reinterpret_cast<float*>(bias + columns);
   std::int32_t* offsets = bias + 2 * columns;
-  panel_terms(call, packed, segments.panel_bytes(), s.groups, segments.panels, s.out_group(), bias,
-              multiplier);
+  const float* const multiplier =
+      panel_terms(call, packed, segments.panel_bytes(), s.groups, segments.panels, s.out_group(), bias,
+                  reinterpret_cast<float*>(bias + columns));
   for (std::int64_t i = 0; i < segments.count; ++i)
     offsets[i] = static_cast<std::int32_t>(segments.whole_rows
                                                ? band.tap_offset(i, 0)
@@ -114,9 +59,9 @@ void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const ConvCa
           out.bias = bias + p * kPanelColumns;
           out.multiplier = multiplier + p * kPanelColumns;
           const Panel panel{reinterpret_cast<const PanelHeader*>(packed + p * segments.panel_bytes()),
-                            offsets, segments.count, segments.length, out.columns};
-          run_panel<Tile>(codes + group * s.in_group() * Tile::kPixels, units + i,
-                          std::min(kUnitBlock, count - i), panel, out);
+                            offsets, segments.count, segments.length, out.columns, segments.panel_bytes()};
+          run_panels<Tile>(codes + group * s.in_group() * Tile::kPixels, units + i,
+                           std::min(kUnitBlock, count - i), panel, 1, out);
         }
   });
 }

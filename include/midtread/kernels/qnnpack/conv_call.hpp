@@ -22,6 +22,15 @@ struct PanelOutput {
   const float* multiplier;   ///< 16
   OutputCodes bounds;
   const Epilogue* general;  ///< set for other roundings than half to even
+
+  /// For codes: where the panel `n` further goes.
+  PanelOutput behind(std::int64_t n) const {
+    PanelOutput out = *this;
+    out.codes += n * kPanelColumns;
+    out.bias += n * kPanelColumns;
+    out.multiplier += n * kPanelColumns;
+    return out;
+  }
 };
 
 MIDTREAD_NEON_BEGIN
@@ -103,36 +112,46 @@ inline void aim(PanelOutput& out, const ConvCall& call, std::int64_t origin, std
 
 MIDTREAD_NEON_BEGIN
 
-/// 16 of all terms from `first` on, as many as there are; zero for the rest.
+/// 16 of the terms from `all` on, as many as `there` are; zero for the rest.
 template <class T>
-MIDTREAD_ALWAYS_INLINE void copy_terms(const T* all, std::int64_t first, std::int64_t there, T* terms) {
+MIDTREAD_ALWAYS_INLINE void copy_terms(const T* all, std::int64_t there, T* terms) {
   if (all != nullptr && there >= kPanelColumns) {
-    std::memcpy(terms, all + first, kPanelColumns * sizeof(T));
+    std::memcpy(terms, all, kPanelColumns * sizeof(T));
     return;
   }
   std::memset(terms, 0, kPanelColumns * sizeof(T));
-  if (all != nullptr) std::memcpy(terms, all + first, static_cast<std::size_t>(there) * sizeof(T));
+  if (all == nullptr) return;
+  std::int64_t c = 0;
+  for (; c + 4 <= there; c += 4) std::memcpy(terms + c, all + c, 4 * sizeof(T));
+  for (; c < there; ++c) terms[c] = all[c];
 }
 
-/// Bias, less (z - 128) * sum(w), and multiplier for every column of every panel, zero where there is no
-/// channel.
-inline void panel_terms(const ConvCall& call, const unsigned char* packed, std::int64_t panel_bytes,
-                        std::int64_t groups, std::int64_t panels, std::int64_t group_channels,
-                        std::int32_t* bias, float* multiplier) {
+/// Bias, less (z - 128) * sum(w), for every column of every panel, zero where there is no channel. Returns
+/// the multipliers in the same order: the epilogue's where its channels fill the panels, else a copy in
+/// `multiplier`.
+inline const float* panel_terms(const ConvCall& call, const unsigned char* packed, std::int64_t panel_bytes,
+                                std::int64_t groups, std::int64_t panels, std::int64_t group_channels,
+                                std::int32_t* bias, float* multiplier) {
   const int32x4_t shift = vdupq_n_s32(call.x_zero_point - 128);
-  for (std::int64_t p = 0; p < groups * panels; ++p, packed += panel_bytes) {
-    const std::int64_t first = p % panels * kPanelColumns, o = p / panels * group_channels + first;
-    const std::int32_t* own_bias = call.epilogue != nullptr ? call.epilogue->bias : nullptr;
-    const float* own_multiplier = call.epilogue != nullptr ? call.epilogue->multiplier : nullptr;
-    copy_terms(own_bias, o, group_channels - first, bias);
-    copy_terms(own_multiplier, o, group_channels - first, multiplier);
-    const std::int32_t* sums = reinterpret_cast<const PanelHeader*>(packed)->sums;
-    MIDTREAD_UNROLL(4)
-    for (int c = 0; c < kPanelColumns; c += 4)
-      vst1q_s32(bias + c, vmlsq_s32(vld1q_s32(bias + c), vld1q_s32(sums + c), shift));
-    bias += kPanelColumns;
-    multiplier += kPanelColumns;
-  }
+  const std::int32_t* own_bias = call.epilogue != nullptr ? call.epilogue->bias : nullptr;
+  const float* own_multiplier = call.epilogue != nullptr ? call.epilogue->multiplier : nullptr;
+  const bool whole = own_multiplier != nullptr && group_channels % kPanelColumns == 0;
+  const bool copies = call.epilogue != nullptr && !whole;
+  const float* const terms = whole ? own_multiplier : multiplier;
+  for (std::int64_t g = 0; g < groups; ++g)
+    for (std::int64_t p = 0, there = group_channels; p < panels; ++p, there -= kPanelColumns) {
+      const std::int64_t o = g * group_channels + p * kPanelColumns;
+      copy_terms(own_bias != nullptr ? own_bias + o : nullptr, there, bias);
+      if (copies) copy_terms(own_multiplier != nullptr ? own_multiplier + o : nullptr, there, multiplier);
+      const std::int32_t* sums = reinterpret_cast<const PanelHeader*>(packed)->sums;
+      MIDTREAD_UNROLL(4)
+      for (int c = 0; c < kPanelColumns; c += 4)
+        vst1q_s32(bias + c, vmlsq_s32(vld1q_s32(bias + c), vld1q_s32(sums + c), shift));
+      packed += panel_bytes;
+      bias += kPanelColumns;
+      multiplier += kPanelColumns;
+    }
+  return terms;
 }
 
 MIDTREAD_NEON_END

@@ -51,8 +51,14 @@ struct Panel {
   const std::int32_t* offsets;  ///< of the segments in the band, bytes
   std::int64_t segments, length;
   std::int64_t columns;  ///< of the 16, those that exist
+  std::int64_t bytes;    ///< from one panel to the next
 
   const std::int8_t* weights() const { return reinterpret_cast<const std::int8_t*>(header + 1); }
+  Panel behind(std::int64_t n) const {
+    Panel panel = *this;
+    panel.header = reinterpret_cast<const PanelHeader*>(reinterpret_cast<const char*>(header) + n * bytes);
+    return panel;
+  }
 };
 
 /// [group][panel] {header, weights in the order of Tile::at}, zero where there is no channel.

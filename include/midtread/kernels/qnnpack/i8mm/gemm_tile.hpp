@@ -127,7 +127,7 @@ struct Tile {
   static constexpr bool kFinishes = false;
 
   static void run(const std::int8_t* band, const BandUnit* units, std::int64_t, const Panel& panel,
-                  const PanelOutput& out, std::int32_t* acc) {
+                  std::int64_t, const PanelOutput& out, std::int32_t* acc) {
     const TileInputs in{band + units[0].input, band + units[1].input, band + units[2].input,
                         band + units[3].input};
     const std::int32_t* bias = out.bias;

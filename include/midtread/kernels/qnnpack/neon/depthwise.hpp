@@ -135,9 +135,9 @@ inline void depthwise_bands(const PackedWeights& weights, const Conv2dShape& s, 
   const std::int64_t panels = depthwise_panels(s), columns = panels * kPanelColumns;
   const auto* packed = weights.data<unsigned char>();
   auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>(2 * columns + s.taps()));
-  auto* multiplier = reinterpret_cast<float*>(bias + columns);
   std::int32_t* offsets = bias + 2 * columns;
-  panel_terms(call, packed, depthwise_panel_bytes(s), 1, panels, s.out_channels, bias, multiplier);
+  const float* const multiplier = panel_terms(call, packed, depthwise_panel_bytes(s), 1, panels, s.out_channels,
+                                              bias, reinterpret_cast<float*>(bias + columns));
   for (std::int64_t t = 0; t < s.taps(); ++t)
     offsets[t] = static_cast<std::int32_t>(band.tap_offset(t / s.kernel_width, t % s.kernel_width));
 

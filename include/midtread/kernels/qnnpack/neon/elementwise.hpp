@@ -4,7 +4,8 @@
 #pragma once
 
 #include <midtread/kernels/elementwise_rows.hpp>
-#include <midtread/kernels/qnnpack/neon/vector.hpp>
+#include <midtread/kernels/qnnpack/neon/add_asm.hpp>
+#include <midtread/kernels/qnnpack/neon/reals.hpp>
 
 #if MIDTREAD_NEON
 
@@ -23,43 +24,24 @@ struct BinaryRow {
   float inverse;
   float lo;  ///< relative to the zero point; NaN becomes it
   OutputCodes bounds;
+  bool sums_fit;        ///< a + b in units of the output's scale stay within int16
+  std::int32_t factor;  ///< a.scale * b.scale * inverse * 2^33; 0 where that is 2^31 or more
 };
 
 inline BinaryRow binary_terms(AffineParams a, AffineParams b, const QuantizeParams& out) {
-  return {a, b, reciprocal(out.scale), static_cast<float>(out.range.quant_min - out.zero_point),
-          output_codes(out.range.quant_min, out.range.quant_max, out.zero_point)};
+  const float inverse = reciprocal(out.scale);
+  const double factor =
+      static_cast<double>(a.scale) * static_cast<double>(b.scale) * static_cast<double>(inverse);
+  return {a,
+          b,
+          inverse,
+          static_cast<float>(out.range.quant_min - out.zero_point),
+          output_codes(out.range.quant_min, out.range.quant_max, out.zero_point),
+          a.scale * inverse < 63.0f && b.scale * inverse < 63.0f,  // 255 * 126 + 255 < 2^15
+          factor < 0.2499 ? static_cast<std::int32_t>(factor * 0x1p33 + 0.5) : 0};
 }
 
 MIDTREAD_NEON_BEGIN
-
-/// 16 codes as reals, (q - z) * s.
-struct Reals {
-  float32x4_t v[4];
-};
-
-inline Reals dequantize_16(uint8x16_t q, AffineParams in) {
-  const uint8x16_t z = vdupq_n_u8(static_cast<std::uint8_t>(in.zero_point));
-  const int16x8_t low = vreinterpretq_s16_u16(vsubl_u8(vget_low_u8(q), vget_low_u8(z)));
-  const int16x8_t high = vreinterpretq_s16_u16(vsubl_high_u8(q, z));
-  return {{vmulq_n_f32(vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))), in.scale),
-           vmulq_n_f32(vcvtq_f32_s32(vmovl_high_s16(low)), in.scale),
-           vmulq_n_f32(vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))), in.scale),
-           vmulq_n_f32(vcvtq_f32_s32(vmovl_high_s16(high)), in.scale)}};
-}
-
-/// Of numbers in units of the output scale.
-inline uint8x16_t round_16(const Reals& scaled, const OutputCodes& bounds) {
-  int32x4_t v[4];
-  MIDTREAD_UNROLL(4)
-  for (int i = 0; i < 4; ++i) v[i] = vcvtnq_s32_f32(scaled.v[i]);
-  return codes_16(v, bounds);
-}
-
-inline uint8x16_t quantize_16(Reals real, float inverse, const OutputCodes& bounds) {
-  MIDTREAD_UNROLL(4)
-  for (int i = 0; i < 4; ++i) real.v[i] = vmulq_n_f32(real.v[i], inverse);
-  return round_16(real, bounds);
-}
 
 template <BinaryOp kOp>
 inline uint8x16_t binary_16(Reals a, const Reals& b, const BinaryRow& row) {
@@ -109,17 +91,21 @@ struct RequantizeBody {
   }
 };
 
+inline uint8x16_t quantize_any_16(Reals real, const BinaryRow& row) {
+  MIDTREAD_UNROLL(4)
+  for (int j = 0; j < 4; ++j)
+    real.v[j] = vmaxnmq_f32(vmulq_n_f32(real.v[j], row.inverse), vdupq_n_f32(row.lo));
+  return round_16(real, row.bounds);
+}
+
 struct QuantizeBody {
   const float* x;
   std::uint8_t* q;
-  float inverse, low;
-  OutputCodes bounds;
+  BinaryRow row;
 
   MIDTREAD_ALWAYS_INLINE void operator()(std::int64_t i) const {
-    Reals real{{vld1q_f32(x + i), vld1q_f32(x + i + 4), vld1q_f32(x + i + 8), vld1q_f32(x + i + 12)}};
-    MIDTREAD_UNROLL(4)
-    for (int j = 0; j < 4; ++j) real.v[j] = vmaxnmq_f32(vmulq_n_f32(real.v[j], inverse), vdupq_n_f32(low));
-    vst1q_u8(q + i, round_16(real, bounds));
+    const Reals real{{vld1q_f32(x + i), vld1q_f32(x + i + 4), vld1q_f32(x + i + 8), vld1q_f32(x + i + 12)}};
+    vst1q_u8(q + i, quantize_any_16(real, row));
   }
 };
 
@@ -135,42 +121,125 @@ struct DequantizeBody {
   }
 };
 
-/// `n` contiguous codes; fewer than 16 go through a copy, so that nothing outside [0, n) is touched.
 template <BinaryOp kOp, bool kBroadcast>
-MIDTREAD_NOINLINE void binary_row(const std::uint8_t* a, const std::uint8_t* b, std::int64_t n,
-                                  const BinaryRow& row, std::uint8_t* y) {
+MIDTREAD_NOINLINE void exact_row(const std::uint8_t* a, const std::uint8_t* b, std::int64_t n,
+                                 const BinaryRow& row, std::uint8_t* y) {
   if (n < 16) {
-    std::uint8_t short_a[16] = {}, short_b[16] = {}, short_y[16];
-    std::memcpy(short_a, a, static_cast<std::size_t>(n));
-    std::memcpy(short_b, b, kBroadcast ? 1 : static_cast<std::size_t>(n));
-    binary_row<kOp, kBroadcast>(short_a, short_b, 16, row, short_y);
-    std::memcpy(y, short_y, static_cast<std::size_t>(n));
+    const Reals first = dequantize_16(load_short(a, n), row.a);
+    const Reals second = dequantize_16(kBroadcast ? vdupq_n_u8(b[0]) : load_short(b, n), row.b);
+    store_short(binary_16<kOp>(first, second, row), y, n);
     return;
   }
   each_16(n, BinaryBody<kOp, kBroadcast>{a, b, y, row, dequantize_16(vdupq_n_u8(b[0]), row.b)});
 }
 
+#if MIDTREAD_AARCH64
+/// Products without the contract's roundings, in 16 bits behind the point: 64 codes at a time until one lies
+/// so near to a tie that they may matter. Returns how many codes are done.
+///
+///   n = (qa - za) (qb - zb) * factor = v 2^16 with an error below 1
+///
+/// The contract rounds four times on the way to v, each time by at most 2^-24 of it: below 256, beyond which
+/// every code is 0 or 255, that is less than 2^-14, or 4.01 of n's units.
+MIDTREAD_NOINLINE inline std::int64_t multiply_apart_from_ties(const std::uint8_t* a, const std::uint8_t* b,
+                                                               std::int64_t n, const BinaryRow& row,
+                                                               std::uint8_t* y) {
+  constexpr int kNear = 6;
+  const uint8x16_t za = vdupq_n_u8(static_cast<std::uint8_t>(row.a.zero_point));
+  const uint8x16_t zb = vdupq_n_u8(static_cast<std::uint8_t>(row.b.zero_point));
+  const int32x4_t zero_point = vdupq_n_s32(row.bounds.zero_point * 65536);
+  const uint16x8_t below_tie = vdupq_n_u16(0x8000 - kNear);
+  const uint8x16_t lo = vdupq_n_u8(row.bounds.lo), hi = vdupq_n_u8(row.bounds.hi);
+  const std::int32_t factor = row.factor;
+  std::int64_t done = 0;
+  for (; n - done >= 64; done += 64) {
+    uint8x16_t codes[4];
+    uint16x8_t nearest = vdupq_n_u16(0xFFFF);
+    MIDTREAD_UNROLL(4)
+    for (int i = 0; i < 4; ++i) {
+      const uint8x16_t p = vld1q_u8(a + done + 16 * i), q = vld1q_u8(b + done + 16 * i);
+      const int16x8_t p0 = vreinterpretq_s16_u16(vsubl_u8(vget_low_u8(p), vget_low_u8(za)));
+      const int16x8_t q0 = vreinterpretq_s16_u16(vsubl_u8(vget_low_u8(q), vget_low_u8(zb)));
+      const int16x8_t p1 = vreinterpretq_s16_u16(vsubl_high_u8(p, za));
+      const int16x8_t q1 = vreinterpretq_s16_u16(vsubl_high_u8(q, zb));
+      int32x4_t v[4] = {vmull_s16(vget_low_s16(p0), vget_low_s16(q0)), vmull_high_s16(p0, q0),
+                        vmull_s16(vget_low_s16(p1), vget_low_s16(q1)), vmull_high_s16(p1, q1)};
+      MIDTREAD_UNROLL(4)
+      for (int j = 0; j < 4; ++j) v[j] = vqrdmulhq_n_s32(vshlq_n_s32(v[j], 14), factor);
+      const uint16x8_t low = vreinterpretq_u16_s16(low_halves(v[0], v[1]));
+      const uint16x8_t high = vreinterpretq_u16_s16(low_halves(v[2], v[3]));
+      nearest = vminq_u16(nearest, vminq_u16(vsubq_u16(low, below_tie), vsubq_u16(high, below_tie)));
+      const int16x8_t first = vraddhn_high_s32(vraddhn_s32(v[0], zero_point), v[1], zero_point);
+      const int16x8_t second = vraddhn_high_s32(vraddhn_s32(v[2], zero_point), v[3], zero_point);
+      codes[i] = vminq_u8(vmaxq_u8(vqmovun_high_s16(vqmovun_s16(first), second), lo), hi);
+    }
+    if (vminvq_u16(nearest) <= 2 * kNear) return done;
+    MIDTREAD_UNROLL(4)
+    for (int i = 0; i < 4; ++i) vst1q_u8(y + done + 16 * i, codes[i]);
+  }
+  return done;
+}
+
+#endif
+
+/// `n` contiguous codes, n >= 1.
+template <BinaryOp kOp, bool kBroadcast>
+void binary_row(const std::uint8_t* a, const std::uint8_t* b, std::int64_t n, const BinaryRow& row,
+                std::uint8_t* y) {
+#if MIDTREAD_AARCH64
+  if (kOp == BinaryOp::kMul && !kBroadcast && row.factor != 0) {
+    std::int64_t skip = 64;
+    while (n >= 64) {
+      std::int64_t done = multiply_apart_from_ties(a, b, n, row, y);
+      if (n - done >= 64) {
+        skip = done > 0 ? 64 : 2 * skip;  // where ties abound, ever longer pieces are not tried
+        const std::int64_t exact = std::min(skip, n - done);
+        exact_row<kOp, false>(a + done, b + done, exact, row, y + done);
+        done += exact;
+      }
+      a += done;
+      b += done;
+      y += done;
+      n -= done;
+    }
+    if (n == 0) return;
+  }
+  if (kOp == BinaryOp::kAdd && !kBroadcast && row.sums_fit && n >= 32) {
+    const OutputCodes& out = row.bounds;
+    const auto add = out.lo == 0 && out.hi == 255 ? add_codes<false> : add_codes<true>;
+    add(a, row.a, b, row.b, n / 32, row.inverse, out, y);
+    const std::int64_t last = n - 32;  // overlaps the one before it
+    if (n % 32 != 0) add(a + last, row.a, b + last, row.b, 1, row.inverse, out, y + last);
+    return;
+  }
+#endif
+  exact_row<kOp, kBroadcast>(a, b, n, row, y);
+}
+
 MIDTREAD_NOINLINE inline void requantize_row(const std::uint8_t* x, std::int64_t n, const BinaryRow& row,
                                              std::uint8_t* y) {
   if (n < 16) {
-    std::uint8_t short_x[16] = {}, short_y[16];
-    std::memcpy(short_x, x, static_cast<std::size_t>(n));
-    requantize_row(short_x, 16, row, short_y);
-    std::memcpy(y, short_y, static_cast<std::size_t>(n));
+    store_short(quantize_16(dequantize_16(load_short(x, n), row.a), row.inverse, row.bounds), y, n);
     return;
   }
   each_16(n, RequantizeBody{x, y, row});
 }
 
-/// n >= 16.
 MIDTREAD_NOINLINE inline void quantize_row(const float* x, std::uint8_t* q, std::int64_t n,
                                            const BinaryRow& row) {
-  each_16(n, QuantizeBody{x, q, row.inverse, row.lo, row.bounds});
+  if (n < 16) {
+    store_short(quantize_any_16(load_short(x, n), row), q, n);
+    return;
+  }
+  each_16(n, QuantizeBody{x, q, row});
 }
 
-/// n >= 16.
 MIDTREAD_NOINLINE inline void dequantize_row(const std::uint8_t* q, float* x, std::int64_t n,
                                              AffineParams in) {
+  if (n < 16) {
+    store_short(dequantize_16(load_short(q, n), in), x, n);
+    return;
+  }
   each_16(n, DequantizeBody{q, x, in});
 }
 
@@ -200,7 +269,7 @@ MIDTREAD_NOINLINE inline void lookup_row(const std::uint8_t* table, const std::u
 /// What the walk over rows asks for.
 struct ElementVectors {
   using Row = BinaryRow;
-  static constexpr std::int64_t kQuantizeMin = 16, kDequantizeMin = 16, kLookupMin = 16;
+  static constexpr std::int64_t kQuantizeMin = 1, kDequantizeMin = 1, kLookupMin = 16;
 
   static Row terms(AffineParams a, AffineParams b, const QuantizeParams& out) {
     return binary_terms(a, b, out);
@@ -222,8 +291,20 @@ struct ElementVectors {
 #endif
 };
 
-inline constexpr BinaryKernel kAdd = {"add_u8_x16__neon", run_binary_rows<ElementVectors, BinaryOp::kAdd>};
-inline constexpr BinaryKernel kMul = {"mul_u8_x16__neon", run_binary_rows<ElementVectors, BinaryOp::kMul>};
+/// A short row without a broadcast at once, everything else by the walk over rows.
+template <BinaryOp kOp>
+void run_binary(const BinaryShape& s, const std::uint8_t* a, AffineParams qa, const std::uint8_t* b,
+                AffineParams qb, const QuantizeParams& out, std::uint8_t* y) {
+  const std::int64_t n = s.dims[3];
+  if (s.dims[0] == 1 && s.dims[1] == 1 && s.dims[2] == 1 && s.a_strides[3] == 1 && s.b_strides[3] == 1 &&
+      n > 0 && n <= kElementGrain && out.rounding == Rounding::kHalfEven &&
+      vectors_fit(qa.scale, qb.scale, out.scale))
+    return binary_row<kOp, false>(a, b, n, binary_terms(qa, qb, out), y);
+  run_binary_rows<ElementVectors, kOp>(s, a, qa, b, qb, out, y);
+}
+
+inline constexpr BinaryKernel kAdd = {"add_u8_x16__neon", run_binary<BinaryOp::kAdd>};
+inline constexpr BinaryKernel kMul = {"mul_u8_x16__neon", run_binary<BinaryOp::kMul>};
 inline constexpr RequantizeCopyKernel kRequantizeCopy = {"requantize_copy_u8_x16__neon",
                                                          run_requantize_rows<ElementVectors>};
 #if MIDTREAD_AARCH64

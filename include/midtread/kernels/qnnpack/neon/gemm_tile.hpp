@@ -12,47 +12,33 @@
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::neon)
 
 // clang-format off
-// Column `b` against four pixels (v0-v3); accumulators v16 + 4 * pixel + column.
-#define MIDTREAD_NEON_PAIRED(b, c0, c1, c2, c3)           \
-  "smull v8.8h, v0.8b, " b ".8b\n"                        \
-  "smull v9.8h, v1.8b, " b ".8b\n"                        \
-  "smull v10.8h, v2.8b, " b ".8b\n"                       \
-  "smull v11.8h, v3.8b, " b ".8b\n"                       \
-  "smlal2 v8.8h, v0.16b, " b ".16b\n"                     \
-  "smlal2 v9.8h, v1.16b, " b ".16b\n"                     \
-  "smlal2 v10.8h, v2.16b, " b ".16b\n"                    \
-  "smlal2 v11.8h, v3.16b, " b ".16b\n"                    \
-  "sadalp " c0 ".4s, v8.8h\n"                             \
-  "sadalp " c1 ".4s, v9.8h\n"                             \
-  "sadalp " c2 ".4s, v10.8h\n"                            \
-  "sadalp " c3 ".4s, v11.8h\n"
-#define MIDTREAD_NEON_SINGLE(b, c0, c1, c2, c3)           \
-  "smull v8.8h, v0.8b, " b ".8b\n"                        \
-  "smull v9.8h, v1.8b, " b ".8b\n"                        \
-  "smull v10.8h, v2.8b, " b ".8b\n"                       \
-  "smull v11.8h, v3.8b, " b ".8b\n"                       \
-  "sadalp " c0 ".4s, v8.8h\n"                             \
-  "sadalp " c1 ".4s, v9.8h\n"                             \
-  "sadalp " c2 ".4s, v10.8h\n"                            \
-  "sadalp " c3 ".4s, v11.8h\n"
-#define MIDTREAD_NEON_APART(b, c0, c1, c2, c3)            \
-  MIDTREAD_NEON_SINGLE(b, c0, c1, c2, c3)                 \
-  "smull2 v8.8h, v0.16b, " b ".16b\n"                     \
-  "smull2 v9.8h, v1.16b, " b ".16b\n"                     \
-  "smull2 v10.8h, v2.16b, " b ".16b\n"                    \
-  "smull2 v11.8h, v3.16b, " b ".16b\n"                    \
-  "sadalp " c0 ".4s, v8.8h\n"                             \
-  "sadalp " c1 ".4s, v9.8h\n"                             \
-  "sadalp " c2 ".4s, v10.8h\n"                            \
-  "sadalp " c3 ".4s, v11.8h\n"
-#define MIDTREAD_NEON_COLUMNS(step)                       \
-  step("v4", "v16", "v20", "v24", "v28")                  \
-  step("v5", "v17", "v21", "v25", "v29")                  \
-  step("v6", "v18", "v22", "v26", "v30")                  \
-  step("v7", "v19", "v23", "v27", "v31")
+// Column `b` against four pixels a0-a3; accumulators v16 + 4 * pixel + column.
+#define MIDTREAD_NEON_LOW(product, b, a0, a1, a2, a3)                                           \
+  product " v8.8h, " a0 ".8b, " b ".8b\n" product " v9.8h, " a1 ".8b, " b ".8b\n"               \
+  product " v10.8h, " a2 ".8b, " b ".8b\n" product " v11.8h, " a3 ".8b, " b ".8b\n"
+#define MIDTREAD_NEON_HIGH(product, b, a0, a1, a2, a3)                                          \
+  product " v8.8h, " a0 ".16b, " b ".16b\n" product " v9.8h, " a1 ".16b, " b ".16b\n"           \
+  product " v10.8h, " a2 ".16b, " b ".16b\n" product " v11.8h, " a3 ".16b, " b ".16b\n"
+#define MIDTREAD_NEON_ADD(c0, c1, c2, c3)                                                       \
+  "sadalp " c0 ".4s, v8.8h\n sadalp " c1 ".4s, v9.8h\n"                                         \
+  "sadalp " c2 ".4s, v10.8h\n sadalp " c3 ".4s, v11.8h\n"
+#define MIDTREAD_NEON_PAIRED(b, a0, a1, a2, a3, c0, c1, c2, c3)                                 \
+  MIDTREAD_NEON_LOW("smull", b, a0, a1, a2, a3) MIDTREAD_NEON_HIGH("smlal2", b, a0, a1, a2, a3) \
+  MIDTREAD_NEON_ADD(c0, c1, c2, c3)
+#define MIDTREAD_NEON_SINGLE(b, a0, a1, a2, a3, c0, c1, c2, c3)                                 \
+  MIDTREAD_NEON_LOW("smull", b, a0, a1, a2, a3) MIDTREAD_NEON_ADD(c0, c1, c2, c3)
+#define MIDTREAD_NEON_APART(b, a0, a1, a2, a3, c0, c1, c2, c3)                                  \
+  MIDTREAD_NEON_SINGLE(b, a0, a1, a2, a3, c0, c1, c2, c3)                                       \
+  MIDTREAD_NEON_HIGH("smull2", b, a0, a1, a2, a3) MIDTREAD_NEON_ADD(c0, c1, c2, c3)
+#define MIDTREAD_NEON_COLUMNS(step, a0, a1, a2, a3)                                             \
+  step("v4", a0, a1, a2, a3, "v16", "v20", "v24", "v28")                                        \
+  step("v5", a0, a1, a2, a3, "v17", "v21", "v25", "v29")                                        \
+  step("v6", a0, a1, a2, a3, "v18", "v22", "v26", "v30")                                        \
+  step("v7", a0, a1, a2, a3, "v19", "v23", "v27", "v31")
+#define MIDTREAD_NEON_WEIGHTS "ldp q4, q5, [%[w]], #32\n ldp q6, q7, [%[w]], #32\n"
 
-// Four channels at a time: all segments, 16 products, then 8; then the sums of each accumulator's lanes, to
-// `sums`. At last all 16 come back.
+// Four channels at a time: all segments, 32 products, then 16, then 8; then the sums of each accumulator's
+// lanes, to `sums`. At last all 16 or 8 come back, where `finish` says so.
 #define MIDTREAD_NEON_TILE(step)                                                              \
   asm volatile(                                                                               \
       "0: ldp s16, s17, [%[bias]]\n ldp s18, s19, [%[bias], #8]\n"                            \
@@ -60,134 +46,225 @@ MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::neon)
       "ldp s24, s25, [%[bias]]\n ldp s26, s27, [%[bias], #8]\n"                               \
       "ldp s28, s29, [%[bias]]\n ldp s30, s31, [%[bias], #8]\n add %[bias], %[bias], #16\n"   \
       "mov %[offset], %[offsets]\n mov %[segment], %[segments]\n"                             \
-      "1: ldrsw %[k], [%[offset]], #4\n add %[k], %[k], %[band]\n"                            \
+      "1: ldrsw %[k], [%[offset]], #4\n"                                                      \
       "add %[a0], %[r0], %[k]\n add %[a1], %[r1], %[k]\n"                                     \
       "add %[a2], %[r2], %[k]\n add %[a3], %[r3], %[k]\n"                                     \
-      "subs %[k], %[length], #16\n b.lo 3f\n"                                                 \
-      "2: ldr q0, [%[a0]], #16\n ldp q4, q5, [%[w]], #32\n"                                   \
-      "ldr q1, [%[a1]], #16\n ldr q2, [%[a2]], #16\n ldr q3, [%[a3]], #16\n"                  \
+      "subs %[k], %[length], #32\n b.lo 3f\n"                                                 \
+      "2: ldp q0, q12, [%[a0]], #32\n ldp q4, q5, [%[w]], #32\n"                              \
+      "ldp q1, q13, [%[a1]], #32\n ldp q2, q14, [%[a2]], #32\n ldp q3, q15, [%[a3]], #32\n"   \
       "ldp q6, q7, [%[w]], #32\n"                                                             \
-      MIDTREAD_NEON_COLUMNS(step)                                                             \
-      "subs %[k], %[k], #16\n b.hs 2b\n"                                                      \
-      "3: cmn %[k], #16\n b.eq 4f\n"                                                          \
+      MIDTREAD_NEON_COLUMNS(step, "v0", "v1", "v2", "v3")                                     \
+      MIDTREAD_NEON_WEIGHTS                                                                   \
+      MIDTREAD_NEON_COLUMNS(step, "v12", "v13", "v14", "v15")                                 \
+      "subs %[k], %[k], #32\n b.hs 2b\n"                                                      \
+      "3: tbz %[k], #4, 4f\n"                                                                 \
+      "ldr q0, [%[a0]], #16\n ldr q1, [%[a1]], #16\n"                                         \
+      "ldr q2, [%[a2]], #16\n ldr q3, [%[a3]], #16\n"                                         \
+      MIDTREAD_NEON_WEIGHTS                                                                   \
+      MIDTREAD_NEON_COLUMNS(step, "v0", "v1", "v2", "v3")                                     \
+      "4: tbz %[k], #3, 5f\n"                                                                 \
       "ldr d0, [%[a0]]\n ldr d1, [%[a1]]\n ldr d2, [%[a2]]\n ldr d3, [%[a3]]\n"               \
       "ldp d4, d5, [%[w]], #16\n ldp d6, d7, [%[w]], #16\n"                                   \
-      MIDTREAD_NEON_COLUMNS(MIDTREAD_NEON_SINGLE)                                             \
-      "4: subs %[segment], %[segment], #1\n b.ne 1b\n"                                        \
+      MIDTREAD_NEON_COLUMNS(MIDTREAD_NEON_SINGLE, "v0", "v1", "v2", "v3")                     \
+      "5: subs %[segment], %[segment], #1\n b.ne 1b\n"                                        \
       "addp v16.4s, v16.4s, v17.4s\n addp v18.4s, v18.4s, v19.4s\n"                           \
       "addp v20.4s, v20.4s, v21.4s\n addp v22.4s, v22.4s, v23.4s\n"                           \
       "addp v24.4s, v24.4s, v25.4s\n addp v26.4s, v26.4s, v27.4s\n"                           \
       "addp v28.4s, v28.4s, v29.4s\n addp v30.4s, v30.4s, v31.4s\n"                           \
       "addp v16.4s, v16.4s, v18.4s\n addp v20.4s, v20.4s, v22.4s\n"                           \
       "addp v24.4s, v24.4s, v26.4s\n addp v28.4s, v28.4s, v30.4s\n"                           \
-      "str q20, [%[sums], #64]\n str q24, [%[sums], #128]\n"                                    \
-      "str q28, [%[sums], #192]\n str q16, [%[sums]], #16\n"                                    \
+      "str q20, [%[sums], #64]\n str q24, [%[sums], #128]\n"                                  \
+      "str q28, [%[sums], #192]\n str q16, [%[sums]], #16\n"                                  \
       "subs %[columns], %[columns], #4\n b.gt 0b\n"                                           \
-      "cbz %[finish], 9f\n"                                                                   \
-      "ldp q16, q17, [%[sums], #-64]\n ldp q18, q19, [%[sums], #-32]\n"                         \
-      "ldp q20, q21, [%[sums]]\n ldp q22, q23, [%[sums], #32]\n"                                \
-      "ldp q24, q25, [%[sums], #64]\n ldp q26, q27, [%[sums], #96]\n"                           \
-      "ldp q28, q29, [%[sums], #128]\n ldp q30, q31, [%[sums], #160]\n"                         \
+      "cbz %[finish], 9f\n tbnz %[finish], #3, 8f\n"                                          \
+      "ldp q16, q17, [%[sums], #-64]\n ldp q18, q19, [%[sums], #-32]\n"                       \
+      "ldp q20, q21, [%[sums]]\n ldp q22, q23, [%[sums], #32]\n"                              \
+      "ldp q24, q25, [%[sums], #64]\n ldp q26, q27, [%[sums], #96]\n"                         \
+      "ldp q28, q29, [%[sums], #128]\n ldp q30, q31, [%[sums], #160]\n"                       \
       MIDTREAD_FINISH_CODES                                                                   \
+      "b 9f\n"                                                                                \
+      "8: ldp q16, q17, [%[sums], #-32]\n ldp q20, q21, [%[sums], #32]\n"                     \
+      "ldp q24, q25, [%[sums], #96]\n ldp q28, q29, [%[sums], #160]\n"                        \
+      MIDTREAD_FINISH_HALVES                                                                  \
       "9:\n"                                                                                  \
       : [w] "+r"(w), [offset] "=&r"(offset), [segment] "=&r"(segment), [k] "=&r"(k),          \
         [a0] "=&r"(a0), [a1] "=&r"(a1), [a2] "=&r"(a2), [a3] "=&r"(a3), [bias] "+r"(bias),    \
-        [sums] "+r"(sums), [columns] "+r"(columns)                                              \
-      : [r0] "r"(r0), [r1] "r"(r1), [r2] "r"(r2), [r3] "r"(r3), [band] "r"(band),             \
-        [length] "r"(panel.length), [offsets] "r"(panel.offsets),                             \
-        [segments] "r"(panel.segments), [finish] "r"(finish), MIDTREAD_FINISH_OPERANDS                                       \
-      : "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v16",      \
-        "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28",   \
-        "v29", "v30", "v31", "cc", "memory")
+        [sums] "+r"(sums), [columns] "+r"(columns), [y] "+r"(y)                               \
+      : [r0] "r"(r0), [r1] "r"(r1), [r2] "r"(r2), [r3] "r"(r3), [length] "r"(length),         \
+        [offsets] "r"(panel.offsets), [segments] "r"(panel.segments), [finish] "r"(finish),   \
+        MIDTREAD_FINISH_OPERANDS                                                              \
+      : "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12",      \
+        "v13", "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24",   \
+        "v25", "v26", "v27", "v28", "v29", "v30", "v31", "cc", "memory")
 // clang-format on
 
-/// 4 pixels x 16 channels from bias on, to `acc` [4][16] or, where it is null, to codes.
+/// `tiles` times 4 pixels x the channels of a panel from bias on, of `panels` panels, to codes, or one tile of
+/// one panel to `acc` [4][16]. Codes: of 16 or 8 channels.
 template <bool kPaired>
-MIDTREAD_NOINLINE void gemm_4x4c16(const std::int8_t* band, const BandUnit* units, const Panel& panel,
-                                   const PanelOutput& out, std::int32_t* acc) {
-  const std::int8_t *w = panel.weights(), *a0, *a1, *a2, *a3;
-  const std::int32_t *bias = out.bias, *offset;
-  const std::int64_t r0 = units[0].input, r1 = units[1].input, r2 = units[2].input, r3 = units[3].input;
-  const std::int64_t finish = acc == nullptr;
-  std::int64_t columns = panel.columns, segment, k;
-  std::int32_t kept[4 * kPanelColumns], *sums = acc != nullptr ? acc : kept;
-  if (kPaired)
-    MIDTREAD_NEON_TILE(MIDTREAD_NEON_PAIRED);
-  else
-    MIDTREAD_NEON_TILE(MIDTREAD_NEON_APART);
+MIDTREAD_NOINLINE void gemm_4x4c16(const std::int8_t* band, const BandUnit* units, std::int64_t tiles,
+                                   const Panel& panel, std::int64_t panels, const PanelOutput& out,
+                                   std::int32_t* acc) {
+  const std::int64_t finish = acc != nullptr ? 0 : panel.columns, length = panel.length;
+  const std::int64_t step = output_step(units, out);
+  const std::int8_t* weights = panel.weights();
+  const std::int32_t* terms = out.bias;
+  const float* multiplier = out.multiplier;
+  std::uint8_t* codes = acc != nullptr ? nullptr : out.codes + units[0].output * out.pitch;
+  std::int32_t kept[4 * kPanelColumns];
+  for (;;) {
+    std::uint8_t* y = codes;
+    const BandUnit* unit = units;
+    for (std::int64_t t = tiles; t > 0; --t, unit += 4) {
+      const std::int8_t *w = weights, *a0, *a1, *a2, *a3;
+      const std::int8_t *const r0 = band + unit[0].input, *const r1 = band + unit[1].input;
+      const std::int8_t *const r2 = band + unit[2].input, *const r3 = band + unit[3].input;
+      const std::int32_t *bias = terms, *offset;
+      std::int32_t* sums = acc != nullptr ? acc : kept;
+      std::int64_t columns = panel.columns, segment, k;
+      if (kPaired)
+        MIDTREAD_NEON_TILE(MIDTREAD_NEON_PAIRED);
+      else
+        MIDTREAD_NEON_TILE(MIDTREAD_NEON_APART);
+    }
+    if (--panels == 0) return;
+    weights += panel.bytes;
+    terms += kPanelColumns;
+    multiplier += kPanelColumns;
+    codes += kPanelColumns;
+  }
 }
 
 // clang-format off
-#define MIDTREAD_NEON_PAIRED_ROW                                                \
-  "smull v8.8h, v0.8b, v4.8b\n smull v9.8h, v0.8b, v5.8b\n"                     \
-  "smull v10.8h, v0.8b, v6.8b\n smull v11.8h, v0.8b, v7.8b\n"                   \
-  "smlal2 v8.8h, v0.16b, v4.16b\n smlal2 v9.8h, v0.16b, v5.16b\n"               \
-  "smlal2 v10.8h, v0.16b, v6.16b\n smlal2 v11.8h, v0.16b, v7.16b\n"             \
-  MIDTREAD_NEON_ADD_ROW
-#define MIDTREAD_NEON_SINGLE_ROW                                                \
-  "smull v8.8h, v0.8b, v4.8b\n smull v9.8h, v0.8b, v5.8b\n"                     \
-  "smull v10.8h, v0.8b, v6.8b\n smull v11.8h, v0.8b, v7.8b\n"                   \
-  MIDTREAD_NEON_ADD_ROW
-#define MIDTREAD_NEON_APART_ROW                                                 \
-  MIDTREAD_NEON_SINGLE_ROW                                                      \
-  "smull2 v8.8h, v0.16b, v4.16b\n smull2 v9.8h, v0.16b, v5.16b\n"               \
-  "smull2 v10.8h, v0.16b, v6.16b\n smull2 v11.8h, v0.16b, v7.16b\n"             \
-  MIDTREAD_NEON_ADD_ROW
-#define MIDTREAD_NEON_ADD_ROW                                                   \
-  "sadalp v16.4s, v8.8h\n sadalp v17.4s, v9.8h\n"                               \
-  "sadalp v18.4s, v10.8h\n sadalp v19.4s, v11.8h\n"
-#define MIDTREAD_NEON_ONE(step)                                                               \
+// One pixel (v0) against four columns.
+#define MIDTREAD_NEON_ROW_SINGLE(c0, c1, c2, c3)                                              \
+  "smull v8.8h, v0.8b, v4.8b\n smull v9.8h, v0.8b, v5.8b\n"                                   \
+  "smull v10.8h, v0.8b, v6.8b\n smull v11.8h, v0.8b, v7.8b\n"                                 \
+  MIDTREAD_NEON_ADD(c0, c1, c2, c3)
+#define MIDTREAD_NEON_ROW_PAIRED(c0, c1, c2, c3)                                              \
+  "smull v8.8h, v0.8b, v4.8b\n smull v9.8h, v0.8b, v5.8b\n"                                   \
+  "smull v10.8h, v0.8b, v6.8b\n smull v11.8h, v0.8b, v7.8b\n"                                 \
+  "smlal2 v8.8h, v0.16b, v4.16b\n smlal2 v9.8h, v0.16b, v5.16b\n"                             \
+  "smlal2 v10.8h, v0.16b, v6.16b\n smlal2 v11.8h, v0.16b, v7.16b\n"                           \
+  MIDTREAD_NEON_ADD(c0, c1, c2, c3)
+#define MIDTREAD_NEON_ROW_APART(c0, c1, c2, c3)                                               \
+  MIDTREAD_NEON_ROW_SINGLE(c0, c1, c2, c3)                                                    \
+  "smull2 v8.8h, v0.16b, v4.16b\n smull2 v9.8h, v0.16b, v5.16b\n"                             \
+  "smull2 v10.8h, v0.16b, v6.16b\n smull2 v11.8h, v0.16b, v7.16b\n"                           \
+  MIDTREAD_NEON_ADD(c0, c1, c2, c3)
+// Weights of four columns from `w` on, 16 or 8 of each.
+#define MIDTREAD_NEON_ROW_16(step, w, c0, c1, c2, c3)                                         \
+  "ldp q4, q5, [%[" w "]], #32\n ldp q6, q7, [%[" w "]], #32\n" step(c0, c1, c2, c3)
+#define MIDTREAD_NEON_ROW_8(step, w, c0, c1, c2, c3)                                          \
+  "ldp d4, d5, [%[" w "]], #16\n ldp d6, d7, [%[" w "]], #16\n"                               \
+  MIDTREAD_NEON_ROW_SINGLE(c0, c1, c2, c3)
+#define MIDTREAD_NEON_ROW_HALF(each, step)                                                    \
+  each(step, "w0", "v16", "v17", "v18", "v19") each(step, "w1", "v20", "v21", "v22", "v23")
+#define MIDTREAD_NEON_ROW_WHOLE(each, step)                                                   \
+  MIDTREAD_NEON_ROW_HALF(each, step)                                                          \
+  each(step, "w2", "v24", "v25", "v26", "v27") each(step, "w3", "v28", "v29", "v30", "v31")
+#define MIDTREAD_NEON_ROW_BIAS                                                                \
+  "ldp s16, s17, [%[bias]]\n ldp s18, s19, [%[bias], #8]\n"                                   \
+  "ldp s20, s21, [%[bias], #16]\n ldp s22, s23, [%[bias], #24]\n"
+#define MIDTREAD_NEON_ROW_SUMS                                                                \
+  "addp v16.4s, v16.4s, v17.4s\n addp v18.4s, v18.4s, v19.4s\n"                               \
+  "addp v20.4s, v20.4s, v21.4s\n addp v22.4s, v22.4s, v23.4s\n"                               \
+  "addp %[s0].4s, v16.4s, v18.4s\n addp %[s1].4s, v20.4s, v22.4s\n"
+#define MIDTREAD_NEON_ROW_LOOP(columns, step)                                                 \
+  "1: ldrsw %[k], [%[offsets]], #4\n add %[a], %[row], %[k]\n"                                \
+  "subs %[k], %[length], #16\n b.lo 3f\n"                                                     \
+  "2: ldr q0, [%[a]], #16\n"                                                                  \
+  columns(MIDTREAD_NEON_ROW_16, step)                                                         \
+  "subs %[k], %[k], #16\n b.hs 2b\n"                                                          \
+  "3: tbz %[k], #3, 4f\n ldr d0, [%[a]]\n"                                                    \
+  columns(MIDTREAD_NEON_ROW_8, step)                                                          \
+  "4: subs %[segments], %[segments], #1\n b.ne 1b\n"
+#define MIDTREAD_NEON_ONE_WHOLE(step)                                                         \
   asm volatile(                                                                               \
-      "ldp s16, s17, [%[bias]]\n ldp s18, s19, [%[bias], #8]\n"                               \
-      "1: ldrsw %[k], [%[offsets]], #4\n add %[a0], %[r0], %[k]\n"                            \
-      "subs %[k], %[length], #16\n b.lo 3f\n"                                                 \
-      "2: ldr q0, [%[a0]], #16\n ldp q4, q5, [%[w]], #32\n ldp q6, q7, [%[w]], #32\n"         \
-      step                                                                                    \
-      "subs %[k], %[k], #16\n b.hs 2b\n"                                                      \
-      "3: cmn %[k], #16\n b.eq 4f\n"                                                          \
-      "ldr d0, [%[a0]]\n ldp d4, d5, [%[w]], #16\n ldp d6, d7, [%[w]], #16\n"                 \
-      MIDTREAD_NEON_SINGLE_ROW                                                                \
-      "4: subs %[segments], %[segments], #1\n b.ne 1b\n"                                      \
-      "addp v16.4s, v16.4s, v17.4s\n addp v18.4s, v18.4s, v19.4s\n"                           \
-      "addp v16.4s, v16.4s, v18.4s\n str q16, [%[acc]]\n"                                     \
-      : [w] "+r"(w), [offsets] "+r"(offsets), [segments] "+r"(segments), [k] "=&r"(k),        \
-        [a0] "=&r"(a0)                                                                        \
-      : [r0] "r"(row), [length] "r"(panel.length), [bias] "r"(bias), [acc] "r"(acc)           \
+      MIDTREAD_NEON_ROW_BIAS                                                                  \
+      "ldp s24, s25, [%[bias], #32]\n ldp s26, s27, [%[bias], #40]\n"                         \
+      "ldp s28, s29, [%[bias], #48]\n ldp s30, s31, [%[bias], #56]\n"                         \
+      MIDTREAD_NEON_ROW_LOOP(MIDTREAD_NEON_ROW_WHOLE, step)                                   \
+      MIDTREAD_NEON_ROW_SUMS                                                                  \
+      "addp v24.4s, v24.4s, v25.4s\n addp v26.4s, v26.4s, v27.4s\n"                           \
+      "addp v28.4s, v28.4s, v29.4s\n addp v30.4s, v30.4s, v31.4s\n"                           \
+      "addp %[s2].4s, v24.4s, v26.4s\n addp %[s3].4s, v28.4s, v30.4s\n"                       \
+      : [w0] "+r"(w0), [w1] "+r"(w1), [w2] "+r"(w2), [w3] "+r"(w3), [offsets] "+r"(offsets),  \
+        [segments] "+r"(segments), [k] "=&r"(k), [a] "=&r"(a), [s0] "=w"(s0), [s1] "=w"(s1),  \
+        [s2] "=w"(s2), [s3] "=w"(s3)                                                          \
+      : [row] "r"(row), [length] "r"(panel.length), [bias] "r"(out.bias)                      \
       : "v0", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v16", "v17", "v18", "v19",   \
+        "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30", "v31",   \
         "cc", "memory")
+#define MIDTREAD_NEON_ONE_HALF(step)                                                          \
+  asm volatile(                                                                               \
+      MIDTREAD_NEON_ROW_BIAS                                                                  \
+      MIDTREAD_NEON_ROW_LOOP(MIDTREAD_NEON_ROW_HALF, step)                                    \
+      MIDTREAD_NEON_ROW_SUMS                                                                  \
+      : [w0] "+r"(w0), [w1] "+r"(w1), [offsets] "+r"(offsets), [segments] "+r"(segments),     \
+        [k] "=&r"(k), [a] "=&r"(a), [s0] "=w"(s0), [s1] "=w"(s1)                              \
+      : [row] "r"(row), [length] "r"(panel.length), [bias] "r"(out.bias)                      \
+      : "v0", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v16", "v17", "v18", "v19",   \
+        "v20", "v21", "v22", "v23", "cc", "memory")
 // clang-format on
 
-/// One pixel x 4 channels.
-template <bool kPaired>
-MIDTREAD_NOINLINE const std::int8_t* gemm_1x4c16(const std::int8_t* row, const Panel& panel,
-                                                 const std::int8_t* w, const std::int32_t* bias,
-                                                 std::int32_t* acc) {
-  const std::int8_t* a0;
-  const std::int32_t* offsets = panel.offsets;
-  std::int64_t segments = panel.segments, k;
-  if (kPaired)
-    MIDTREAD_NEON_ONE(MIDTREAD_NEON_PAIRED_ROW);
-  else
-    MIDTREAD_NEON_ONE(MIDTREAD_NEON_APART_ROW);
-  return w;
+/// `count` pixels, one at a time, x 16 channels of `panels` panels; 8 where there are no more.
+template <bool kPaired, Finish kFinish>
+MIDTREAD_NOINLINE void gemm_1x16c16(const std::int8_t* band, const BandUnit* units, std::int64_t count,
+                                    const Panel& panel, std::int64_t panels, const PanelOutput& output) {
+  const std::int64_t block = 4 * panel.segments * panel.length;
+  const std::int8_t* weights = panel.weights();
+  PanelOutput out = output;
+  for (;; weights += panel.bytes, out = out.behind(1)) {
+    const PixelWriter<kFinish> write(out);
+    for (std::int64_t p = 0; p < count; ++p) {
+      const std::int8_t *const row = band + units[p].input, *a;
+      const std::int8_t *w0 = weights, *w1 = w0 + block, *w2 = w1 + block, *w3 = w2 + block;
+      const std::int32_t* offsets = panel.offsets;
+      std::int64_t segments = panel.segments, k;
+      int32x4_t s0, s1, s2 = vdupq_n_s32(0), s3 = s2;
+      if (kFinish == Finish::kHalf && kPaired)
+        MIDTREAD_NEON_ONE_HALF(MIDTREAD_NEON_ROW_PAIRED);
+      else if (kFinish == Finish::kHalf)
+        MIDTREAD_NEON_ONE_HALF(MIDTREAD_NEON_ROW_APART);
+      else if (kPaired)
+        MIDTREAD_NEON_ONE_WHOLE(MIDTREAD_NEON_ROW_PAIRED);
+      else
+        MIDTREAD_NEON_ONE_WHOLE(MIDTREAD_NEON_ROW_APART);
+      write.store(s0, s1, s2, s3, units[p].output);
+    }
+    if (--panels == 0) return;
+  }
 }
 
-#undef MIDTREAD_NEON_ONE
-#undef MIDTREAD_NEON_ADD_ROW
-#undef MIDTREAD_NEON_APART_ROW
-#undef MIDTREAD_NEON_SINGLE_ROW
-#undef MIDTREAD_NEON_PAIRED_ROW
+#undef MIDTREAD_NEON_ONE_HALF
+#undef MIDTREAD_NEON_ONE_WHOLE
+#undef MIDTREAD_NEON_ROW_LOOP
+#undef MIDTREAD_NEON_ROW_SUMS
+#undef MIDTREAD_NEON_ROW_BIAS
+#undef MIDTREAD_NEON_ROW_WHOLE
+#undef MIDTREAD_NEON_ROW_HALF
+#undef MIDTREAD_NEON_ROW_8
+#undef MIDTREAD_NEON_ROW_16
+#undef MIDTREAD_NEON_ROW_APART
+#undef MIDTREAD_NEON_ROW_PAIRED
+#undef MIDTREAD_NEON_ROW_SINGLE
 #undef MIDTREAD_NEON_TILE
+#undef MIDTREAD_NEON_WEIGHTS
 #undef MIDTREAD_NEON_COLUMNS
 #undef MIDTREAD_NEON_APART
 #undef MIDTREAD_NEON_SINGLE
 #undef MIDTREAD_NEON_PAIRED
+#undef MIDTREAD_NEON_ADD
+#undef MIDTREAD_NEON_HIGH
+#undef MIDTREAD_NEON_LOW
 
-struct Tile {
+class Tile {
+ public:
   static constexpr const char* kConvLabel = "gemm_u8s8s32_4x4c16__neon";
   static constexpr const char* kTransposeLabel = "conv_transpose_u8s8s32_4x4c16__neon";
   static constexpr std::int64_t kUnits = 4, kPixels = 1, kColumns = 4, kStep = 8;
   static constexpr bool kFinishes = true;
+  static constexpr std::int64_t kFewest = 4;  ///< pixels for which a tile executes less than one by one
 
   /// Where weight `k` of `column` lies in a segment.
   static std::int64_t at(std::int64_t length, std::int64_t k, std::int64_t column) {
@@ -195,15 +272,40 @@ struct Tile {
     return block * kColumns + (block + 16 <= length ? column * 16 : column * 8) + k % 16;
   }
   static void run(const std::int8_t* band, const BandUnit* units, std::int64_t tiles, const Panel& panel,
-                  const PanelOutput& out, std::int32_t* acc) {
+                  std::int64_t panels, const PanelOutput& out, std::int32_t* acc) {
+    const std::int64_t alike = panels_alike(panel, panels);
     const auto tile = panel.header->has_minus_128 ? gemm_4x4c16<false> : gemm_4x4c16<true>;
-    for (; tiles > 0; --tiles, units += 4) tile(band, units, panel, out, acc);
+    tile(band, units, tiles, panel, alike, out, acc);
+    if (alike < panels)
+      run(band, units, tiles, panel.behind(alike), panels - alike, out.behind(alike), acc);
   }
-  static void run_one(const std::int8_t* row, const Panel& panel, const std::int32_t* bias,
-                      std::int32_t* acc) {
-    const auto tile = panel.header->has_minus_128 ? gemm_1x4c16<false> : gemm_1x4c16<true>;
-    const std::int8_t* w = panel.weights();
-    for (std::int64_t c = 0; c < panel.columns; c += kColumns) w = tile(row, panel, w, bias + c, acc + c);
+  static void run_pixels(const std::int8_t* band, const BandUnit* units, std::int64_t count,
+                         const Panel& panel, std::int64_t panels, const PanelOutput& out, Finish finish) {
+    const std::int64_t alike = panels_alike(panel, panels);
+    const auto row = panel.header->has_minus_128 ? pixels<false>(finish) : pixels<true>(finish);
+    row(band, units, count, panel, alike, out);
+    if (alike < panels)
+      run_pixels(band, units, count, panel.behind(alike), panels - alike, out.behind(alike), finish);
+  }
+
+ private:
+  using Pixels = void (*)(const std::int8_t*, const BandUnit*, std::int64_t, const Panel&, std::int64_t,
+                          const PanelOutput&);
+  /// How many panels from the first on take the same tile.
+  static std::int64_t panels_alike(const Panel& panel, std::int64_t panels) {
+    std::int64_t n = 1;
+    while (n < panels && panel.behind(n).header->has_minus_128 == panel.header->has_minus_128) ++n;
+    return n;
+  }
+  template <bool kPaired>
+  static Pixels pixels(Finish finish) {
+    switch (finish) {
+      case Finish::kWhole: return gemm_1x16c16<kPaired, Finish::kWhole>;
+      case Finish::kPart: return gemm_1x16c16<kPaired, Finish::kPart>;
+      case Finish::kHalf: return gemm_1x16c16<kPaired, Finish::kHalf>;
+      case Finish::kSlow: break;
+    }
+    return gemm_1x16c16<kPaired, Finish::kSlow>;
   }
 };
 

@@ -42,6 +42,10 @@ MIDTREAD_ALWAYS_INLINE int16x8_t vqmovn_high_s32(int16x4_t low, int32x4_t high) 
 MIDTREAD_ALWAYS_INLINE uint8x16_t vqmovun_high_s16(uint8x8_t low, int16x8_t high) {
   return vcombine_u8(low, vqmovun_s16(high));
 }
+/// The low halves of 32-bit lanes.
+MIDTREAD_ALWAYS_INLINE int16x8_t low_halves(int32x4_t a, int32x4_t b) {
+  return vcombine_s16(vmovn_s32(a), vmovn_s32(b));
+}
 MIDTREAD_ALWAYS_INLINE int64x2_t vzip1q_s64(int64x2_t a, int64x2_t b) {
   return vcombine_s64(vget_low_s64(a), vget_low_s64(b));
 }
@@ -60,6 +64,18 @@ MIDTREAD_ALWAYS_INLINE int32x4_t vcvtnq_s32_f32(float32x4_t a) {
   const float32x4_t held = vmaxq_f32(vminq_f32(a, vdupq_n_f32(0x1p20f)), vdupq_n_f32(-0x1p20f));
   const float32x4_t sum = vaddq_f32(held, vdupq_n_f32(0x1.8p23f));
   return vsubq_s32(vreinterpretq_s32_f32(sum), vdupq_n_s32(0x4B400000));
+}
+
+MIDTREAD_NEON_END
+MIDTREAD_NAMESPACE_END
+
+#elif MIDTREAD_NEON
+
+MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack)
+MIDTREAD_NEON_BEGIN
+
+MIDTREAD_ALWAYS_INLINE int16x8_t low_halves(int32x4_t a, int32x4_t b) {
+  return vuzp1q_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b));
 }
 
 MIDTREAD_NEON_END

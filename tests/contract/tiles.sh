@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # tiles.sh SCRATCH: the AMX table as it is compiled holds the instructions it should, also where no CPU could run them:
-# one configuration and one release of the tiles a job, products of unsigned codes by signed weights only, each of a
+# the tiles configured for one or two of codes and released, products of unsigned codes by signed weights only, each of a
 # tile of sums (0 to 3), of codes (4, 5) and of weights (5 to 7). Environment: CXX, MIDTREAD_INCLUDE.
 set -eu
 scratch=$1
@@ -36,9 +36,9 @@ look() {
       if (tile[1] == tile[2]) breach("faults: " $0)
     }
     END {
-      if (configured != 1) breach("ldtilecfg stands " configured + 0 " times")
+      if (configured != 2) breach("ldtilecfg stands " configured + 0 " times")
       if (released != 1) breach("tilerelease stands " released + 0 " times")
-      if (multiplied < 16 || loaded < 16 || stored < 8) breach("tile instructions are missing")
+      if (multiplied < 20 || loaded < 20 || stored < 20) breach("tile instructions are missing")
       print label ": tdpbusd=" multiplied + 0 " tileloadd=" loaded + 0 " tilestored=" stored + 0
       exit bad
     }' || status=1

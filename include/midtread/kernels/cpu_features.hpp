@@ -14,10 +14,6 @@
 #include <intrin.h>
 #elif MIDTREAD_X86
 #include <cpuid.h>
-#if defined(__x86_64__) && defined(__linux__)
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
 #elif (MIDTREAD_AARCH64 || MIDTREAD_ARM32) && defined(__linux__)
 #include <sys/auxv.h>
 #elif MIDTREAD_AARCH64 && defined(__APPLE__)
@@ -116,8 +112,13 @@ struct ThisX86Cpu {
 /// thread's alternate signal stack has no room for them.
 inline bool request_tiles() {
 #if defined(__x86_64__) && defined(__linux__)
-  constexpr long kRequestPermission = 0x1023, kTileData = 18;
-  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  constexpr long kArchPrctl = 158, kRequestPermission = 0x1023, kTileData = 18;
+  long status;  // no <sys/syscall.h>: its macros cost every program more than this file
+  asm volatile("syscall"
+               : "=a"(status)
+               : "a"(kArchPrctl), "D"(kRequestPermission), "S"(kTileData)
+               : "rcx", "r11", "memory");
+  return status == 0;
 #else
   return false;
 #endif

@@ -256,28 +256,30 @@ inline void run_few(const TileJob& job) {
 
 MIDTREAD_AMX_BEGIN
 
-/// A job from the configuration of the tiles to their release.
+/// A job from the configuration of the tiles to their release. One tile of slots takes panels of 64 columns;
+/// narrower ones take it as two of half the height.
 template <class Tiles>
 MIDTREAD_NOINLINE void run_tiles(const TileJob& job) {
   if (job.slots < kFewestSlots) {
     run_few(job);
     return;
   }
-  const int rows = job.slots > 16 || job.images > 1 ? 2 : 1;
-  const SlotTiles tiles(job, rows);
-  const TileConfig config(4 + rows, tiles.height);
-  Tiles::configure(config);
-  std::int64_t p = job.first_panel, next = narrower_from(job, p, 32);
-  if (rows == 2) {
+  std::int64_t p = job.first_panel;
+  if (job.slots <= 16 && job.images == 1) {
+    const std::int64_t next = narrower_from(job, p, 64);
+    if (next > p) {
+      const SlotTiles tiles(job, 1);
+      Tiles::configure(TileConfig(5, tiles.height));
+      run_blocks<Tiles, 1, 4>(job, tiles, p, next);
+      p = next;
+    }
+  }
+  if (p < job.last_panel) {
+    const SlotTiles tiles(job, 2);
+    Tiles::configure(TileConfig(6, tiles.height));
+    const std::int64_t next = narrower_from(job, p, 32);
     if (next > p) run_blocks<Tiles, 2, 2>(job, tiles, p, next);
     if (next < job.last_panel) run_blocks<Tiles, 2, 1>(job, tiles, next, job.last_panel);
-  } else {
-    next = narrower_from(job, p, 64);
-    if (next > p) run_blocks<Tiles, 1, 4>(job, tiles, p, next);
-    p = next;
-    next = narrower_from(job, p, 32);
-    if (next > p) run_blocks<Tiles, 1, 2>(job, tiles, p, next);
-    if (next < job.last_panel) run_blocks<Tiles, 1, 1>(job, tiles, next, job.last_panel);
   }
   Tiles::release();
 }

@@ -118,9 +118,9 @@ template <int n>
 MIDTREAD_ALWAYS_INLINE void store_pixels(__m256i codes, std::uint8_t* out, std::int64_t pitch) {
   const __m128i low = _mm256_castsi256_si128(codes), high = _mm256_extracti128_si256(codes, 1);
   _mm_storel_epi64(reinterpret_cast<__m128i*>(out), low);
-  if (n > 1) _mm_storeh_pd(reinterpret_cast<double*>(out + pitch), _mm_castsi128_pd(low));
+  if (n > 1) _mm_storeh_pi(reinterpret_cast<__m64*>(out + pitch), _mm_castsi128_ps(low));
   if (n > 2) _mm_storel_epi64(reinterpret_cast<__m128i*>(out + 2 * pitch), high);
-  if (n > 3) _mm_storeh_pd(reinterpret_cast<double*>(out + 3 * pitch), _mm_castsi128_pd(high));
+  if (n > 3) _mm_storeh_pi(reinterpret_cast<__m64*>(out + 3 * pitch), _mm_castsi128_ps(high));
 }
 
 // GCC would add the products of several taps to each other first, more of them than there are registers.

@@ -147,7 +147,11 @@ TEST(Conv, ShapesOfUsualNetworksEqualTheOracle) {
                                square(2, 40, 14, 40, 3, 2, 1, 5),  square(1, 24, 8, 24, 2, 3, 1, 3, 2),
                                square(1, 6, 7, 6, 3, 1, 1, 3),     square(1, 32, 21, 32, 3, 2, 2, 1, 2),
                                square(1, 16, 51, 20, 5, 3, 2),     square(1, 4, 100, 17, 3, 2, 1),
-                               square(2, 33, 14, 50, 3, 1, 1),     square(1, 80, 5, 30, 3, 1, 1)})
+                               square(2, 33, 14, 50, 3, 1, 1),     square(1, 80, 5, 30, 3, 1, 1),
+                               square(1, 64, 14, 40, 3, 1, 1),     square(2, 16, 7, 20, 3, 1, 1),
+                               square(1, 24, 10, 16, 5, 1, 2),     square(1, 32, 28, 16, 3, 1, 1),
+                               square(2, 8, 5, 16, 3, 1, 2),       square(1, 40, 3, 50, 5, 1, 2),
+                               square(1, 64, 30, 48, 3, 1, 1)})
     tester.check(s, false, ++seed);
   std::printf("cases=%lld\n", static_cast<long long>(tester.cases));
 }

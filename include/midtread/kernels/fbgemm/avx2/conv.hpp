@@ -6,8 +6,10 @@
 #include <midtread/core/parallel.hpp>
 #include <midtread/kernels/fbgemm/avx2/conv_call.hpp>
 #include <midtread/kernels/fbgemm/avx2/depthwise.hpp>
-#include <midtread/kernels/fbgemm/avx2/exact_tile.hpp>
+#include <midtread/kernels/fbgemm/avx2/pixel_block.hpp>
 #include <midtread/kernels/fbgemm/vnni/code_band.hpp>
+
+#include <limits>
 
 #if MIDTREAD_X86
 
@@ -22,7 +24,9 @@ inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const
   const std::int64_t panels = cut.count(), all_panels = s.groups * panels,
                      all_columns = s.groups * cut.columns();
   const auto* storage = weights.data<unsigned char>();
-  const auto* index = reinterpret_cast<const ExactPanel*>(storage + sums_bytes(all_columns));
+  const bool windowed = leaves_taps_out(s, read_step) && s.out_width <= 28;
+  const std::int64_t sum_rows = leaves_taps_out(s, read_step) ? 1 + s.taps() : 1;
+  const auto* index = reinterpret_cast<const ExactPanel*>(storage + sums_bytes(sum_rows * all_columns));
   bool any_wide = false, any_narrow = false, any_excess = false;
   for (std::int64_t p = 0; p < all_panels; ++p) {
     any_wide = any_wide || index[p].depth == 0;
@@ -33,19 +37,28 @@ inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const
   const PaddedBand& plan = band.plan();
   const std::int64_t bands = plan.shape.batch * plan.bands_per_image();
 
-  auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>(2 * all_columns + segments.count));
-  std::int32_t* offsets = bias + 2 * all_columns;
+  const PlanarCodes planes(plan);
+  const bool planar = any_excess && reads_planes(s) && s.out_width >= 12 &&
+                      planes.bytes() <= std::numeric_limits<std::int32_t>::max();
+  const std::int64_t places = planar ? segments.depth() : 0;
+
+  auto* bias =
+      scratch.shared<std::int32_t>(static_cast<std::size_t>(2 * all_columns + segments.count + places));
+  std::int32_t *offsets = bias + 2 * all_columns, *place_offsets = offsets + segments.count;
   column_bias({call.x, call.x_zero_point, call.epilogue, call.codes, call.acc}, weights.data<std::int32_t>(),
               s.groups, s.out_group(), cut.columns(), bias);
   const float* multiplier = column_multipliers(call.epilogue, s.groups, s.out_group(), cut.columns(),
                                                reinterpret_cast<float*>(bias + all_columns));
   for (std::int64_t i = 0; i < segments.count; ++i) offsets[i] = segments.offset(s, plan, i);
+  for (std::int64_t i = 0; i < places; ++i) place_offsets[i] = planes.offset(segments, i);
 
   TileOutput output{};
   output.pitch = s.out_channels;
   output.bounds = output_codes(call);
   output.general = call.general();
-  const std::int64_t block_bytes = any_excess ? (PixelBlock::bytes(segments) + 63) / 64 * 64 : 0;
+  const std::int64_t block_bytes = planar       ? planes.slack() + planes.bytes()
+                                   : any_excess ? (PixelBlock::bytes(segments) + 63) / 64 * 64
+                                                : 0;
   const std::int64_t wide_bytes = any_wide ? (2 * plan.elements() + 63) / 64 * 64 : 0;
   scratch.prepare_leases(static_cast<std::size_t>(band.bytes() + block_bytes + wide_bytes) +
                          static_cast<std::size_t>(plan.pixels()) * sizeof(BandPixel));
@@ -69,28 +82,61 @@ inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const
     const std::int64_t first_panel = piece % splits * panels_per_piece;
     const std::int64_t last_panel = std::min(all_panels, first_panel + panels_per_piece);
     const std::int64_t count = rows * plan.shape.out_width;
-    const std::int64_t size = PixelBlock::size(count);
-    for (std::int64_t i = 0; i < count; i += size)
+    NeighbourCodes neighbours;
+    if (planar) {
+      std::uint8_t* const to = memory + planes.slack();
+      planes.fill(codes, rows, to);
+      neighbours = {to, place_offsets, planes.row_step(), plan.shape.out_width};
+    }
+    const bool by_rows = planar || windowed;
+    const std::int64_t width = plan.shape.out_width,
+                       size = by_rows ? PixelBlock::rows_size(width, planar ? PixelBlock::kMostOfRows
+                                                                            : PixelBlock::kMostTransposed)
+                                      : PixelBlock::size(count);
+    BandPixel ordered[PixelBlock::kMostOfRows];
+    TapWindow windows[2 * PixelBlock::kMostOfRows + 1];
+    for (std::int64_t i = 0; i < count; i += size) {
+      const std::int64_t in_block = std::min(size, count - i), row = i / width;
+      std::int64_t into_band = 0, into_output = 0;
+      BlockWindows block_windows{};
+      if (windowed) {
+        into_band = row * plan.stride_y * plan.width * plan.pitch;
+        into_output = i * s.out_channels;
+        block_windows = {codes == nullptr ? nullptr : codes + into_band,
+                         ordered,
+                         windows,
+                         list_windows(plan, first + row, in_block / width, ordered, windows),
+                         weights.data<std::int32_t>() + all_columns,
+                         all_columns,
+                         s.in_channels,
+                         s.kernel_width,
+                         s.taps(),
+                         call.x_zero_point};
+      }
       for (std::int64_t p = first_panel; p < last_panel;) {
         const std::int64_t group = p / panels, end = std::min((group + 1) * panels, last_panel);
-        const std::int64_t input = group * s.in_group(), in_block = std::min(size, count - i);
-        PixelBlock block(any_narrow ? codes + input : nullptr, pixels + i, in_block, offsets, segments,
+        const std::int64_t input = group * s.in_group();
+        NeighbourCodes own = neighbours;
+        if (planar) own.planes += input * planes.channel_step();
+        PixelBlock block(any_narrow ? codes + input : nullptr, pixels, i, in_block, offsets, segments, own,
                          memory);
         for (; p < end; ++p) {
           const std::int64_t column = p % panels * kPanelColumns, channel = group * s.out_group() + column;
           TileOutput out = output;
           out.columns = std::min(kPanelColumns, s.out_group() - column);
-          out.codes = call.codes ? call.codes + origin + channel : nullptr;
-          out.acc = call.acc ? call.acc + origin + channel : nullptr;
+          const std::int64_t at = origin + channel + (index[p].depth != 0 ? into_output : 0);
+          out.codes = call.codes ? call.codes + at : nullptr;
+          out.acc = call.acc ? call.acc + at : nullptr;
           out.bias = bias + p * kPanelColumns;
           out.multiplier = multiplier + p * kPanelColumns;
           if (index[p].depth != 0)
-            block.run(storage, index[p], out);
+            block.run(storage, index[p], out, windowed ? &block_windows : nullptr, p * kPanelColumns);
           else
             run_panel(wide + input, pixels + i, in_block,
                       {storage + index[p].weights, offsets, segments.count, segments.length / 2}, out);
         }
       }
+    }
   });
 }
 

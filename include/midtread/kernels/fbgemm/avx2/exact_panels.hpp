@@ -74,7 +74,7 @@ struct PanelChoice {
               std::int64_t transposition)
       : d(sums_of), kept(weights, weights + kPanelColumns * depth) {
     // Per pixel and 8 places: 20 instructions in 16 bits, 14 for D = 1, 12 for D = 2.
-    constexpr std::int64_t kPerEight[] = {200, 140, 120}, kPerPair = 6, kPerPanel = 100;
+    constexpr std::int64_t kPerEight[] = {200, 140, 120}, kPerPair = 6, kPerPanel = 400;
     cost = kPerEight[d] * depth / 8;
     if (d == 0) return;
     std::int64_t pairs = 0;
@@ -82,7 +82,7 @@ struct PanelChoice {
       move_excess(kept.data() + c * depth, depth, d, excess[c]);
       pairs += static_cast<std::int64_t>((excess[c].size() + 1) / 2);
     }
-    if (pairs != 0) cost = (cost + kPerPanel + kPerPair * pairs + transposition) * 11 / 10;
+    if (pairs != 0) cost = (cost + kPerPanel + kPerPair * pairs + transposition) * 12 / 10;
   }
 };
 
@@ -92,23 +92,36 @@ inline std::int64_t exact_step(const Conv2dShape& s) {
   return 8 * eight <= 9 * four ? 8 : 4;
 }
 
-/// Tenths of an instruction per pixel: a segment's codes are transposed 32 at a time; fewer go through a
-/// copy, whose short stores the loads after them wait for.
-inline std::int64_t transposition_cost(const Segments& segments) {
+/// Whether taps in the padding can be left out: whole rows of taps are segments, cut between pixels.
+inline bool leaves_taps_out(const Conv2dShape& s, std::int64_t step) {
+  return s.taps() > 1 && (s.pad_height > 0 || s.pad_width > 0) && s.groups == 1 && s.dilation_width == 1 &&
+         s.stride_height == 1 && s.stride_width == 1 && s.in_channels % step == 0;
+}
+
+/// Codes stand channel by channel where several taps read them; else an output's are transposed by
+/// themselves.
+inline bool reads_planes(const Conv2dShape& s) { return s.taps() > 1; }
+
+/// Tenths of an instruction per pixel. Of segments a pixel's codes are transposed 32 at a time; fewer go
+/// through a copy, whose short stores the loads after them wait for.
+inline std::int64_t transposition_cost(const Conv2dShape& s, const Segments& segments) {
+  if (reads_planes(s)) return 50 * ((s.in_channels + 15) / 16) * s.stride_height * s.stride_width / s.groups;
   return segments.count * (segments.length >= 32 ? 5 * ((segments.length + 31) / 32 * 32) + 100 : 1500);
 }
 
 /// int32 sums [group][columns] (0 where the panel is in 16 bits: its codes come without their zero point),
-/// ExactPanel [group][panel], then what they point at.
+/// where taps may be left out sums [tap][columns] of what is kept, ExactPanel [group][panel], then what they
+/// point at.
 inline Storage pack_exact(const Conv2dShape& s, const std::int8_t* weights) {
   const std::int64_t step = exact_step(s);
   const Segments segments(s, step);
   const PanelCut cut{s.out_group(), kPanelColumns};
   const std::int64_t columns = s.groups * cut.columns(), panels = s.groups * cut.count(),
                      depth = segments.depth();
-  const std::int64_t header =
-      sums_bytes(columns) + (panels * static_cast<std::int64_t>(sizeof(ExactPanel)) + 63) / 64 * 64;
-  std::vector<std::int32_t> sums(static_cast<std::size_t>(columns));
+  const std::int64_t sum_rows = leaves_taps_out(s, step) ? 1 + s.taps() : 1;
+  const std::int64_t header = sums_bytes(sum_rows * columns) +
+                              (panels * static_cast<std::int64_t>(sizeof(ExactPanel)) + 63) / 64 * 64;
+  std::vector<std::int32_t> sums(static_cast<std::size_t>(sum_rows * columns));
   std::vector<ExactPanel> index(static_cast<std::size_t>(panels));
   std::vector<unsigned char> body;
   std::vector<std::int8_t> rows(static_cast<std::size_t>(kPanelColumns * depth));
@@ -123,13 +136,18 @@ inline Storage pack_exact(const Conv2dShape& s, const std::int8_t* weights) {
           sums[static_cast<std::size_t>(p * kPanelColumns + c)] += *w;
         }
     }
-    const std::int64_t transposition = transposition_cost(segments) / cut.count();
+    const std::int64_t transposition = transposition_cost(s, segments) / cut.count();
     PanelChoice best(rows.data(), depth, 0, 0);
     for (std::int64_t d = 1; d <= step / 4 && depth <= 65535; ++d) {
       PanelChoice choice(rows.data(), depth, d, transposition);
       if (choice.cost < best.cost) best = std::move(choice);
     }
     if (best.d == 0) std::fill_n(sums.data() + p * kPanelColumns, kPanelColumns, 0);
+    for (std::int64_t tap = 0; tap < sum_rows - 1 && best.d != 0; ++tap)
+      for (std::int64_t c = 0; c < kPanelColumns; ++c)
+        for (std::int64_t i = 0; i < s.in_channels; ++i)
+          sums[static_cast<std::size_t>((1 + tap) * columns + p * kPanelColumns + c)] +=
+              best.kept[static_cast<std::size_t>(c * depth + segments.at(s, i, tap))];
     ExactPanel& panel = index[static_cast<std::size_t>(p)];
     panel.depth = static_cast<std::int32_t>(best.d);
     panel.weights = header + static_cast<std::int64_t>(body.size());
@@ -175,7 +193,7 @@ inline Storage pack_exact(const Conv2dShape& s, const std::int8_t* weights) {
   auto* out = static_cast<unsigned char*>(storage.data());
   std::memset(out, 0, static_cast<std::size_t>(header));
   std::memcpy(out, sums.data(), sums.size() * sizeof(std::int32_t));
-  std::memcpy(out + sums_bytes(columns), index.data(), index.size() * sizeof(ExactPanel));
+  std::memcpy(out + sums_bytes(sum_rows * columns), index.data(), index.size() * sizeof(ExactPanel));
   std::memcpy(out + header, body.data(), body.size());
   return storage;
 }

@@ -32,6 +32,7 @@ struct Contestant {
 
 /// What can do the work on this machine; empty where the package was not found.
 std::vector<Contestant> midtread_contestants(const Problem& problem, const std::string& isa);
+std::vector<Contestant> saturating_contestants(const Problem& problem, const std::string& isa);
 std::vector<Contestant> onednn_contestants(const Problem& problem);
 std::vector<Contestant> xnnpack_contestants(const Problem& problem);
 std::vector<Contestant> gemmlowp_contestants(const Problem& problem);

@@ -159,7 +159,7 @@ void compete(benchmark::State& state, const std::string& name, const std::vector
 void print_table(const std::string& isa) {
   if (table().empty()) return;
   std::vector<std::string> names;
-  for (const char* name : {"onednn", "xnnpack", "gemmlowp", "eigen_float"})
+  for (const char* name : {"saturating", "onednn", "xnnpack", "gemmlowp", "eigen_float"})
     for (const Row& row : table())
       if (row.gops.count(name) != 0) {
         names.push_back(name);
@@ -201,7 +201,8 @@ void add_conv(const std::string& name, const Conv2dShape& shape, const std::stri
   add(name, isa, [=](benchmark::State& state) {
     const auto problem = make_problem(shape);
     std::vector<Contestant> all = peers::midtread_contestants(*problem, isa);
-    for (const auto& some : {peers::onednn_contestants(*problem), peers::xnnpack_contestants(*problem),
+    for (const auto& some : {peers::saturating_contestants(*problem, isa),
+                             peers::onednn_contestants(*problem), peers::xnnpack_contestants(*problem),
                              peers::gemmlowp_contestants(*problem), peers::eigen_contestants(*problem)})
       all.insert(all.end(), some.begin(), some.end());
     compete(state, name, all, problem->y, problem->operations());

@@ -54,7 +54,7 @@ struct Divider {
 struct MaxCodes {
   uint8x16_t largest;
 
-  MIDTREAD_ALWAYS_INLINE MaxCodes() : largest(vdupq_n_u8(0)) {}  // not implicit: that has no target
+  MIDTREAD_ALWAYS_INLINE void clear() { largest = vdupq_n_u8(0); }
   MIDTREAD_ALWAYS_INLINE void add(const std::uint8_t* x) { largest = vmaxq_u8(largest, vld1q_u8(x)); }
   MIDTREAD_ALWAYS_INLINE void store(std::uint8_t* out) const { vst1q_u8(out, largest); }
 };
@@ -63,7 +63,7 @@ struct MaxCodes {
 struct Sums {
   uint16x8_t low, high;
 
-  MIDTREAD_ALWAYS_INLINE Sums() : low(vdupq_n_u16(0)), high(vdupq_n_u16(0)) {}
+  MIDTREAD_ALWAYS_INLINE void clear() { low = high = vdupq_n_u16(0); }
   MIDTREAD_ALWAYS_INLINE void add(const std::uint8_t* x) {
     const uint8x16_t codes = vld1q_u8(x);
     low = vaddw_u8(low, vget_low_u8(codes));
@@ -88,7 +88,9 @@ MIDTREAD_ALWAYS_INLINE void add_vectors(Taken* taken, const In* x) {
 /// kVectors times 16 elements, kTaps (0: taps) of each.
 template <class Taken, int kVectors, int kTaps, class In, class Out>
 MIDTREAD_ALWAYS_INLINE void reduce_vectors(const In* x, std::int64_t taps, std::int64_t step, Out* out) {
-  Taken taken[kVectors];
+  Taken taken[kVectors];  // cleared one by one: GCC makes a loop through memory of their constructors
+  MIDTREAD_UNROLL(4)
+  for (int i = 0; i < kVectors; ++i) taken[i].clear();
   if constexpr (kTaps > 0) {
     MIDTREAD_UNROLL(3)
     for (int t = 0; t < kTaps; ++t, x += step) add_vectors<kVectors>(taken, x);

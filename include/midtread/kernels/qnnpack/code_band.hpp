@@ -129,7 +129,9 @@ class CodeBand {
  private:
   static bool copies_twice(const Conv2dShape& s, bool paired) { return paired && s.taps() > 1; }
   static std::int64_t round_up(std::int64_t bytes) { return (bytes + 63) / 64 * 64; }
-  std::int64_t row_bytes() const { return round_up((std::max(plan_.width, kRowPixels) + 1 + plan_.stride_x) * pitch_); }
+  std::int64_t row_bytes() const {
+    return round_up((std::max(plan_.width, kRowPixels) + 1 + plan_.stride_x) * pitch_);
+  }
 
   /// Row `r` of the copy; counted from the first row above the image that any output reads.
   void fill_row(const std::uint8_t* image, std::int64_t r, std::int8_t padding, std::int8_t* out) const {

@@ -10,21 +10,17 @@
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack)
 
 template <class Tile>
-void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call, Scratch& scratch) {
-  if (MatrixProduct<Tile>::fits(s)) return matrix_product<Tile>(weights, s, call, scratch);
+MIDTREAD_NOINLINE void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call,
+                                  Scratch& scratch) {
   constexpr std::int64_t kBandBytes = 64 * 1024, kMinPixels = 48, kPanelsPerPiece = 8, kUnitBlock = 64;
   const CodeBand band(s, s.in_channels, Tile::kPixels == 2, kBandBytes, kMinPixels);
   const PaddedBand& plan = band.plan();
   const Segments segments(s, band.pitch(), Tile::kStep);
   const std::int64_t bands = plan.shape.batch * plan.bands_per_image();
-  const std::int64_t all_panels = s.groups * segments.panels, columns = all_panels * kPanelColumns;
+  const std::int64_t all_panels = s.groups * segments.panels;
   const auto* packed = weights.data<unsigned char>();
 
-  auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>(2 * columns + segments.count));
-  std::int32_t* offsets = bias + 2 * columns;
-  const float* const multiplier =
-      panel_terms(call, packed, segments.panel_bytes(), s.groups, segments.panels, s.out_group(), bias,
-                  reinterpret_cast<float*>(bias + columns));
+  auto* offsets = scratch.shared<std::int32_t>(static_cast<std::size_t>(segments.count));
   for (std::int64_t i = 0; i < segments.count; ++i)
     offsets[i] = static_cast<std::int32_t>(segments.whole_rows
                                                ? band.tap_offset(i, 0)
@@ -56,14 +52,26 @@ void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const ConvCa
           PanelOutput out = output;
           out.columns = std::min(kPanelColumns, s.out_group() - column);
           aim(out, call, origin, group * s.out_group() + column);
-          out.bias = bias + p * kPanelColumns;
-          out.multiplier = multiplier + p * kPanelColumns;
           const Panel panel{reinterpret_cast<const PanelHeader*>(packed + p * segments.panel_bytes()),
-                            offsets, segments.count, segments.length, out.columns, segments.panel_bytes()};
+                            offsets,
+                            segments.count,
+                            segments.length,
+                            out.columns,
+                            segments.panel_bytes()};
           run_panels<Tile>(codes + group * s.in_group() * Tile::kPixels, units + i,
                            std::min(kUnitBlock, count - i), panel, 1, out);
         }
   });
+}
+
+template <class Tile>
+MIDTREAD_ALWAYS_INLINE void run_conv_tiles(const PackedWeights& weights, const Conv2dShape& s,
+                                           const ConvCall& call, Scratch& scratch) {
+  if (!MatrixProduct<Tile>::fits(s)) return conv_bands<Tile>(weights, s, call, scratch);
+  const std::int64_t pixels = s.batch * s.out_pixels();
+  if constexpr (Tile::kFinishes)
+    if (are_few_pixels<Tile>(s, pixels, call)) return few_pixels<Tile>(weights, s, pixels, call, scratch);
+  matrix_product<Tile>(weights, s, call, scratch);
 }
 
 template <class Tile>

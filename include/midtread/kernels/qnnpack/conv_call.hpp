@@ -12,25 +12,29 @@
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack)
 
-/// Where the 16 channels of a panel go.
+/// Where the channels of a panel go.
 struct PanelOutput {
   std::uint8_t* codes;
   std::int32_t* acc;
   std::int64_t pitch;        ///< elements from one output pixel to the next
   std::int64_t columns;      ///< at most 16
-  const std::int32_t* bias;  ///< 16, less (z - 128) * sum(w)
-  const float* multiplier;   ///< 16
+  const std::int32_t* bias;  ///< of these channels; null: none
+  const float* multiplier;   ///< of these channels
+  std::int32_t shift;        ///< z - 128, taken off the bias that often per sum(w)
   OutputCodes bounds;
   const Epilogue* general;  ///< set for other roundings than half to even
+};
 
-  /// For codes: where the panel `n` further goes.
-  PanelOutput behind(std::int64_t n) const {
-    PanelOutput out = *this;
-    out.codes += n * kPanelColumns;
-    out.bias += n * kPanelColumns;
-    out.multiplier += n * kPanelColumns;
-    return out;
-  }
+/// What tiles that write codes themselves are told: their units' outputs lie evenly.
+struct TileOutput {
+  std::uint8_t* codes;
+  std::int64_t step;         ///< bytes from the codes of one unit to those of the next
+  std::int32_t* acc;         ///< [unit][16] where it is set, instead of codes; then for one tile of one panel
+  const std::int32_t* bias;  ///< of 16 channels of every panel
+  const float* multiplier;   ///< of 16 channels of every panel
+  std::int32_t shift;        ///< as PanelOutput's
+  OutputCodes bounds;
+  bool flips = false;  ///< of one pixel: it is still uint8, see Tile::flips
 };
 
 MIDTREAD_NEON_BEGIN
@@ -99,6 +103,7 @@ MIDTREAD_NEON_END
 inline PanelOutput panel_output(const ConvCall& call, std::int64_t pitch) {
   PanelOutput out{};
   out.pitch = pitch;
+  out.shift = call.x_zero_point - 128;
   out.general = call.general();
   if (const Epilogue* e = call.epilogue) out.bounds = output_codes(e->lo, e->hi, e->zero_point);
   return out;
@@ -108,51 +113,75 @@ inline PanelOutput panel_output(const ConvCall& call, std::int64_t pitch) {
 inline void aim(PanelOutput& out, const ConvCall& call, std::int64_t origin, std::int64_t channel) {
   out.codes = call.codes ? call.codes + origin * out.pitch + channel : nullptr;
   out.acc = call.acc ? call.acc + origin * out.pitch + channel : nullptr;
+  const Epilogue* e = call.epilogue;
+  out.bias = e != nullptr && e->bias != nullptr ? e->bias + channel : nullptr;
+  out.multiplier = e != nullptr && e->multiplier != nullptr ? e->multiplier + channel : nullptr;
+}
+
+/// On to the next 16 channels.
+inline void next_panel(PanelOutput& out) {
+  if (out.codes != nullptr) out.codes += kPanelColumns;
+  if (out.acc != nullptr) out.acc += kPanelColumns;
+  if (out.bias != nullptr) out.bias += kPanelColumns;
+  if (out.multiplier != nullptr) out.multiplier += kPanelColumns;
 }
 
 MIDTREAD_NEON_BEGIN
 
-/// 16 of the terms from `all` on, as many as `there` are; zero for the rest.
+/// The first `there` < 16 terms of `all`.
+template <class T>
+MIDTREAD_ALWAYS_INLINE void copy_part(const T* all, std::int64_t there, T* terms) {
+  if (there >= 4) {  // vectors that may overlap; a loop would become a call of memcpy
+    const std::int64_t last = there - 4;
+    const std::int64_t second = std::min<std::int64_t>(4, last), third = std::min<std::int64_t>(8, last);
+    std::memcpy(terms, all, 4 * sizeof(T));
+    std::memcpy(terms + second, all + second, 4 * sizeof(T));
+    std::memcpy(terms + third, all + third, 4 * sizeof(T));
+    std::memcpy(terms + last, all + last, 4 * sizeof(T));
+  } else {
+    terms[0] = all[0];
+    terms[there / 2] = all[there / 2];
+    terms[there - 1] = all[there - 1];
+  }
+}
+
+/// 16 of the terms from `all` on, as many as `there` are; zero for the rest, and where `all` is null.
 template <class T>
 MIDTREAD_ALWAYS_INLINE void copy_terms(const T* all, std::int64_t there, T* terms) {
-  if (all != nullptr && there >= kPanelColumns) {
+  if (all != nullptr && there == kPanelColumns) {
     std::memcpy(terms, all, kPanelColumns * sizeof(T));
     return;
   }
   std::memset(terms, 0, kPanelColumns * sizeof(T));
-  if (all == nullptr) return;
-  std::int64_t c = 0;
-  for (; c + 4 <= there; c += 4) std::memcpy(terms + c, all + c, 4 * sizeof(T));
-  for (; c < there; ++c) terms[c] = all[c];
+  if (all != nullptr) copy_part(all, there, terms);
 }
 
-/// Bias, less (z - 128) * sum(w), for every column of every panel, zero where there is no channel. Returns
-/// the multipliers in the same order: the epilogue's where its channels fill the panels, else a copy in
-/// `multiplier`.
-inline const float* panel_terms(const ConvCall& call, const unsigned char* packed, std::int64_t panel_bytes,
-                                std::int64_t groups, std::int64_t panels, std::int64_t group_channels,
-                                std::int32_t* bias, float* multiplier) {
-  const int32x4_t shift = vdupq_n_s32(call.x_zero_point - 128);
-  const std::int32_t* own_bias = call.epilogue != nullptr ? call.epilogue->bias : nullptr;
-  const float* own_multiplier = call.epilogue != nullptr ? call.epilogue->multiplier : nullptr;
-  const bool whole = own_multiplier != nullptr && group_channels % kPanelColumns == 0;
-  const bool copies = call.epilogue != nullptr && !whole;
-  const float* const terms = whole ? own_multiplier : multiplier;
-  for (std::int64_t g = 0; g < groups; ++g)
-    for (std::int64_t p = 0, there = group_channels; p < panels; ++p, there -= kPanelColumns) {
-      const std::int64_t o = g * group_channels + p * kPanelColumns;
-      copy_terms(own_bias != nullptr ? own_bias + o : nullptr, there, bias);
-      if (copies) copy_terms(own_multiplier != nullptr ? own_multiplier + o : nullptr, there, multiplier);
-      const std::int32_t* sums = reinterpret_cast<const PanelHeader*>(packed)->sums;
-      MIDTREAD_UNROLL(4)
-      for (int c = 0; c < kPanelColumns; c += 4)
-        vst1q_s32(bias + c, vmlsq_s32(vld1q_s32(bias + c), vld1q_s32(sums + c), shift));
-      packed += panel_bytes;
-      bias += kPanelColumns;
-      multiplier += kPanelColumns;
-    }
-  return terms;
+/// bias[16] less shift * sum(w).
+MIDTREAD_ALWAYS_INLINE void take_zero_point(const std::int32_t* bias, const PanelHeader& header,
+                                            int32x4_t shift, std::int32_t* terms) {
+  MIDTREAD_UNROLL(4)
+  for (int c = 0; c < kPanelColumns; c += 4)
+    vst1q_s32(terms + c, vmlsq_s32(vld1q_s32(bias + c), vld1q_s32(header.sums + c), shift));
 }
+
+/// Bias, less shift * sum(w), and multiplier of 16 columns, zero where there is no channel.
+struct PanelTerms {
+  alignas(16) std::int32_t bias[kPanelColumns];
+  alignas(16) float multiplier[kPanelColumns];
+
+  PanelTerms(const PanelHeader& header, const PanelOutput& out) {
+    copy_terms(out.bias, out.columns, bias);
+    copy_terms(out.multiplier, out.columns, multiplier);
+    take_zero_point(bias, header, vdupq_n_s32(out.shift), bias);
+  }
+  /// `out` with these.
+  PanelOutput in(PanelOutput out) const {
+    out.bias = bias;
+    out.multiplier = multiplier;
+    out.shift = 0;
+    return out;
+  }
+};
 
 MIDTREAD_NEON_END
 

@@ -73,15 +73,7 @@ template <class Tile>
 void conv_transpose_rows(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call,
                          Scratch& scratch) {
   const TransposePanels<Tile> sizes(s);
-  const std::int64_t columns = sizes.all * kPanelColumns;
   const auto* packed = weights.data<unsigned char>();
-  auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>(columns * (sizes.phases() + 1)));
-  auto* copied = reinterpret_cast<float*>(bias + columns * sizes.phases());
-  const float* multiplier = nullptr;  // every phase has the same
-  for (std::int64_t phase = 0; phase < sizes.phases(); ++phase)
-    multiplier = panel_terms(call, packed + phase * sizes.all * sizes.bytes, sizes.bytes, s.groups, sizes.panels,
-                             s.out_group(), bias + phase * columns, copied);
-
   const TransposeBand band(s);
   band.check();
   const std::int64_t band_bytes = (band.elements + kBandSlack + 63) / 64 * 64;
@@ -107,10 +99,12 @@ void conv_transpose_rows(const PackedWeights& weights, const Conv2dShape& s, con
         PanelOutput out = output;
         out.columns = std::min(kPanelColumns, s.out_group() - column);
         aim(out, call, image_row * s.out_width, group * s.out_group() + column);
-        out.bias = bias + (phase + p) * kPanelColumns;
-        out.multiplier = multiplier + p * kPanelColumns;
-        const Panel panel{reinterpret_cast<const PanelHeader*>(packed + (phase + p) * sizes.bytes), offsets,
-                          sizes.segments(py, px), sizes.length, out.columns, sizes.bytes};
+        const Panel panel{reinterpret_cast<const PanelHeader*>(packed + (phase + p) * sizes.bytes),
+                          offsets,
+                          sizes.segments(py, px),
+                          sizes.length,
+                          out.columns,
+                          sizes.bytes};
         run_panels<Tile>(codes + group * s.in_group(), units, count, panel, 1, out);
       }
     }

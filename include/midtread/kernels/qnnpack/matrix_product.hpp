@@ -13,134 +13,167 @@ MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack)
 /// The only segment begins where its pixel does.
 inline constexpr std::int32_t kOwnPixel = 0;
 
-/// Sizes of a call and its work for some pixels and panels.
+/// A call and how its work is cut.
 template <class Tile>
-class MatrixProduct {
- public:
-  static constexpr std::int64_t kPanelsPerPiece = 8;  ///< where panels are shared out to threads
+struct MatrixProduct {
+  static constexpr bool kPaired = Tile::kPixels == 2;
+  static constexpr std::int64_t kBandBytes = 64 * 1024;  ///< codes that a piece of work copies, about
+  static constexpr std::int64_t kUnitBlock = 64;         ///< units against some panels, then the next
+  static constexpr std::int64_t kPanelsAtOnce = 4;       ///< a cache line of codes: finished before it leaves
+  static constexpr std::int64_t kPanelsPerPiece = 8;     ///< where panels are shared out to threads
+  static constexpr std::int64_t kMostChannels = std::int64_t{1} << 22;
 
   static bool fits(const Conv2dShape& s) {
     return s.is_pointwise() && s.groups == 1 && s.in_channels <= kMostChannels;
   }
 
-  MatrixProduct(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call)
-      : pixels(s.batch * s.out_pixels()),
-        call_(call),
-        packed_(weights.data<unsigned char>()),
-        depth_(s.in_channels),
-        columns_(s.out_channels),
-        pitch_(kPaired ? (depth_ + 7) / 8 * 8 : depth_),
-        segments_(s, pitch_, Tile::kStep) {
-    band_pixels = std::min(pixels, std::max(kBandBytes / pitch_, kUnitBlock) / kUnitBlock * kUnitBlock);
+  const ConvCall& call;
+  const unsigned char* packed;
+  std::int64_t pixels, depth, columns;
+  std::int64_t pitch, length;  ///< codes of a pixel in the copy, and those multiplied
+  std::int64_t panels, panel_bytes;
+  std::int64_t band_pixels;  ///< per piece of work
+
+  MatrixProduct(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& operands)
+      : call(operands),
+        packed(weights.data<unsigned char>()),
+        pixels(s.batch * s.out_pixels()),
+        depth(s.in_channels),
+        columns(s.out_channels),
+        pitch(kPaired ? (depth + 7) / 8 * 8 : depth) {
+    const Segments segments(s, pitch, Tile::kStep);
+    length = segments.length;
+    panels = segments.panels;
+    panel_bytes = segments.panel_bytes();
+    band_pixels = pixels;
+    if (pixels > kUnitBlock && pixels * pitch > kBandBytes)
+      band_pixels = std::min(pixels, std::max(kBandBytes / pitch / kUnitBlock, std::int64_t{1}) * kUnitBlock);
   }
 
-  std::int64_t pixels, band_pixels;  ///< in all, and per piece of work
-
-  std::int64_t panels() const { return segments_.panels; }
-  /// Memory for bias and multiplier of every panel.
-  std::int64_t term_bytes() const { return panels() * kPanelColumns * 8; }
   /// Memory of a piece.
-  std::int64_t piece_bytes() const {
-    return band_bytes() + kUnitBlock * static_cast<std::int64_t>(sizeof(BandUnit));
-  }
-
-  /// What all pieces share.
-  void prepare(void* terms) {
-    auto* bias = static_cast<std::int32_t*>(terms);
-    const std::int64_t bytes = segments_.panel_bytes();
-    output_ = panel_output(call_, columns_);
-    output_.bias = bias;
-    output_.multiplier = panel_terms(call_, packed_, bytes, 1, panels(), columns_, bias,
-                                     reinterpret_cast<float*>(bias + panels() * kPanelColumns));
-  }
+  std::int64_t codes_bytes() const { return pixels_bytes(band_pixels, pitch, kPaired); }
+  std::int64_t bytes() const { return codes_bytes() + kUnitBlock * std::int64_t{sizeof(BandUnit)}; }
 
   /// `count` pixels from `first` on against panels [first_panel, last_panel).
   void run(std::int64_t first, std::int64_t count, std::int64_t first_panel, std::int64_t last_panel,
            void* memory) const {
     auto* codes = static_cast<std::int8_t*>(memory);
-    auto* units = reinterpret_cast<BandUnit*>(codes + band_bytes());
-    copy_pixels(call_.x + first * depth_, count, depth_, pitch_, kPaired, codes);
-    const std::int64_t all = (count + Tile::kPixels - 1) / Tile::kPixels, unit_codes = Tile::kPixels * pitch_;
+    auto* units = reinterpret_cast<BandUnit*>(codes + codes_bytes());
+    copy_pixels(call.x + first * depth, count, depth, pitch, kPaired, codes);
+    const std::int64_t all = (count + Tile::kPixels - 1) / Tile::kPixels;
     list_units(units, std::min(all, kUnitBlock));
+    PanelOutput out = panel_output(call, columns);
     for (std::int64_t p = first_panel; p < last_panel; p += kPanelsAtOnce)
       for (std::int64_t i = 0; i < all; i += kUnitBlock) {
         const std::int64_t there = std::min(kUnitBlock, all - i);
         const bool odd = kPaired && i + there == all && count % 2 != 0;
         if (odd) units[there - 1].pixels = 1;
-        run_block(codes + i * unit_codes, units, there, first + i * Tile::kPixels, p,
-                  std::min(kPanelsAtOnce, last_panel - p));
+        aim(out, call, first + i * Tile::kPixels, p * kPanelColumns);
+        run_block(codes + i * Tile::kPixels * pitch, units, there, p, std::min(kPanelsAtOnce, last_panel - p),
+                  out);
         if (odd) units[there - 1].pixels = 2;
       }
   }
 
  private:
-  static constexpr bool kPaired = Tile::kPixels == 2;
-  static constexpr std::int64_t kMostChannels = std::int64_t{1} << 22;
-  static constexpr std::int64_t kBandBytes = 64 * 1024;  // codes that a piece of work copies, about
-  static constexpr std::int64_t kUnitBlock = 64;         // units against some panels, then the next
-  static constexpr std::int64_t kPanelsAtOnce = 4;       // a cache line of codes: finished before it leaves
-
-  std::int64_t band_bytes() const { return pixels_bytes(band_pixels, pitch_, kPaired); }
-
   void list_units(BandUnit* units, std::int64_t count) const {
     constexpr auto kPixels = static_cast<std::int32_t>(Tile::kPixels);
-    const std::int32_t step = kPixels * static_cast<std::int32_t>(pitch_);
+    const std::int32_t step = kPixels * static_cast<std::int32_t>(pitch);
     for (std::int32_t i = 0, input = 0, output = 0; i < count; ++i, input += step, output += kPixels)
       units[i] = {input, output, kPixels};
   }
 
-  /// Whole panels at once, the last one, with fewer channels, by itself; accumulators one by one.
-  void run_block(const std::int8_t* band, const BandUnit* units, std::int64_t count, std::int64_t origin,
-                 std::int64_t p, std::int64_t panels) const {
-    const std::int64_t bytes = segments_.panel_bytes();
-    while (panels > 0) {
-      const std::int64_t channel = p * kPanelColumns, there = columns_ - channel;
-      PanelOutput out = output_;
-      aim(out, call_, origin, channel);
-      out.columns = std::min(kPanelColumns, there);
-      out.bias += channel;
-      out.multiplier += channel;
-      const bool one = there < kPanelColumns || out.acc != nullptr || out.general != nullptr;
-      const std::int64_t now = one ? 1 : std::min(panels, there / kPanelColumns);
-      const Panel panel{reinterpret_cast<const PanelHeader*>(packed_ + p * bytes), &kOwnPixel, 1,
-                        segments_.length, out.columns, bytes};
-      run_panels<Tile>(band, units, count, panel, now, out);
-      p += now;
-      panels -= now;
+  /// Whole panels at once, and the last one, with fewer channels, by itself.
+  void run_block(const std::int8_t* band, const BandUnit* units, std::int64_t count, std::int64_t p,
+                 std::int64_t now, PanelOutput& out) const {
+    const std::int64_t whole = std::min(now, columns / kPanelColumns - p);
+    Panel panel{reinterpret_cast<const PanelHeader*>(packed + p * panel_bytes),
+                &kOwnPixel,
+                1,
+                length,
+                kPanelColumns,
+                panel_bytes};
+    if (whole > 0) {
+      out.columns = kPanelColumns;
+      run_panels<Tile>(band, units, count, panel, whole, out);
     }
+    if (whole == now) return;
+    for (std::int64_t i = 0; i < whole; ++i) next_panel(out);
+    panel.header = reinterpret_cast<const PanelHeader*>(packed + (p + whole) * panel_bytes);
+    panel.columns = out.columns = columns % kPanelColumns;
+    run_panels<Tile>(band, units, count, panel, 1, out);
   }
-
-  const ConvCall& call_;
-  const unsigned char* packed_;
-  std::int64_t depth_, columns_, pitch_;
-  Segments segments_;
-  PanelOutput output_{};
 };
 
+/// Fewer than 8 pixels, whose tiles write the codes: what a small layer spends its time on.
 template <class Tile>
-void matrix_product(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call,
-                    Scratch& scratch) {
-  MatrixProduct<Tile> product(weights, s, call);
-  const std::int64_t pixels = product.pixels, panels = product.panels();
-  if (pixels == 0) return;
-  const std::int64_t bands = (pixels + product.band_pixels - 1) / product.band_pixels;
-  // Fewer bands than threads: share out the panels as well, each piece copying its band again.
-  const std::int64_t shared = bands >= num_threads() ? panels : MatrixProduct<Tile>::kPanelsPerPiece;
-  const std::int64_t splits = (panels + shared - 1) / shared;
-  const auto term_bytes = static_cast<std::size_t>(product.term_bytes());
-  const auto piece_bytes = static_cast<std::size_t>(product.piece_bytes());
-  if (bands * splits == 1) {
-    auto* memory = scratch.shared<unsigned char>(term_bytes + piece_bytes);
-    product.prepare(memory);
-    product.run(0, pixels, 0, panels, memory + term_bytes);
-    return;
+MIDTREAD_NOINLINE void few_pixels(const PackedWeights& weights, const Conv2dShape& s, std::int64_t count,
+                                  const ConvCall& call, Scratch& scratch) {
+  const Epilogue& e = *call.epilogue;
+  const std::int64_t depth = s.in_channels, columns = s.out_channels, all = count * depth;
+  const std::int8_t* codes = reinterpret_cast<const std::int8_t*>(call.x);
+  const bool flips = Tile::flips(count, depth, columns);
+  if (!flips) {
+    auto* copy = scratch.shared<std::int8_t>(static_cast<std::size_t>(all + kBandSlack));
+    flip(call.x, all, copy);
+    std::memset(copy + all, 0, kBandSlack);
+    codes = copy;
   }
-  product.prepare(scratch.shared<unsigned char>(term_bytes));
-  scratch.prepare_leases(piece_bytes);
+
+  const std::int64_t length = (depth + Tile::kStep - 1) & -Tile::kStep, whole = columns >> 4;
+  Panel panel{weights.data<PanelHeader>(),
+              &kOwnPixel,
+              1,
+              length,
+              kPanelColumns,
+              std::int64_t{sizeof(PanelHeader)} + length * kPanelColumns};
+  TileOutput to{call.codes,
+                columns,
+                nullptr,
+                e.bias,
+                e.multiplier,
+                call.x_zero_point - 128,
+                output_codes(e.lo, e.hi, e.zero_point),
+                flips};
+  if (whole > 0) run_rows<Tile>(codes, depth, count, panel, whole, to);
+  const std::int64_t behind = whole * kPanelColumns;
+  if (behind == columns) return;
+  panel.header = reinterpret_cast<const PanelHeader*>(weights.data<char>() + whole * panel.bytes);
+  panel.columns = columns - behind;
+  to.codes = call.codes + behind;
+  to.bias += behind;
+  to.multiplier += behind;
+  run_part_rows<Tile>(codes, depth, count, panel, to);
+}
+
+/// Whether few_pixels can do a call that fits.
+template <class Tile>
+MIDTREAD_ALWAYS_INLINE bool are_few_pixels(const Conv2dShape& s, std::int64_t pixels, const ConvCall& call) {
+  using Product = MatrixProduct<Tile>;
+  return Tile::kFinishes && pixels > 0 && pixels < 8 && call.epilogue != nullptr &&
+         call.epilogue->bias != nullptr && call.epilogue->multiplier != nullptr &&
+         call.general() == nullptr &&
+         (s.out_channels <= Product::kPanelsPerPiece * kPanelColumns || num_threads() == 1);
+}
+
+template <class Tile>
+MIDTREAD_NOINLINE void matrix_product(const PackedWeights& weights, const Conv2dShape& s,
+                                      const ConvCall& call, Scratch& scratch) {
+  const MatrixProduct<Tile> product(weights, s, call);
+  const std::int64_t pixels = product.pixels, panels = product.panels, band = product.band_pixels;
+  if (pixels == 0) return;
+  constexpr std::int64_t kPerPiece = MatrixProduct<Tile>::kPanelsPerPiece;
+  // Fewer bands than threads: share out the panels as well, each piece copying its band again.
+  const std::int64_t bands = band == pixels ? 1 : (pixels + band - 1) / band;
+  const std::int64_t shared = panels <= kPerPiece || bands >= num_threads() ? panels : kPerPiece;
+  const std::int64_t splits = shared == panels ? 1 : (panels + shared - 1) / shared;
+  const auto bytes = static_cast<std::size_t>(product.bytes());
+  if (bands * splits == 1) return product.run(0, pixels, 0, panels, scratch.shared<unsigned char>(bytes));
+  scratch.prepare_leases(bytes);
   parallel_for(0, bands * splits, 1, [&](std::int64_t piece, std::int64_t) {
     const Scratch::Lease lease(scratch);
-    const std::int64_t first = piece / splits * product.band_pixels, p = piece % splits * shared;
-    product.run(first, std::min(product.band_pixels, pixels - first), p, std::min(panels, p + shared),
+    const std::int64_t first = piece / splits * band, p = piece % splits * shared;
+    product.run(first, std::min(band, pixels - first), p, std::min(panels, p + shared),
                 lease.data<unsigned char>());
   });
 }

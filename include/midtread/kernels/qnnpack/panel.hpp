@@ -54,10 +54,9 @@ struct Panel {
   std::int64_t bytes;    ///< from one panel to the next
 
   const std::int8_t* weights() const { return reinterpret_cast<const std::int8_t*>(header + 1); }
-  Panel behind(std::int64_t n) const {
-    Panel panel = *this;
-    panel.header = reinterpret_cast<const PanelHeader*>(reinterpret_cast<const char*>(header) + n * bytes);
-    return panel;
+  /// The header of the panel behind that of `one`.
+  const PanelHeader* behind(const PanelHeader* one) const {
+    return reinterpret_cast<const PanelHeader*>(reinterpret_cast<const char*>(one) + bytes);
   }
 };
 

@@ -12,13 +12,15 @@
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::i8mm)
 
-/// Below this depth the copy in pairs and the tile's store cost more instructions than smmla saves.
-inline constexpr std::int64_t kPairedDepth = 64;
+/// Up to this depth the copy in pairs and the tile's store cost more instructions than smmla saves; where all
+/// the outputs of a pixel are one panel, the copy is for them alone.
+inline constexpr std::int64_t kPairedDepth = 64, kPairedDepthOfOnePanel = 256;
 
 /// A function of the weight sizes alone.
 inline bool pairs_pay(const Conv2dShape& s) {
   if (s.groups > 1) return s.in_group() % Tile::kStep == 0;
-  if (s.depth() < kPairedDepth) return false;
+  const bool one_panel = s.taps() == 1 && s.out_channels <= kPanelColumns;
+  if (s.depth() <= (one_panel ? kPairedDepthOfOnePanel : kPairedDepth)) return false;
   const Segments paired(s, (s.in_channels + 7) / 8 * 8, Tile::kStep);
   const Segments plain(s, s.in_channels, dotprod::Tile::kStep);
   return paired.depth() < 2 * plain.depth();
@@ -29,7 +31,7 @@ inline Storage pack(const Conv2dShape& s, const std::int8_t* weights) {
 }
 
 inline void run(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call, Scratch& scratch) {
-  (pairs_pay(s) ? conv_bands<Tile> : conv_bands<dotprod::Tile>)(weights, s, call, scratch);
+  (pairs_pay(s) ? run_conv_tiles<Tile> : run_conv_tiles<dotprod::Tile>)(weights, s, call, scratch);
 }
 
 inline constexpr ConvKernel kConv = conv_kernel<run>("gemm_u8s8s32_8x8c8__neon_i8mm", false, pack);

@@ -126,11 +126,10 @@ struct Tile {
   }
   static constexpr bool kFinishes = false;
 
-  static void run(const std::int8_t* band, const BandUnit* units, std::int64_t, const Panel& panel,
-                  std::int64_t, const PanelOutput& out, std::int32_t* acc) {
+  static void run(const std::int8_t* band, const BandUnit* units, const Panel& panel,
+                  const std::int32_t* bias, std::int32_t* acc) {
     const TileInputs in{band + units[0].input, band + units[1].input, band + units[2].input,
                         band + units[3].input};
-    const std::int32_t* bias = out.bias;
     const std::int8_t* w = panel.weights();
     for (std::int64_t c = 0; c < panel.columns; c += kColumns)
       w = gemm_8x8c8(in, panel, w, bias + c, acc + c);

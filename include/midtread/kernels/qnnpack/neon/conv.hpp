@@ -10,7 +10,8 @@
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::neon)
 
-inline constexpr ConvKernel kConv = conv_kernel<conv_bands<Tile>>(Tile::kConvLabel, false, pack_conv<Tile>);
+inline constexpr ConvKernel kConv =
+    conv_kernel<run_conv_tiles<Tile>>(Tile::kConvLabel, false, pack_conv<Tile>);
 inline constexpr ConvKernel kConvTranspose =
     conv_kernel<conv_transpose_rows<Tile>>(Tile::kTransposeLabel, true, pack_conv_transpose<Tile>);
 

@@ -132,12 +132,9 @@ inline void depthwise_bands(const PackedWeights& weights, const Conv2dShape& s, 
   constexpr std::int64_t kBandBytes = 24 * 1024, kMinPixels = 1;
   const CodeBand band(s, s.out_channels, false, kBandBytes, kMinPixels);
   const PaddedBand& plan = band.plan();
-  const std::int64_t panels = depthwise_panels(s), columns = panels * kPanelColumns;
+  const std::int64_t panels = depthwise_panels(s);
   const auto* packed = weights.data<unsigned char>();
-  auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>(2 * columns + s.taps()));
-  std::int32_t* offsets = bias + 2 * columns;
-  const float* const multiplier = panel_terms(call, packed, depthwise_panel_bytes(s), 1, panels, s.out_channels,
-                                              bias, reinterpret_cast<float*>(bias + columns));
+  auto* offsets = scratch.shared<std::int32_t>(static_cast<std::size_t>(s.taps()));
   for (std::int64_t t = 0; t < s.taps(); ++t)
     offsets[t] = static_cast<std::int32_t>(band.tap_offset(t / s.kernel_width, t % s.kernel_width));
 
@@ -158,12 +155,11 @@ inline void depthwise_bands(const PackedWeights& weights, const Conv2dShape& s, 
       const DepthwiseBlock block{reinterpret_cast<const std::int8_t*>(header + 1), offsets, s.taps()};
       PanelOutput out = output;
       out.columns = std::min(kPanelColumns, s.out_channels - p * kPanelColumns);
-      out.bias = bias + p * kPanelColumns;
-      out.multiplier = multiplier + p * kPanelColumns;
       aim(out, call, (n * plan.shape.out_height + first) * plan.shape.out_width, p * kPanelColumns);
       const std::int8_t* start = codes + p * kPanelColumns;
       const auto run = header->has_minus_128 ? depthwise_row<false> : depthwise_row<true>;
-      run(start, units, count, block, out);
+      const PanelTerms terms(*header, out);
+      run(start, units, count, block, terms.in(out));
     }
   });
 }

@@ -87,11 +87,10 @@ struct Tile {
   }
   static constexpr bool kFinishes = false;
 
-  static void run(const std::int8_t* band, const BandUnit* units, std::int64_t, const Panel& panel,
-                  std::int64_t, const PanelOutput& out, std::int32_t* acc) {
+  static void run(const std::int8_t* band, const BandUnit* units, const Panel& panel,
+                  const std::int32_t* bias, std::int32_t* acc) {
     const TileInputs in{band + units[0].input, band + units[1].input, band + units[2].input,
                         band + units[3].input};
-    const std::int32_t* bias = out.bias;
     const auto tile = panel.header->has_minus_128 ? gemm_2x4c16<2, false> : gemm_2x4c16<2, true>;
     const std::int8_t* w = panel.weights();
     for (std::int64_t c = 0; c < panel.columns; c += kColumns) {

@@ -15,7 +15,6 @@
 #if MIDTREAD_NEON
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack)
-MIDTREAD_NEON_BEGIN
 
 /// The requantization of one kernel call.
 struct OutputCodes {
@@ -23,10 +22,12 @@ struct OutputCodes {
   std::uint8_t lo, hi;
 };
 
-inline OutputCodes output_codes(std::int32_t lo, std::int32_t hi, std::int32_t zero_point) {
+MIDTREAD_ALWAYS_INLINE OutputCodes output_codes(std::int32_t lo, std::int32_t hi, std::int32_t zero_point) {
   return {static_cast<std::int16_t>(zero_point), static_cast<std::uint8_t>(lo),
           static_cast<std::uint8_t>(hi)};
 }
+
+MIDTREAD_NEON_BEGIN
 
 /// 16 codes of integers relative to the zero point.
 inline uint8x16_t codes_16(const int32x4_t* v, const OutputCodes& out) {
@@ -69,12 +70,8 @@ struct Requantizer {
   }
 };
 
-/// The first `n` of 8 codes.
-MIDTREAD_ALWAYS_INLINE void store_codes(uint8x8_t rest, std::uint8_t* out, std::int64_t n) {
-  if (n == 8) {
-    vst1_u8(out, rest);
-    return;
-  }
+/// The first `n` of 8 codes, n < 8.
+MIDTREAD_ALWAYS_INLINE void store_fewer(uint8x8_t rest, std::uint8_t* out, std::int64_t n) {
   if ((n & 4) != 0) {
     const std::uint32_t four = vget_lane_u32(vreinterpret_u32_u8(rest), 0);
     std::memcpy(out, &four, 4);
@@ -89,10 +86,24 @@ MIDTREAD_ALWAYS_INLINE void store_codes(uint8x8_t rest, std::uint8_t* out, std::
   }
   if ((n & 1) != 0) *out = vget_lane_u8(rest, 0);
 }
+/// The first `n` of 8 codes.
+MIDTREAD_ALWAYS_INLINE void store_codes(uint8x8_t codes, std::uint8_t* out, std::int64_t n) {
+  if (n == 8)
+    vst1_u8(out, codes);
+  else
+    store_fewer(codes, out, n);
+}
 /// The first `n` of 16 codes, 8 < n < 16.
 MIDTREAD_ALWAYS_INLINE void store_codes(uint8x16_t codes, std::uint8_t* out, std::int64_t n) {
   vst1_u8(out, vget_low_u8(codes));
-  store_codes(vget_high_u8(codes), out + 8, n - 8);
+  store_fewer(vget_high_u8(codes), out + 8, n - 8);
+}
+/// The first `n` of the 16 codes at `from`, n < 16.
+MIDTREAD_ALWAYS_INLINE void store_part(const std::uint8_t* from, std::uint8_t* out, std::int64_t n) {
+  if (n > 8)
+    store_codes(vld1q_u8(from), out, n);
+  else
+    store_codes(vld1_u8(from), out, n);
 }
 
 /// 8 codes of `a`, 8 of `b`, in turn: `n` of each, a multiple of 8. Returns the end.
@@ -120,8 +131,13 @@ inline void flip(const std::uint8_t* q, std::int64_t n, std::int8_t* out) {
   }
   std::int64_t i = 0;
   for (; i + 64 <= n; i += 64) {
-    MIDTREAD_UNROLL(4)
-    for (int j = 0; j < 64; j += 16) vst1q_s8(out + i + j, flip_16(q + i + j));
+    // All loads before the stores: they become pairs.
+    const int8x16_t a = flip_16(q + i), b = flip_16(q + i + 16), c = flip_16(q + i + 32),
+                    d = flip_16(q + i + 48);
+    vst1q_s8(out + i, a);
+    vst1q_s8(out + i + 16, b);
+    vst1q_s8(out + i + 32, c);
+    vst1q_s8(out + i + 48, d);
   }
   for (; i < n; i += 16) {
     if (i + 16 > n) i = n - 16;

@@ -72,8 +72,9 @@ int main(int argc, char** argv) try {
     for (int i = 0; i < repeats; ++i) k::run_conv(packed, s, x.data(), 128, epilogue, y.data(), scratch);
     work = s.multiply_accumulates();
   } else if (op == "average" || op == "max") {
+    const bool max = op == "max";
     for (int i = 0; i < repeats; ++i)
-      if (op == "max")
+      if (max)
         set->max_pool->run(pool, x.data(), y.data());
       else
         set->average_pool->run(pool, x.data(), 3, y.data(), scratch);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Below 8 bits on Fashion-MNIST: one float model, then quantization-aware training from it at every bit width
-// asked for.
+// Below 8 bits on Fashion-MNIST: one float model, then quantization-aware training at every bit width asked
+// for, each from the weights of the one before.
 
 #include "support/bit_widths.hpp"
 #include "support/data.hpp"
@@ -27,9 +27,9 @@ struct Options {
   std::vector<std::string> bits{"W8A8", "W4A8", "W4A4", "W3A3", "W2A2"};
   std::vector<std::uint64_t> seeds{0};
   std::int64_t epochs = 4, qat_epochs = 2, batch_size = 64, train_limit = 0, test_limit = 0, verify_limit = 0;
-  double lr = 0.05, qat_lr = 0.02;
+  double lr = 0.05, qat_lr = 0.04;
   int threads = 0;
-  bool all_layers = false;
+  bool all_layers = false, from_float = false;
 };
 
 void add_options(CLI::App& app, Options& o) {
@@ -44,6 +44,9 @@ void add_options(CLI::App& app, Options& o) {
       ->delimiter(',')
       ->capture_default_str();
   app.add_flag("--all-layers", o.all_layers, "first and last layer too, which else have 8 bits");
+  app.add_flag(
+      "--from-float", o.from_float,
+      "every bit width starts from the float weights, not from the trained ones of the width before");
   app.add_option("--data", o.data, "directory of the four IDX files, or 'synthetic'");
   app.add_option("--seeds", o.seeds, "of weights and order, each a run of its own")
       ->delimiter(',')
@@ -80,11 +83,8 @@ class LowBit {
   }
 
   Json run() {
-    Json out{{"model", o_.model},
-             {"method", method_.name},
-             {"all_layers", o_.all_layers},
-             {"runs", Json::array()},
-             {"mean", Json::array()}};
+    Json out{{"model", o_.model},           {"method", method_.name}, {"all_layers", o_.all_layers},
+             {"from_float", o_.from_float}, {"runs", Json::array()},  {"mean", Json::array()}};
     for (const std::uint64_t seed : o_.seeds) run_seed(seed, out["runs"]);
     std::printf("\n%-6s %6s %10s %10s %18s\n", "bits", "seed", "float", "int8", "mismatched codes");
     double float_sum = 0;
@@ -134,11 +134,13 @@ class LowBit {
         examples::evaluate([&](const mt::Tensor& x) { return model->forward(x); }, test()).accuracy;
     std::printf("seed %llu, float: %.2f %%\n", static_cast<unsigned long long>(seed), float_accuracy);
     const mt::Tensor example = (*test().begin()).input;
-    const mt::graph::GraphModule fused =
+    mt::graph::GraphModule start =
         mt::passes::fuse_modules(mt::graph::trace(examples::Stubbed(model), example));
     for (const examples::BitWidths bits : bits_) {
       Json r{{"bits", bits.str()}, {"seed", seed}, {"float_accuracy", float_accuracy}};
-      r.update(train_quantized(fused.clone(), bits, seed));
+      mt::graph::GraphModule prepared = quantized(start, bits, seed);
+      r.update(results(prepared));
+      if (!o_.from_float && o_.method != examples::kAdaRound) adopt_weights(prepared, start);
       std::printf("seed %llu, %s: int8 %.2f %%, prepared %.2f %%, %lld of %lld codes differ\n",
                   static_cast<unsigned long long>(seed), bits.str().c_str(), r["int8_accuracy"].get<double>(),
                   r["qat_accuracy"].get<double>(), r["mismatched_codes"].get<long long>(),
@@ -148,11 +150,11 @@ class LowBit {
     }
   }
 
-  /// Calibration on 1024 images gives the first scales.
-  Json train_quantized(const mt::graph::GraphModule& start, examples::BitWidths bits,
-                       std::uint64_t seed) const {
+  /// The network of `start` at `bits`, trained. Calibration on 1024 images gives the first scales.
+  mt::graph::GraphModule quantized(const mt::graph::GraphModule& start, examples::BitWidths bits,
+                                   std::uint64_t seed) const {
     const auto mapping = examples::BitWidthPlan(start, bits, o_.all_layers).mapping(method_);
-    mt::graph::GraphModule prepared = mt::passes::prepare_qat(start, mapping);
+    mt::graph::GraphModule prepared = mt::passes::prepare_qat(start.clone(), mapping);
     mt::passes::calibrate(prepared, training(seed), std::max<std::int64_t>(1, 1024 / o_.batch_size));
     if (o_.method != examples::kAdaRound) {
       train(prepared, bits, seed);
@@ -164,7 +166,15 @@ class LowBit {
       for (const mt::passes::AdaRoundLayer& layer : report) std::cout << "  " << layer << '\n';
     }
     prepared.eval();
-    return results(prepared);
+    return prepared;
+  }
+
+  /// Weights and batch norms have the same names in both; the quantizers' state stays behind.
+  static void adopt_weights(const mt::graph::GraphModule& from, mt::graph::GraphModule& to) {
+    const mt::nn::StateDict trained = from.state_dict();
+    mt::nn::StateDict weights;
+    for (const auto& item : to.state_dict()) weights.assign(item.first, trained.at(item.first));
+    to.load_state_dict(weights);
   }
 
   /// In the last epoch ranges stand still; batch norm statistics move to the end, for below 8 bits standing
@@ -180,7 +190,7 @@ class LowBit {
     // LSQ's choice: half as much for every bit below four.
     const double decay = bits.weight >= 4 ? 1e-4 : bits.weight == 3 ? 5e-5 : 2.5e-5;
     examples::TrainingOptions options{mt::concat("seed ", seed, ", ", bits.str()), o_.qat_epochs, o_.qat_lr,
-                                      0, decay};
+                                      100, decay};
     options.on_epoch = [&](std::int64_t epoch) { schedule.step(static_cast<int>(epoch), prepared); };
     examples::train(prepared, training(seed), options);
   }

@@ -22,7 +22,10 @@ milliseconds() {
       took = 1000 * (60 * ($1 + $3) + $2 + $4)
       if (best == "" || took < best) best = took
     }
-    END { printf "%d\n", best }'
+    END {
+      if (best == "") exit 1  # what does not compile has no time
+      printf "%d\n", best
+    }'
 }
 row() { awk -v name="$1" -v ms="$2" -v eigen="$eigen" 'BEGIN { printf "%-26s %6d ms %6.2f\n", name, ms, ms / eigen }'; }
 
@@ -31,7 +34,9 @@ eigen=$(milliseconds '#include <Eigen/Core>')
 row Eigen/Core "$eigen"
 for layer in core kernels tensor autograd ops nn optim data quant graph quantized qat passes io train onnx tflite; do
   headers=$(find "midtread/$layer" -name '*.hpp' 2> /dev/null | LC_ALL=C sort | sed 's/.*/#include <&>/')
-  [ -z "$headers" ] || row "$layer/" "$(milliseconds "$headers")"
+  [ -n "$headers" ] || continue
+  took=$(milliseconds "$headers")
+  row "$layer/" "$took"
 done
 for header in fwd runtime midtread; do
   [ -f "midtread/$header.hpp" ] || continue

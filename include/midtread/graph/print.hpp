@@ -3,10 +3,10 @@
 // stays float.
 #pragma once
 
+#include <midtread/core/columns.hpp>
 #include <midtread/core/on_use.hpp>
 #include <midtread/graph/graph_module.hpp>
 
-#include <iomanip>
 #include <sstream>
 
 MIDTREAD_NAMESPACE_BEGIN(graph::detail)
@@ -55,12 +55,9 @@ MIDTREAD_ON_USE std::string to_text(const GraphModule& graph) {
   }
   target_width = std::min<std::size_t>(target_width, 70);
   std::ostringstream out;
-  out << std::left << std::setw(static_cast<int>(width + 2)) << "node"
-      << std::setw(static_cast<int>(target_width + 2)) << "target"
-      << "inputs\n";
+  out << flush_left("node", width + 2) << flush_left("target", target_width + 2) << "inputs\n";
   for (const auto& node : graph.nodes()) {
-    out << std::setw(static_cast<int>(width + 2)) << node->name
-        << std::setw(static_cast<int>(target_width + 2)) << detail::target_text(*node)
+    out << flush_left(node->name, width + 2) << flush_left(detail::target_text(*node), target_width + 2)
         << detail::input_text(*node) << '\n';
     for (const std::string& text : detail::quantizer_texts(*node))
       out << std::string(width + 4, ' ') << text << '\n';

@@ -2,16 +2,16 @@
 // What a model is made of, as a table: layers, output shapes, parameters, multiply-adds.
 #pragma once
 
+#include <midtread/core/columns.hpp>
 #include <midtread/core/on_use.hpp>
 #include <midtread/nn/module.hpp>
 #include <midtread/tensor/factory.hpp>
 
 #include <algorithm>
 #include <array>
-#include <iomanip>
+#include <cstdio>
 #include <sstream>
 #include <string>
-#include <unordered_set>
 #include <vector>
 
 MIDTREAD_NAMESPACE_BEGIN(nn::detail)
@@ -98,9 +98,9 @@ MIDTREAD_ON_USE std::string grouped(std::int64_t number) {
   return text;
 }
 MIDTREAD_ON_USE std::string megabytes(std::int64_t bytes) {
-  std::ostringstream out;
-  out << std::fixed << std::setprecision(2) << static_cast<double>(bytes) / 1e6 << " MB";
-  return out.str();
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2f MB", static_cast<double>(bytes) / 1e6);
+  return text;
 }
 
 MIDTREAD_NAMESPACE_END
@@ -157,10 +157,8 @@ MIDTREAD_ON_USE std::string summary(Module& module, const Shape& input) {
   std::ostringstream out;
   const std::string rule(width[0] + width[1] + width[2] + width[3] + 6, '-');
   for (std::size_t i = 0; i < table.size(); ++i) {
-    out << std::left << std::setw(static_cast<int>(width[0])) << table[i][0] << "  "
-        << std::setw(static_cast<int>(width[1])) << table[i][1] << std::right << "  "
-        << std::setw(static_cast<int>(width[2])) << table[i][2] << "  "
-        << std::setw(static_cast<int>(width[3])) << table[i][3] << '\n';
+    out << flush_left(table[i][0], width[0]) << "  " << flush_left(table[i][1], width[1]) << "  "
+        << flush_right(table[i][2], width[2]) << "  " << flush_right(table[i][3], width[3]) << '\n';
     if (i == 0) out << rule << '\n';
   }
   const std::int64_t input_bytes = element_count(input) * 4;

@@ -3,6 +3,7 @@
 // tensors out. It is constant: any number of threads may run it, each with a Workspace of its own.
 #pragma once
 
+#include <midtread/core/columns.hpp>
 #include <midtread/core/fp_env.hpp>
 #include <midtread/core/name_index.hpp>
 #include <midtread/core/on_use.hpp>
@@ -12,7 +13,6 @@
 #include <algorithm>
 #include <atomic>
 #include <functional>
-#include <iomanip>
 #include <sstream>
 
 namespace midtread_state {
@@ -171,20 +171,21 @@ class BasicModel {
     std::ostringstream out;
     std::size_t width = 4;
     for (const Step& step : steps_) width = std::max(width, step.name.size());
-    const auto name_width = static_cast<int>(width + 2);
-    out << "int8 model, engine " << engine_ << ", ISA " << isa_ << '\n'
-        << std::left << std::setw(name_width) << "step" << std::setw(22) << "operator" << std::setw(20)
-        << "output" << std::right << std::setw(10) << "bytes" << std::setw(14) << "MACs"
-        << "  kernel\n";
+    const auto row = [&](const std::string& name, const std::string& op, const std::string& shape,
+                         const std::string& bytes, const std::string& macs, const std::string& kernel) {
+      out << flush_left(name, width + 2) << flush_left(op, 22) << flush_left(shape, 20)
+          << flush_right(bytes, 10) << flush_right(macs, 14) << "  " << kernel << '\n';
+    };
+    out << "int8 model, engine " << engine_ << ", ISA " << isa_ << '\n';
+    row("step", "operator", "output", "bytes", "MACs", "kernel");
     std::int64_t macs_total = 0;
     for (std::size_t i = 0; i < steps_.size(); ++i) {
       const Step& step = steps_[i];
       const std::int64_t macs = step.op->multiply_accumulates(arguments(step, forms));
       macs_total += macs;
-      out << std::left << std::setw(name_width) << step.name << std::setw(22)
-          << (step.op->is_float() ? step.op->kind() + " (float)" : step.op->kind()) << std::setw(20)
-          << concat(forms[input_shapes_.size() + i].shape) << std::right << std::setw(10)
-          << step.op->parameter_bytes() << std::setw(14) << macs << "  " << step.op->kernel_label() << '\n';
+      row(step.name, step.op->is_float() ? step.op->kind() + " (float)" : step.op->kind(),
+          concat(forms[input_shapes_.size() + i].shape), std::to_string(step.op->parameter_bytes()),
+          std::to_string(macs), step.op->kernel_label());
     }
     out << "total: " << parameter_bytes() << " bytes, " << macs_total << " multiply-accumulates";
     const auto islands = float_islands();

@@ -38,7 +38,7 @@ inline BinaryRow binary_terms(AffineParams a, AffineParams b, const QuantizePara
           static_cast<float>(out.range.quant_min - out.zero_point),
           output_codes(out.range.quant_min, out.range.quant_max, out.zero_point),
           a.scale * inverse < 63.0f && b.scale * inverse < 63.0f,  // 255 * 126 + 255 < 2^15
-          factor < 0.2499 ? static_cast<std::int32_t>(factor * 0x1p33 + 0.5) : 0};
+          factor < 0.2499 ? static_cast<std::int32_t>((factor + 0x1p-34) * 0x1p33) : 0};
 }
 
 MIDTREAD_NEON_BEGIN

@@ -94,19 +94,9 @@ TEST(AmxConv, RandomShapesEqualThePortableKernels) {
   for (unsigned seed = 0; wanted > 0; ++seed) {
     Conv2dShape s;
     s.groups = pick.below(4) == 0 ? 2 + pick.below(2) : 1;
-    s.batch = 1 + pick.below(3);
+    draw_geometry(pick, s);
     s.in_channels = s.groups * pick.log_uniform(8, 80);
     s.out_channels = s.groups * pick.log_uniform(1, 130);
-    s.in_height = 1 + pick.below(10);
-    s.in_width = 1 + pick.below(12);
-    s.kernel_height = 1 + pick.below(4);
-    s.kernel_width = 1 + pick.below(4);
-    s.stride_height = 1 + pick.below(3);
-    s.stride_width = 1 + pick.below(3);
-    s.pad_height = pick.below(5);
-    s.pad_width = pick.below(5);
-    s.dilation_height = 1 + pick.below(3);
-    s.dilation_width = pick.below(2) ? 1 : 1 + pick.below(3);
     if (!sized(s) || !fbgemm::amx::suits_tiles(s)) continue;
     tester.check(s, seed);
     if (HasFatalFailure()) return;

@@ -196,20 +196,10 @@ TEST(Conv, RandomShapesEqualTheOracle) {
     const bool transposed = pick.below(4) == 0;
     Conv2dShape s;
     s.groups = pick.below(3) == 0 ? 1 + pick.below(5) : 1;
-    s.batch = 1 + pick.below(3);
+    draw_geometry(pick, s);
     s.in_channels = s.groups * pick.log_uniform(1, 20);
     s.out_channels = s.groups * pick.log_uniform(1, 40);
     if (pick.below(5) == 0) s.in_channels = s.out_channels = s.groups = 1 + pick.below(40);
-    s.in_height = 1 + pick.below(12);
-    s.in_width = 1 + pick.below(14);
-    s.kernel_height = 1 + pick.below(4);
-    s.kernel_width = 1 + pick.below(5);
-    s.stride_height = 1 + pick.below(3);
-    s.stride_width = 1 + pick.below(3);
-    s.pad_height = pick.below(4);
-    s.pad_width = pick.below(4);
-    s.dilation_height = 1 + pick.below(2);
-    s.dilation_width = 1 + pick.below(3);
     const auto output = [&](std::int64_t in, std::int64_t k, std::int64_t stride, std::int64_t pad,
                             std::int64_t d) {
       return transposed ? conv_transpose_output_size(in, k, stride, pad, d, pick.below(stride))

@@ -132,6 +132,21 @@ class Operands {
   std::mt19937_64 random_;
 };
 
+/// Random batch, image, window, stride, padding and dilation; channels, groups and the output are the caller's.
+inline void draw_geometry(Operands& pick, Conv2dShape& s) {
+  s.batch = 1 + pick.below(3);
+  s.in_height = 1 + pick.below(12);
+  s.in_width = 1 + pick.below(14);
+  s.kernel_height = 1 + pick.below(4);
+  s.kernel_width = 1 + pick.below(5);
+  s.stride_height = 1 + pick.below(3);
+  s.stride_width = 1 + pick.below(3);
+  s.pad_height = pick.below(5);
+  s.pad_width = pick.below(5);
+  s.dilation_height = 1 + pick.below(3);
+  s.dilation_width = pick.below(2) ? 1 : 1 + pick.below(3);
+}
+
 /// To the nearest integer; a tie goes 0 to even, 1 up, 2 towards zero, 3 away from zero.
 inline double oracle_round(double value, int policy) {
   const double below = std::floor(value), rest = value - below;

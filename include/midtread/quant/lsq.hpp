@@ -104,6 +104,7 @@ class LsqBase : public LearnedFakeQuantize {
 
   ChannelQParams held() const override {
     const FpEnvGuard fp_env;
+    check_magnitude(scale_.numel());
     ChannelQParams q = without_scales();
     const std::int32_t middle = symmetric_zero_point(spec(), settings_.range);
     for (std::size_t c = 0; c < static_cast<std::size_t>(scale_.numel()); ++c) {
@@ -113,6 +114,7 @@ class LsqBase : public LearnedFakeQuantize {
     return q;
   }
   void write_qparams(const ChannelQParams& q) override {
+    check_magnitude(static_cast<std::int64_t>(q.scales.size()));
     resize_parameters(static_cast<std::int64_t>(q.scales.size()));
     float* scale = scale_.mutable_data();
     for (std::size_t c = 0; c < q.scales.size(); ++c)
@@ -172,10 +174,12 @@ class LsqBase : public LearnedFakeQuantize {
   }
 
  private:
-  // A checkpoint may hold more scales than the layer has channels; convert says so.
-  float magnitude(std::size_t c) const {
-    return magnitude_.defined() && static_cast<std::int64_t>(c) < magnitude_.numel() ? magnitude_.data()[c]
-                                                                                     : 1.0f;
+  float magnitude(std::size_t c) const { return magnitude_.defined() ? magnitude_.data()[c] : 1.0f; }
+  // A checkpoint may hold the scales of another layer.
+  void check_magnitude(std::int64_t scales) const {
+    if (magnitude_.defined() && magnitude_.numel() != scales)
+      throw ShapeError(where(), concat("holds ", scales, " scales, the layer's batch norm has ",
+                                       magnitude_.numel(), " channels; load the checkpoint of this model"));
   }
   const char* offset_name() const { return plus_ ? "offset" : "zero_point"; }
   float clamped(float code) const {

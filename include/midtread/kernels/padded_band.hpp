@@ -18,6 +18,17 @@ struct BandPixel {
   std::int32_t output;
 };
 
+/// `rows` rows of outputs, `step_x` and `step_y` elements apart.
+inline void list_grid(std::int64_t rows, std::int64_t columns, std::int64_t step_y, std::int64_t step_x,
+                      BandPixel* pixels) {
+  std::int32_t output = 0;
+  for (std::int64_t y = 0; y < rows; ++y) {
+    auto input = static_cast<std::int32_t>(y * step_y);
+    for (std::int64_t x = 0; x < columns; ++x, input += static_cast<std::int32_t>(step_x))
+      *pixels++ = {input, output++};
+  }
+}
+
 /// Elements kernels may read beyond the last pixel.
 inline constexpr std::int64_t kBandSlack = 32;
 
@@ -72,10 +83,7 @@ struct PaddedBand {
 
   /// Lists the output pixels of `rows` rows.
   void list_pixels(std::int64_t rows, BandPixel* pixels) const {
-    std::int32_t output = 0;
-    for (std::int64_t y = 0; y < rows; ++y)
-      for (std::int64_t x = 0; x < shape.out_width; ++x, ++output)
-        *pixels++ = {static_cast<std::int32_t>((y * stride_y * width + x * stride_x) * pitch), output};
+    list_grid(rows, shape.out_width, stride_y * width * pitch, stride_x * pitch, pixels);
   }
 
   /// Copies what output rows [first, first + rows) of image `n` need of `channels` channels from x on.

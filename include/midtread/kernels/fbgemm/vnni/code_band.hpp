@@ -25,16 +25,11 @@ class CodeBand {
   /// Lists the output pixels of `rows` rows.
   void list_pixels(std::int64_t rows, BandPixel* pixels) const {
     const Conv2dShape& s = plan_.shape;
-    if (!in_place_ || s.is_pointwise()) {
+    if (!in_place_ || s.is_pointwise())
       plan_.list_pixels(rows, pixels);
-      return;
-    }
-    std::int32_t output = 0;
-    for (std::int64_t y = 0; y < rows; ++y)
-      for (std::int64_t x = 0; x < s.out_width; ++x, ++output)
-        *pixels++ = {static_cast<std::int32_t>((y * s.stride_height * s.in_width + x * s.stride_width) *
-                                               s.in_channels),
-                     output};
+    else
+      list_grid(rows, s.out_width, s.stride_height * s.in_width * s.in_channels,
+                s.stride_width * s.in_channels, pixels);
   }
 
   /// What output rows [first, first + rows) of image `n` read: a copy in `band`, or the tensor itself.

@@ -174,8 +174,13 @@ inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const
   const auto* sums = weights.data<std::int32_t>();
   const bool windowed = leaves_taps_out(s);
 
-  auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>(2 * all_columns + segments.count));
+  // The pixels of a band, if all bands have the same ones.
+  const std::int64_t shared_pixels = windowed ? 0 : plan.pixels();
+  auto* bias = scratch.shared<std::int32_t>(
+      static_cast<std::size_t>(2 * all_columns + segments.count + 2 * shared_pixels));
   std::int32_t* offsets = bias + 2 * all_columns;
+  auto* every_pixel = reinterpret_cast<BandPixel*>(offsets + segments.count);
+  if (!windowed) band.list_pixels(plan.out_rows, every_pixel);
   column_bias(call, sums, s.groups, s.out_group(), cut.columns(), bias);
   const float* multiplier = column_multipliers(call.epilogue, s.groups, s.out_group(), cut.columns(),
                                                reinterpret_cast<float*>(bias + all_columns));
@@ -194,7 +199,7 @@ inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const
   const std::int64_t window_bytes = most_windows * static_cast<std::int64_t>(sizeof(TapWindow));
   const std::int64_t bias_bytes = windowed ? most_windows * all_columns * 4 : 0;
   scratch.prepare_leases(static_cast<std::size_t>(band.bytes() + window_bytes + bias_bytes) +
-                         static_cast<std::size_t>(plan.pixels()) * sizeof(BandPixel));
+                         static_cast<std::size_t>(windowed ? plan.pixels() : 0) * sizeof(BandPixel));
 
   // Each piece of fewer bands than threads copies its band again.
   const std::int64_t per_piece = bands >= num_threads() ? all_panels : kColumnsPerPiece / kernels.columns;
@@ -203,8 +208,7 @@ inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const
     const Scratch::Lease lease(scratch);
     auto* windows = reinterpret_cast<TapWindow*>(lease.data<unsigned char>() + band.bytes());
     auto* biases = reinterpret_cast<std::int32_t*>(windows + most_windows);
-    auto* pixels =
-        reinterpret_cast<BandPixel*>(lease.data<unsigned char>() + band.bytes() + window_bytes + bias_bytes);
+    auto* pixels = every_pixel;
     const std::int64_t index = piece / splits, n = index / plan.bands_per_image();
     const std::int64_t first = index % plan.bands_per_image() * plan.out_rows;
     const std::int64_t rows = std::min(plan.out_rows, plan.shape.out_height - first);
@@ -213,11 +217,10 @@ inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const
     const std::int64_t count = rows * plan.shape.out_width;
     std::int64_t window_count = 1;
     if (windowed) {
+      pixels = reinterpret_cast<BandPixel*>(biases + most_windows * all_columns);
       window_count = list_windows(plan, first, rows, pixels, windows);
       for (std::int64_t i = 0; i < window_count; ++i)
         window_bias(call, s, sums, all_columns, windows[i], biases + i * all_columns);
-    } else {
-      band.list_pixels(rows, pixels);
     }
     const std::int64_t origin = (n * plan.shape.out_height + first) * plan.shape.out_width;
     const std::int64_t last_panel = std::min(all_panels, (piece % splits + 1) * per_piece);

@@ -44,6 +44,7 @@ class AmxTester {
     e.rounding = static_cast<Rounding>(make.below(3) ? 0 : make.below(4));
     e.bias = make.below(4) ? bias_.place(bias, at_start) : nullptr;
     e.multiplier = scale_.place(scale, at_start);
+    e.tail = make.below(2) ? &kTail : nullptr;
 
     const std::uint8_t* px = x_.place(x, at_start);
     std::vector<std::uint8_t> codes(outputs);

@@ -65,7 +65,7 @@ class ConvTester {
     const int x_zero_point = zero_points[make.below(3)], zero_point = static_cast<int>(make.below(256));
     const int lo = make.below(2) ? 0 : zero_point,
               policy = make.below(3) ? 0 : static_cast<int>(make.below(4));
-    const bool has_bias = make.below(4) != 0;
+    const bool has_bias = make.below(4) != 0, has_tail = make.below(2) != 0;
     const auto bias = make.biases(static_cast<std::size_t>(s.out_channels));
     const auto scale = make.multipliers(static_cast<std::size_t>(s.out_channels), s.depth());
     const auto sums = oracle_accumulators(s, transposed, x, x_zero_point, w);
@@ -74,6 +74,7 @@ class ConvTester {
     for (std::size_t i = 0; i < sums.size(); ++i) {
       const std::size_t c = i % static_cast<std::size_t>(s.out_channels);
       y[i] = oracle_requantize(sums[i] + (has_bias ? bias[c] : 0), scale[c], zero_point, lo, 255, policy);
+      if (has_tail) y[i] = follow(y[i]);
     }
     for (const KernelSet* set : sets_) {
       const auto& kernel = transposed ? *(*set)->conv_transpose : set->conv(s);
@@ -83,7 +84,8 @@ class ConvTester {
                               zero_point,
                               lo,
                               255,
-                              static_cast<Rounding>(policy)};
+                              static_cast<Rounding>(policy),
+                              has_tail ? &kTail : nullptr};
       const std::uint8_t* px = x_.place(x, at_start);
       auto* py = y_.place<std::uint8_t>(y.size(), at_start, 0xEE);
       midtread::kernels::run_conv(packed, s, px, x_zero_point, epilogue, py, scratch_);

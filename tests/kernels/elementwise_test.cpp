@@ -140,6 +140,36 @@ TEST(Binary, EveryPairOfCodes) {
     }
 }
 
+TEST(Elementwise, InPlaceWhereTheCountIsAMultipleOf64) {
+  std::int64_t cases = 0;
+  std::vector<std::uint8_t> table;
+  for (int i = 0; i < 256; ++i) table.push_back(static_cast<std::uint8_t>(i * 167 + 13));
+  for (const KernelSet* set : sets_under_test())
+    for (const std::int64_t n : {64, 128, 192, 448, 4096, 70016})
+      for (unsigned seed = 0; seed < 8; ++seed, ++cases) {
+        Operands make(seed);
+        const auto size = static_cast<std::size_t>(n);
+        const auto a = make.activations(size, 0), b = make.activations(size, 0);
+        const AffineParams qa = random_input(make), qb = random_input(make);
+        const QuantizeParams out = random_output(make, make.real(0.01f, 0.2f));
+        std::vector<std::uint8_t> expected(size), y;
+        for (const auto* kernel : {(*set)->add, (*set)->mul}) {
+          kernel->run(elementwise(n), a.data(), qa, b.data(), qb, out, expected.data());
+          y = a;
+          kernel->run(elementwise(n), y.data(), qa, b.data(), qb, out, y.data());
+          ASSERT_EQ(y, expected) << kernel->label << ", " << n;
+          y = b;
+          kernel->run(elementwise(n), a.data(), qa, y.data(), qb, out, y.data());
+          ASSERT_EQ(y, expected) << kernel->label << ", " << n;
+        }
+        (*set)->lookup->run(table.data(), a.data(), expected.data(), n);
+        y = a;
+        (*set)->lookup->run(table.data(), y.data(), y.data(), n);
+        ASSERT_EQ(y, expected) << (*set)->lookup->label << ", " << n;
+      }
+  std::printf("cases=%lld\n", static_cast<long long>(cases));
+}
+
 TEST(RequantizeCopy, RowsAndStrides) {
   GuardedArena x_arena(1 << 18), y_arena(1 << 18);
   Operands make(5);

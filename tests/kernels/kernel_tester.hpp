@@ -100,8 +100,8 @@ class Operands {
     return v;
   }
   static constexpr int kWeightPatterns = 7;
-  /// 0: random; 1: -128; 2: 127; 3: -128 and 127 in turn; 4: mostly zero; 5: bell-shaped as after training, a few
-  /// pairs too large for vpmaddubsw; 6: the same, one channel in 40 weights at its limits.
+  /// 0: random; 1: -128; 2: 127; 3: -128 and 127 in turn; 4: mostly zero; 5: bell-shaped as after training, a
+  /// few pairs too large for vpmaddubsw; 6: the same, one channel in 40 weights at its limits.
   std::vector<std::int8_t> weights(std::size_t n, int pattern) {
     std::vector<std::int8_t> v(n);
     for (std::size_t i = 0; i < n; ++i) {
@@ -110,7 +110,12 @@ class Operands {
       int bell = -256;
       for (int k = 0; k < 4; ++k) bell += static_cast<int>(bits >> (8 * k) & 127);
       bell = std::max(-128, std::min(127, bell));
-      const int codes[kWeightPatterns] = {word, -128, 127, i % 2 ? 127 : -128, i % 7 ? 0 : word, bell,
+      const int codes[kWeightPatterns] = {word,
+                                          -128,
+                                          127,
+                                          i % 2 ? 127 : -128,
+                                          i % 7 ? 0 : word,
+                                          bell,
                                           i / 40 % 40 ? bell : i % 3 ? 127 : -128};
       v[i] = static_cast<std::int8_t>(codes[pattern]);
     }
@@ -132,7 +137,8 @@ class Operands {
   std::mt19937_64 random_;
 };
 
-/// Random batch, image, window, stride, padding and dilation; channels, groups and the output are the caller's.
+/// Random batch, image, window, stride, padding and dilation; channels, groups and the output are the
+/// caller's.
 inline void draw_geometry(Operands& pick, Conv2dShape& s) {
   s.batch = 1 + pick.below(3);
   s.in_height = 1 + pick.below(12);
@@ -146,6 +152,13 @@ inline void draw_geometry(Operands& pick, Conv2dShape& s) {
   s.dilation_height = 1 + pick.below(3);
   s.dilation_width = pick.below(2) ? 1 : 1 + pick.below(3);
 }
+
+/// What an epilogue's tail may do; twice, not at all or too early gives other codes.
+inline std::uint8_t follow(std::uint8_t code) { return static_cast<std::uint8_t>(3 * code + 7); }
+inline constexpr midtread::kernels::CodeTail kTail{
+    [](const midtread::kernels::CodeTail&, std::uint8_t* codes, std::int64_t first, std::int64_t count) {
+      for (std::int64_t i = first; i < first + count; ++i) codes[i] = follow(codes[i]);
+    }};
 
 /// To the nearest integer; a tie goes 0 to even, 1 up, 2 towards zero, 3 away from zero.
 inline double oracle_round(double value, int policy) {

@@ -3,6 +3,7 @@
 // takes it.
 #pragma once
 
+#include <midtread/kernels/code_tail.hpp>
 #include <midtread/kernels/kernel_table.hpp>
 
 MIDTREAD_NAMESPACE_BEGIN(kernels)
@@ -18,6 +19,16 @@ struct ConvCall {
   /// The epilogue where its rounding has no vector form.
   const Epilogue* general() const {
     return epilogue != nullptr && epilogue->rounding != Rounding::kHalfEven ? epilogue : nullptr;
+  }
+  /// The tail, after all channels of `count` pixels from `first` on.
+  void finish(const Conv2dShape& s, std::int64_t first, std::int64_t count) const {
+    if (epilogue != nullptr && epilogue->tail != nullptr)
+      epilogue->tail->run(*epilogue->tail, codes, first * s.out_channels, count * s.out_channels);
+  }
+  /// The tail, where no piece of work has all channels.
+  void finish(const Conv2dShape& s) const {
+    if (epilogue != nullptr && epilogue->tail != nullptr)
+      run_tail(*epilogue->tail, codes, s.batch * s.out_pixels() * s.out_channels);
   }
 };
 
@@ -35,10 +46,12 @@ void accumulate_call(const PackedWeights& weights, const Conv2dShape& s, const s
   kRun(weights, s, {x, x_zero_point, nullptr, nullptr, acc}, scratch);
 }
 
+/// `finishes`: kRun calls finish for every pixel.
 template <RunConvCall kRun>
 constexpr ConvKernel conv_kernel(const char* label, bool transposed,
-                                 Storage (*pack)(const Conv2dShape&, const std::int8_t*)) {
-  return {label, transposed, pack, run_call<kRun>, accumulate_call<kRun>};
+                                 Storage (*pack)(const Conv2dShape&, const std::int8_t*),
+                                 bool finishes = false) {
+  return {label, transposed, pack, run_call<kRun>, accumulate_call<kRun>, finishes};
 }
 
 MIDTREAD_NAMESPACE_END

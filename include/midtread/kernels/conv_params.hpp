@@ -105,6 +105,8 @@ inline void check(const Conv2dShape& s, bool transposed, const char* where) {
   output(s.out_width, s.in_width, s.kernel_width, s.stride_width, s.pad_width, s.dilation_width, "out_width");
 }
 
+struct CodeTail;
+
 /// From accumulators to codes: y = clamp(round(float(acc + bias[c]) * multiplier[c]), lo - z, hi - z) + z.
 struct Epilogue {
   const std::int32_t* bias = nullptr;  ///< [O] bias codes; null: none
@@ -113,6 +115,7 @@ struct Epilogue {
   std::int32_t lo = 0;
   std::int32_t hi = 255;
   Rounding rounding = Rounding::kHalfEven;
+  const CodeTail* tail = nullptr;  ///< run on the codes then (code_tail.hpp)
 };
 
 MIDTREAD_NAMESPACE_END

@@ -27,6 +27,8 @@ struct ConvKernel {
   /// acc = sum (q - z) * w, without a bias.
   void (*accumulate)(const PackedWeights& weights, const Conv2dShape& shape, const std::uint8_t* x,
                      std::int32_t x_zero_point, std::int32_t* acc, Scratch& scratch);
+  /// Whether `run` gives the epilogue's tail each piece of codes as it is finished.
+  bool runs_tail = false;
 };
 
 /// Weights in the form their kernel reads. Copies share the bytes.
@@ -55,7 +57,8 @@ inline BinaryShape elementwise(std::int64_t n) {
   return shape;
 }
 
-/// y = quantize(op(dequantize(a), dequantize(b))); a fused ReLU is range.quant_min = zero point.
+/// y = quantize(op(dequantize(a), dequantize(b))); a fused ReLU is range.quant_min = zero point. `y` may be `a`
+/// or `b` where these are elementwise(n) and n is a multiple of 64.
 struct BinaryKernel {
   const char* label;
   void (*run)(const BinaryShape& shape, const std::uint8_t* a, AffineParams qa, const std::uint8_t* b,
@@ -83,7 +86,7 @@ struct MaxPoolKernel {
   void (*run)(const Pool2dShape& shape, const std::uint8_t* x, std::uint8_t* y);
 };
 
-/// y = table[x], 256 entries.
+/// y = table[x], 256 entries. `y` may be `x` where n is a multiple of 64.
 struct LookupKernel {
   const char* label;
   void (*run)(const std::uint8_t* table, const std::uint8_t* x, std::uint8_t* y, std::int64_t n);

@@ -2,6 +2,7 @@
 // Packing weights for a kernel and running it, with the sizes and ranges checked first.
 #pragma once
 
+#include <midtread/kernels/code_tail.hpp>
 #include <midtread/kernels/kernel_table.hpp>
 
 #include <cstring>
@@ -69,6 +70,8 @@ inline void run_conv(const PackedWeights& weights, const Conv2dShape& shape, con
   if (!is_fit(epilogue)) refuse_epilogue(weights.kernel->label, epilogue);
   const FpEnvGuard fp_env;
   weights.kernel->run(weights, shape, x, x_zero_point, epilogue, y, scratch);
+  if (epilogue.tail != nullptr && !weights.kernel->runs_tail)
+    run_tail(*epilogue.tail, y, shape.batch * shape.out_pixels() * shape.out_channels);
 }
 
 /// x [N, H, W, I] -> acc [N, outH, outW, O] = sum (q - z) * w.

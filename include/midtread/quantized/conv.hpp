@@ -5,8 +5,8 @@
 #pragma once
 
 #include <midtread/core/on_use.hpp>
-#include <midtread/quantized/operator.hpp>
 #include <midtread/quantized/weights.hpp>
+#include <midtread/quantized/workspace.hpp>
 
 #include <array>
 #include <limits>
@@ -113,19 +113,12 @@ class BasicConv final : public Operator {
     return {geometry_.output_shape(geometry_.shape_for(x.shape, kind())), y_};
   }
   void run(const Values& inputs, Value& output, Workspace& workspace) const override {
-    const Tensor& x = quantized_input(inputs, 0, "conv");
-    const kernels::Conv2dShape shape = geometry_.shape_for(x.shape(), "conv");
-    const std::int32_t shift = storage_shift(y_.dtype);
-    kernels::Epilogue epilogue;
-    epilogue.bias = weights_.bias.data();
-    epilogue.multiplier = weights_.multiplier.data();
-    epilogue.zero_point = y_.zero_point + shift;
-    epilogue.lo = clamp_.quant_min + shift;
-    epilogue.hi = clamp_.quant_max + shift;
-    epilogue.rounding = y_.rounding;
-    if (shape.batch == 0) return;
-    kernels::run_conv(packed_, shape, x.stored().data(), x.stored_zero_point(), epilogue, codes_of(output),
-                      workspace.scratch());
+    run(nullptr, inputs, output, workspace);
+  }
+  bool has_pieces() const override { return true; }
+  void run_then(const kernels::CodeTail& tail, const Values& inputs, Value& output,
+                Workspace& workspace) const override {
+    run(&tail, inputs, output, workspace);
   }
   std::shared_ptr<const Operator> bind(const kernels::KernelSet& kernels) const override {
     auto* bound = new BasicConv(*this);
@@ -244,6 +237,23 @@ class BasicConv final : public Operator {
   }
 
  private:
+  // `tail` may be null.
+  void run(const kernels::CodeTail* tail, const Values& inputs, Value& output, Workspace& workspace) const {
+    const Tensor& x = quantized_input(inputs, 0, "conv");
+    const kernels::Conv2dShape shape = geometry_.shape_for(x.shape(), "conv");
+    const std::int32_t shift = storage_shift(y_.dtype);
+    kernels::Epilogue epilogue;
+    epilogue.bias = weights_.bias.data();
+    epilogue.multiplier = weights_.multiplier.data();
+    epilogue.zero_point = y_.zero_point + shift;
+    epilogue.lo = clamp_.quant_min + shift;
+    epilogue.hi = clamp_.quant_max + shift;
+    epilogue.rounding = y_.rounding;
+    epilogue.tail = tail;
+    if (shape.batch == 0) return;
+    kernels::run_conv(packed_, shape, x.stored().data(), x.stored_zero_point(), epilogue, codes_of(output),
+                      workspace.scratch());
+  }
   // The smallest input that gives an output along this axis (0: height, 1: width).
   std::int64_t smallest(std::size_t axis) const {
     if (geometry_.transposed) {

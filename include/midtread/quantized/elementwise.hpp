@@ -3,7 +3,7 @@
 #pragma once
 
 #include <midtread/core/on_use.hpp>
-#include <midtread/quantized/operator.hpp>
+#include <midtread/quantized/codewise.hpp>
 
 MIDTREAD_NAMESPACE_BEGIN(quantized)
 
@@ -11,7 +11,7 @@ enum class BinaryOp { kAdd, kMul };
 
 /// a + b or a * b with numpy's broadcasting; a fused ReLU is clamp.quant_min = zero point.
 MIDTREAD_CLASS_ON_USE(Binary)
-class BasicBinary final : public Operator {
+class BasicBinary final : public Codewise {
  public:
   BasicBinary(BinaryOp op, const QParams& y, CodeRange clamp) : op_(op), y_(y), clamp_(clamp) {}
   std::string kind() const override { return op_ == BinaryOp::kAdd ? "add" : "mul"; }
@@ -24,13 +24,15 @@ class BasicBinary final : public Operator {
   }
   void run(const Values& inputs, Value& output, Workspace&) const override {
     const Tensor &a = quantized_input(inputs, 0, "add"), &b = quantized_input(inputs, 1, "add");
-    kernels::QuantizeParams p = kernels::engine_params(y_);
-    p.range = {clamp_.quant_min + storage_shift(y_.dtype), clamp_.quant_max + storage_shift(y_.dtype)};
-    const Tensor& y = std::get<Tensor>(output);
-    const kernels::BinaryShape shape =
-        a.shape() == b.shape() ? kernels::elementwise(a.numel()) : broadcast_shape(a, b, y);
-    kernel_->run(shape, a.stored().data(), {a.qparams().scale, a.stored_zero_point()}, b.stored().data(),
-                 {b.qparams().scale, b.stored_zero_point()}, p, codes_of(output));
+    run(a.shape() == b.shape() ? kernels::elementwise(a.numel())
+                               : broadcast_shape(a, b, std::get<Tensor>(output)),
+        a, a.stored().data(), b, b.stored().data(), codes_of(output));
+  }
+  bool is_codewise(const Forms& inputs) const override { return inputs[0].shape == inputs[1].shape; }
+  void run_codes(const Values& inputs, const std::uint8_t* const* x, std::int64_t count,
+                 std::uint8_t* y) const override {
+    run(kernels::elementwise(count), std::get<Tensor>(*inputs[0]), x[0], std::get<Tensor>(*inputs[1]), x[1],
+        y);
   }
   std::shared_ptr<const Operator> bind(const kernels::KernelSet& kernels) const override {
     auto* bound = new BasicBinary(*this);
@@ -57,6 +59,13 @@ class BasicBinary final : public Operator {
   }
 
  private:
+  void run(const kernels::BinaryShape& shape, const Tensor& a, const std::uint8_t* from_a, const Tensor& b,
+           const std::uint8_t* from_b, std::uint8_t* y) const {
+    kernels::QuantizeParams p = kernels::engine_params(y_);
+    p.range = {clamp_.quant_min + storage_shift(y_.dtype), clamp_.quant_max + storage_shift(y_.dtype)};
+    kernel_->run(shape, from_a, {a.qparams().scale, a.stored_zero_point()}, from_b,
+                 {b.qparams().scale, b.stored_zero_point()}, p, y);
+  }
   // Dimensions in memory order of the output (channels innermost), strides 0 where an input stretches.
   static kernels::BinaryShape broadcast_shape(const Tensor& a, const Tensor& b, const Tensor& y) {
     kernels::BinaryShape s;

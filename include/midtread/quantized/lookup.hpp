@@ -3,7 +3,7 @@
 #pragma once
 
 #include <midtread/core/on_use.hpp>
-#include <midtread/quantized/operator.hpp>
+#include <midtread/quantized/codewise.hpp>
 
 #include <array>
 
@@ -37,7 +37,7 @@ MIDTREAD_ON_USE Table clamp_table(const QParams& x, CodeRange bounds) {
 }
 
 MIDTREAD_CLASS_ON_USE(Lookup)
-class BasicLookup final : public Operator {
+class BasicLookup final : public Codewise {
  public:
   /// `function` names it in summaries ("relu", "sigmoid").
   BasicLookup(std::string function, const Table& table, const QParams& y)
@@ -51,6 +51,11 @@ class BasicLookup final : public Operator {
   void run(const Values& inputs, Value& output, Workspace&) const override {
     const Tensor& x = quantized_input(inputs, 0, "lookup");
     kernel_->run(table_.data(), x.stored().data(), codes_of(output), x.numel());
+  }
+  bool is_codewise(const Forms&) const override { return true; }
+  void run_codes(const Values&, const std::uint8_t* const* x, std::int64_t count,
+                 std::uint8_t* y) const override {
+    kernel_->run(table_.data(), x[0], y, count);
   }
   std::shared_ptr<const Operator> bind(const kernels::KernelSet& kernels) const override {
     auto* bound = new BasicLookup(*this);

@@ -7,8 +7,9 @@
 #include <midtread/core/fp_env.hpp>
 #include <midtread/core/name_index.hpp>
 #include <midtread/core/on_use.hpp>
-#include <midtread/quantized/operator.hpp>
 #include <midtread/quantized/run_limits.hpp>
+#include <midtread/quantized/stage.hpp>
+#include <midtread/quantized/workspace.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -24,11 +25,7 @@ MIDTREAD_NAMESPACE_BEGIN(quantized)
 MIDTREAD_CLASS_ON_USE(Model)
 class BasicModel {
  public:
-  struct Step {
-    std::string name;
-    std::shared_ptr<const Operator> op;
-    std::vector<int> inputs;  ///< values: 0.. are the model's inputs, then one per step
-  };
+  using Step = quantized::Step;
   /// Sees every step's value as it is computed.
   using Visitor = std::function<void(const Step&, const Value&)>;
 
@@ -86,19 +83,25 @@ class BasicModel {
     return std::get<midtread::Tensor>(plan.values[static_cast<std::size_t>(outputs_[0])]);
   }
 
-  /// All values, inside `workspace`. `visitor` may be empty.
+  /// The plan that was run, inside `workspace`: the outputs among its values hold until the next run. With a
+  /// `visitor` every step is run by itself.
   const Workspace::Plan& run(const std::vector<midtread::Tensor>& inputs, Workspace& workspace,
                              const Visitor& visitor = nullptr) const {
     if (inputs.size() != input_shapes_.size())
       throw ShapeError("int8 model", concat("takes ", input_count(), " inputs, got ", inputs.size()));
     const FpEnvGuard fp_env;
-    Workspace::Plan* plan = workspace.find(id_, inputs);
-    if (!plan) plan = &workspace.add(make_plan(inputs));
+    const bool visited = static_cast<bool>(visitor);
+    Workspace::Plan* plan = workspace.find(id_, visited, inputs);
+    if (!plan) plan = &workspace.add(make_plan(visited, inputs));
     for (std::size_t i = 0; i < inputs.size(); ++i) std::get<midtread::Tensor>(plan->values[i]) = inputs[i];
-    for (std::size_t i = 0; i < steps_.size(); ++i) {
-      Value& value = plan->values[inputs.size() + i];
-      steps_[i].op->run(plan->arguments[i], value, workspace);
-      if (visitor) visitor(steps_[i], value);
+    for (const Workspace::Stage& stage : plan->stages) {
+      const Step& step = steps_[stage.step];
+      Value& value = plan->values[inputs.size() + stage.step];
+      if (stage.tail.empty())
+        step.op->run(plan->arguments[stage.step], value, workspace);
+      else
+        step.op->run_then(stage.tail, plan->arguments[stage.step], value, workspace);
+      if (visited) visitor(step, value);
     }
     for (std::size_t i = 0; i < inputs.size(); ++i)  // an input may be an output as well
       if (std::find(outputs_.begin(), outputs_.end(), static_cast<int>(i)) == outputs_.end())
@@ -149,7 +152,7 @@ class BasicModel {
     for (const Shape& shape : input_shapes) forms.push_back({shape, std::nullopt});
     RunCost cost(limits_, forms);
     for (const Step& step : steps_) {
-      const Forms inputs = arguments(step, forms);
+      const Forms inputs = arguments_of(step, forms);
       Form form;
       try {
         form = step.op->form(inputs);
@@ -168,6 +171,7 @@ class BasicModel {
   /// kernel.
   std::string summary(const Shape& input) const {
     const Forms forms = forms_for(std::vector<Shape>(input_shapes_.size(), input));
+    const Stages stages(steps_, outputs_, forms);
     std::ostringstream out;
     std::size_t width = 4;
     for (const Step& step : steps_) width = std::max(width, step.name.size());
@@ -181,11 +185,14 @@ class BasicModel {
     std::int64_t macs_total = 0;
     for (std::size_t i = 0; i < steps_.size(); ++i) {
       const Step& step = steps_[i];
-      const std::int64_t macs = step.op->multiply_accumulates(arguments(step, forms));
+      const std::int64_t macs = step.op->multiply_accumulates(arguments_of(step, forms));
+      const std::size_t before = stages.before(i);
+      const std::string place =
+          before == Stages::kNone ? "" : concat(" on the pieces of ", steps_[before].name);
       macs_total += macs;
       row(step.name, step.op->is_float() ? step.op->kind() + " (float)" : step.op->kind(),
           concat(forms[input_shapes_.size() + i].shape), std::to_string(step.op->parameter_bytes()),
-          std::to_string(macs), step.op->kernel_label());
+          std::to_string(macs), step.op->kernel_label() + place);
     }
     out << "total: " << parameter_bytes() << " bytes, " << macs_total << " multiply-accumulates";
     const auto islands = float_islands();
@@ -196,38 +203,49 @@ class BasicModel {
   }
 
  private:
-  static Forms arguments(const Step& step, const Forms& forms) {
-    Forms out;
-    for (int input : step.inputs) out.push_back(forms[static_cast<std::size_t>(input)]);
-    return out;
-  }
-
-  // Sizes every value; codes that are never alive together share their bytes.
-  Workspace::Plan make_plan(const std::vector<midtread::Tensor>& inputs) const {
+  // Sizes every value; codes that are never alive together share their bytes, and so do those of a stage.
+  Workspace::Plan make_plan(bool visited, const std::vector<midtread::Tensor>& inputs) const {
     Workspace::Plan plan;
     plan.model = id_;
+    plan.visited = visited;
     for (const midtread::Tensor& input : inputs) plan.input_shapes.push_back(input.shape());
     const Forms forms = forms_for(plan.input_shapes);
     const std::size_t first = inputs.size(), count = first + steps_.size();
+    const Stages stages = visited ? Stages(steps_.size()) : Stages(steps_, outputs_, forms);
     std::vector<std::size_t> last_use(count);  // the step after which a value is dead
-    for (std::size_t i = 0; i < count; ++i) last_use[i] = i < first ? count : i - first;
+    for (std::size_t i = 0; i < count; ++i) last_use[i] = i < first ? count : stages.last_of(i - first);
     for (std::size_t i = 0; i < steps_.size(); ++i)
-      for (int input : steps_[i].inputs)
-        last_use[static_cast<std::size_t>(input)] = std::max(i, last_use[static_cast<std::size_t>(input)]);
+      for (int input : steps_[i].inputs) {
+        std::size_t& last = last_use[static_cast<std::size_t>(input)];
+        last = std::max(stages.last_of(i), last);
+      }
     for (int output : outputs_) last_use[static_cast<std::size_t>(output)] = count;
     std::vector<std::vector<std::size_t>> dying(steps_.size());
     for (std::size_t v = first; v < count; ++v)
-      if (last_use[v] < count) dying[last_use[v]].push_back(v);
+      if (last_use[v] < count && stages.behind(v - first) == Stages::kNone) dying[last_use[v]].push_back(v);
 
     plan.values.resize(count);
     plan.arguments.resize(steps_.size());
     for (std::size_t i = 0; i < first; ++i) plan.values[i] = inputs[i];
     std::vector<Storage> unused;
     for (std::size_t i = 0; i < steps_.size(); ++i) {
-      if (!steps_[i].op->is_float())
-        plan.values[first + i] = placed(forms[first + i], unused);  // float steps bring their own
       for (int input : steps_[i].inputs)
         plan.arguments[i].push_back(&plan.values[static_cast<std::size_t>(input)]);
+      if (stages.behind(i) != Stages::kNone) continue;
+      if (!steps_[i].op->is_float())
+        plan.values[first + i] = placed(forms[first + i], unused);  // float steps bring their own
+      plan.stages.push_back({stages.first_of(i), {}});
+      for (std::size_t s = stages.before(i); s != Stages::kNone; s = stages.before(s))
+        plan.values[first + s] =
+            Tensor(std::get<Tensor>(plan.values[first + i]).stored(), *forms[first + s].qparams);
+      for (std::size_t s = stages.first_of(i); s != i;) {
+        const int from = static_cast<int>(first + s);
+        s = stages.behind(s);
+        const std::vector<int>& read = steps_[s].inputs;
+        plan.stages.back().tail.push_back(
+            static_cast<const Codewise&>(*steps_[s].op), plan.arguments[s],
+            static_cast<std::size_t>(std::find(read.begin(), read.end(), from) - read.begin()));
+      }
       for (std::size_t v : dying[i])
         if (const auto* dead = std::get_if<Tensor>(&plan.values[v]))
           unused.push_back(dead->stored().storage());

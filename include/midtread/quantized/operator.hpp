@@ -4,16 +4,19 @@
 #pragma once
 
 #include <midtread/core/on_use.hpp>
+#include <midtread/kernels/code_tail.hpp>
 #include <midtread/kernels/dispatch.hpp>
 #include <midtread/quantized/form.hpp>
 #include <midtread/quantized/record.hpp>
-#include <midtread/quantized/workspace.hpp>
 
 #include <memory>
 #include <string>
 #include <vector>
 
 MIDTREAD_NAMESPACE_BEGIN(quantized)
+
+MIDTREAD_FORWARD_ON_USE(Workspace)
+using Values = std::vector<const Value*>;
 
 class Operator {
  public:
@@ -25,6 +28,15 @@ class Operator {
   virtual Form form(const Forms& inputs) const = 0;
   /// Computes into an output of that form.
   virtual void run(const Values& inputs, Value& output, Workspace& workspace) const = 0;
+  /// Whether run_then gives `tail` pieces while they are near.
+  virtual bool has_pieces() const { return false; }
+  /// The same, and then `tail` on all codes of the output.
+  virtual void run_then(const kernels::CodeTail& tail, const Values& inputs, Value& output,
+                        Workspace& workspace) const {
+    run(inputs, output, workspace);
+    const BasicTensor<std::uint8_t>& codes = std::get<Tensor>(output).stored();
+    kernels::run_tail(tail, codes.mutable_data(), codes.numel());
+  }
   /// The same operator on these kernels, its weights packed for them; null if it needs none.
   virtual std::shared_ptr<const Operator> bind(const kernels::KernelSet& kernels) const {
     (void)kernels;

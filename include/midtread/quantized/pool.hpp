@@ -3,7 +3,7 @@
 #pragma once
 
 #include <midtread/core/on_use.hpp>
-#include <midtread/quantized/operator.hpp>
+#include <midtread/quantized/workspace.hpp>
 
 MIDTREAD_NAMESPACE_BEGIN(quantized)
 

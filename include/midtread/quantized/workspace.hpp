@@ -3,9 +3,8 @@
 // all steps.
 #pragma once
 
-#include <midtread/core/on_use.hpp>
 #include <midtread/kernels/scratch.hpp>
-#include <midtread/tensor/quantized_tensor.hpp>
+#include <midtread/quantized/codewise.hpp>
 
 #include <cstdint>
 #include <list>
@@ -13,18 +12,23 @@
 
 MIDTREAD_NAMESPACE_BEGIN(quantized)
 
-using Values = std::vector<const Value*>;
-
 /// Reused from call to call, so that a run after the first at a shape allocates nothing. Not for two threads
 /// at once.
 MIDTREAD_CLASS_ON_USE(Workspace)
 class BasicWorkspace {
  public:
+  /// A step, and what runs on the pieces of its output.
+  struct Stage {
+    std::size_t step = 0;
+    CodewiseTail tail;
+  };
   struct Plan {
     std::uint64_t model = 0;
+    bool visited = false;  ///< every step by itself
     std::vector<Shape> input_shapes;
     std::vector<Value> values;      ///< inputs, then one per step
     std::vector<Values> arguments;  ///< per step
+    std::vector<Stage> stages;
   };
 
   /// The calling thread's own.
@@ -36,9 +40,10 @@ class BasicWorkspace {
   kernels::Scratch& scratch() { return scratch_; }
 
   /// The plan of this model for inputs of these shapes, or null.
-  Plan* find(std::uint64_t model, const std::vector<midtread::Tensor>& inputs) {
+  Plan* find(std::uint64_t model, bool visited, const std::vector<midtread::Tensor>& inputs) {
     for (auto plan = plans_.begin(); plan != plans_.end(); ++plan) {
-      if (plan->model != model || plan->input_shapes.size() != inputs.size()) continue;
+      if (plan->model != model || plan->visited != visited || plan->input_shapes.size() != inputs.size())
+        continue;
       bool same = true;
       for (std::size_t i = 0; i < inputs.size(); ++i)
         same = same && plan->input_shapes[i] == inputs[i].shape();

@@ -61,7 +61,9 @@ MIDTREAD_NOINLINE void conv_bands(const PackedWeights& weights, const Conv2dShap
           run_panels<Tile>(codes + group * s.in_group() * Tile::kPixels, units + i,
                            std::min(kUnitBlock, count - i), panel, 1, out);
         }
+    if (splits == 1) call.finish(s, origin, rows * plan.shape.out_width);
   });
+  if (splits > 1) call.finish(s);
 }
 
 template <class Tile>
@@ -70,7 +72,10 @@ MIDTREAD_ALWAYS_INLINE void run_conv_tiles(const PackedWeights& weights, const C
   if (!MatrixProduct<Tile>::fits(s)) return conv_bands<Tile>(weights, s, call, scratch);
   const std::int64_t pixels = s.batch * s.out_pixels();
   if constexpr (Tile::kFinishes)
-    if (are_few_pixels<Tile>(s, pixels, call)) return few_pixels<Tile>(weights, s, pixels, call, scratch);
+    if (are_few_pixels<Tile>(s, pixels, call)) {
+      few_pixels<Tile>(weights, s, pixels, call, scratch);
+      return call.finish(s);
+    }
   matrix_product<Tile>(weights, s, call, scratch);
 }
 

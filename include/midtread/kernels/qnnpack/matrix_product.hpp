@@ -168,14 +168,19 @@ MIDTREAD_NOINLINE void matrix_product(const PackedWeights& weights, const Conv2d
   const std::int64_t shared = panels <= kPerPiece || bands >= num_threads() ? panels : kPerPiece;
   const std::int64_t splits = shared == panels ? 1 : (panels + shared - 1) / shared;
   const auto bytes = static_cast<std::size_t>(product.bytes());
-  if (bands * splits == 1) return product.run(0, pixels, 0, panels, scratch.shared<unsigned char>(bytes));
+  if (bands * splits == 1) {
+    product.run(0, pixels, 0, panels, scratch.shared<unsigned char>(bytes));
+    return call.finish(s);
+  }
   scratch.prepare_leases(bytes);
   parallel_for(0, bands * splits, 1, [&](std::int64_t piece, std::int64_t) {
     const Scratch::Lease lease(scratch);
     const std::int64_t first = piece / splits * band, p = piece % splits * shared;
-    product.run(first, std::min(band, pixels - first), p, std::min(panels, p + shared),
-                lease.data<unsigned char>());
+    const std::int64_t count = std::min(band, pixels - first);
+    product.run(first, count, p, std::min(panels, p + shared), lease.data<unsigned char>());
+    if (splits == 1) call.finish(s, first, count);
   });
+  if (splits > 1) call.finish(s);
 }
 
 MIDTREAD_NAMESPACE_END

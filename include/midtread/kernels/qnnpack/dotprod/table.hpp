@@ -10,7 +10,7 @@
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::dotprod)
 
 inline constexpr ConvKernel kConv =
-    conv_kernel<run_conv_tiles<Tile>>("gemm_u8s8s32_4x16c4__neon_dotprod", false, pack_conv<Tile>);
+    conv_kernel<run_conv_tiles<Tile>>("gemm_u8s8s32_4x16c4__neon_dotprod", false, pack_conv<Tile>, true);
 inline constexpr ConvKernel kConvTranspose = conv_kernel<conv_transpose_rows<Tile>>(
     "conv_transpose_u8s8s32_4x16c4__neon_dotprod", true, pack_conv_transpose<Tile>);
 

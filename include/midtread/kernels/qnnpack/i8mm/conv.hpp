@@ -34,7 +34,7 @@ inline void run(const PackedWeights& weights, const Conv2dShape& s, const ConvCa
   (pairs_pay(s) ? run_conv_tiles<Tile> : run_conv_tiles<dotprod::Tile>)(weights, s, call, scratch);
 }
 
-inline constexpr ConvKernel kConv = conv_kernel<run>("gemm_u8s8s32_8x8c8__neon_i8mm", false, pack);
+inline constexpr ConvKernel kConv = conv_kernel<run>("gemm_u8s8s32_8x8c8__neon_i8mm", false, pack, true);
 
 MIDTREAD_NAMESPACE_END
 

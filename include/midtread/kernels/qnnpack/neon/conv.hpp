@@ -11,7 +11,7 @@
 MIDTREAD_NAMESPACE_BEGIN(kernels::qnnpack::neon)
 
 inline constexpr ConvKernel kConv =
-    conv_kernel<run_conv_tiles<Tile>>(Tile::kConvLabel, false, pack_conv<Tile>);
+    conv_kernel<run_conv_tiles<Tile>>(Tile::kConvLabel, false, pack_conv<Tile>, true);
 inline constexpr ConvKernel kConvTranspose =
     conv_kernel<conv_transpose_rows<Tile>>(Tile::kTransposeLabel, true, pack_conv_transpose<Tile>);
 

@@ -168,12 +168,13 @@ inline void conv_tiles(const PackedWeights& weights, const Conv2dShape& s, const
 template <RunTiles kRun>
 void run_conv_call(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call,
                    Scratch& scratch) {
-  if (suits_tiles(s))
+  const bool tiles = suits_tiles(s), few = s.batch * s.out_pixels() < kFewestSlots;
+  if (tiles && few && s.in_channels % kStep == 0 && avx512vnni::is_small_product(s))
+    avx512vnni::small_product(weights, s, call);  // whose weights lie as those of tiles
+  else if (tiles)
     conv_tiles(weights, s, call, scratch, kRun);
-  else if (has_groups_of_four(s))
-    depthwise_rows(weights, s, call, scratch, avx512vnni::kGroupPlanes);
   else
-    conv_bands(weights, s, call, scratch, avx512vnni::kPanels);
+    avx512vnni::run_call(weights, s, call, scratch);
 }
 
 MIDTREAD_NAMESPACE_END

@@ -11,6 +11,8 @@ MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::amx)
 
 /// Codes of the depth that a tile holds.
 inline constexpr std::int64_t kStep = 64;
+/// Fewer slots than this go to the AVX512-VNNI tiles: reading the weights is what takes the time.
+inline constexpr std::int64_t kFewestSlots = 8;
 
 struct TileJob {
   const std::uint8_t* codes;  ///< of slot 0

@@ -11,8 +11,6 @@
 #if MIDTREAD_AMX
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::amx)
 
-/// Fewer slots than this go to the AVX512-VNNI tiles: reading the weights is what takes the time.
-inline constexpr std::int64_t kFewestSlots = 8;
 /// Codes, and weights, that stay in the second cache while the others pass.
 inline constexpr std::int64_t kCodesBytes = 768 * 1024;
 inline constexpr std::int64_t kWeightsBytes = 1200 * 1024;

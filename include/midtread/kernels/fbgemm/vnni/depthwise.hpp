@@ -186,6 +186,8 @@ inline void depthwise_rows(const PackedWeights& weights, const Conv2dShape& s, c
     }
   }
 
+  // Rows of an interleaving that have weights; others need not be read.
+  const std::int64_t in_rows = (plan.rows - 1) * s.stride_height + s.kernel_height;
   const std::int64_t padding_bytes = (s.in_width * widest + 127) / 64 * 64;
   scratch.prepare_leases(static_cast<std::size_t>(planes_bytes + padding_bytes));
   const auto* packed = weights.data<std::uint8_t>() + sums_bytes(terms);
@@ -233,7 +235,7 @@ inline void depthwise_rows(const PackedWeights& weights, const Conv2dShape& s, c
           for (std::int64_t i = 0; i < 4; ++i) {
             const std::int64_t iy =
                 oy * s.stride_height - s.pad_height + (layer * kernels.rows + i) * s.dilation_height;
-            const bool inside = iy >= 0 && iy < s.in_height;
+            const bool inside = iy >= 0 && iy < s.in_height && layer * kernels.rows + i < in_rows;
             rows.first[i] = inside ? image + (iy * s.in_width + left) * pitch : padding;
             rows.step[i] = inside ? phases * pitch : 0;
           }

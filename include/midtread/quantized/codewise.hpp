@@ -68,10 +68,11 @@ class BasicCodewiseTail : public kernels::CodeTail {
   };
 
   static void run_piece(const CodeTail& self, std::uint8_t* codes, std::int64_t first, std::int64_t count) {
-    constexpr std::int64_t kPiece = 4096;
     const auto& tail = static_cast<const BasicCodewiseTail&>(self);
-    for (; count >= Codewise::kInPlace;) {
-      const std::int64_t n = std::min(kPiece, count / Codewise::kInPlace * Codewise::kInPlace);
+    const std::int64_t most =
+        tail.followers_.size() > 1 ? 8192 : count;  // in the first cache for all of them
+    while (count >= Codewise::kInPlace) {
+      const std::int64_t n = std::min(most, count) / Codewise::kInPlace * Codewise::kInPlace;
       for (const Follower& f : tail.followers_) f.run(codes + first, first, n, codes + first);
       first += n;
       count -= n;

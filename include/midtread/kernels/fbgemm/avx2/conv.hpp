@@ -38,19 +38,28 @@ inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const
   const std::int64_t bands = plan.shape.batch * plan.bands_per_image();
 
   const PlanarCodes planes(plan);
-  const bool planar = any_excess && reads_planes(s) && s.out_width >= 12 &&
+  const bool planar = any_excess && reads_planes(s) && s.out_width >= kRun &&
                       planes.bytes() <= std::numeric_limits<std::int32_t>::max();
-  const std::int64_t places = planar ? segments.depth() : 0;
+  std::int64_t excess_steps = 0;
+  for (std::int64_t p = 0; p < all_panels && planar; ++p) excess_steps += index[p].steps;
 
-  auto* bias =
-      scratch.shared<std::int32_t>(static_cast<std::size_t>(2 * all_columns + segments.count + places));
-  std::int32_t *offsets = bias + 2 * all_columns, *place_offsets = offsets + segments.count;
+  auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>(2 * all_columns + segments.count) +
+                                            static_cast<std::size_t>(excess_steps) * sizeof(ExcessStep) / 4);
+  std::int32_t* offsets = bias + 2 * all_columns;
+  auto* const excess = reinterpret_cast<ExcessStep*>(offsets + segments.count);
   column_bias({call.x, call.x_zero_point, call.epilogue, call.codes, call.acc}, weights.data<std::int32_t>(),
               s.groups, s.out_group(), cut.columns(), bias);
   const float* multiplier = column_multipliers(call.epilogue, s.groups, s.out_group(), cut.columns(),
                                                reinterpret_cast<float*>(bias + all_columns));
   for (std::int64_t i = 0; i < segments.count; ++i) offsets[i] = segments.offset(s, plan, i);
-  for (std::int64_t i = 0; i < places; ++i) place_offsets[i] = planes.offset(segments, i);
+  for (std::int64_t p = 0; p < all_panels && planar; ++p) {
+    const PanelExcess own(storage, index[p]);
+    for (std::int64_t i = 0; i < index[p].steps; ++i) {
+      ExcessStep& step = excess[index[p].before + i] = own.list[i];
+      for (auto& two : step.offsets)
+        for (std::int32_t& offset : two) offset = planes.offset(segments, offset / 32);
+    }
+  }
 
   TileOutput output{};
   output.pitch = s.out_channels;
@@ -82,16 +91,16 @@ inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const
     const std::int64_t first_panel = piece % splits * panels_per_piece;
     const std::int64_t last_panel = std::min(all_panels, first_panel + panels_per_piece);
     const std::int64_t count = rows * plan.shape.out_width;
-    NeighbourCodes neighbours;
+    PlaneCodes plane_codes;
     if (planar) {
       std::uint8_t* const to = memory + planes.slack();
       planes.fill(codes, rows, to);
-      neighbours = {to, place_offsets, planes.row_step(), plan.shape.out_width};
+      plane_codes = {to, excess, planes.row_step(), plan.shape.out_width};
     }
     const bool by_rows = planar || windowed;
     const std::int64_t width = plan.shape.out_width,
-                       size = by_rows ? PixelBlock::rows_size(width, planar ? PixelBlock::kMostOfRows
-                                                                            : PixelBlock::kMostTransposed)
+                       size = by_rows ? PixelBlock::rows_size(
+                                            width, planar ? PixelBlock::kMostOfRows : PixelBlock::kMost)
                                       : PixelBlock::size(count);
     BandPixel ordered[PixelBlock::kMostOfRows];
     TapWindow windows[2 * PixelBlock::kMostOfRows + 1];
@@ -116,7 +125,7 @@ inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const
       for (std::int64_t p = first_panel; p < last_panel;) {
         const std::int64_t group = p / panels, end = std::min((group + 1) * panels, last_panel);
         const std::int64_t input = group * s.in_group();
-        NeighbourCodes own = neighbours;
+        PlaneCodes own = plane_codes;
         if (planar) own.planes += input * planes.channel_step();
         PixelBlock block(any_narrow ? codes + input : nullptr, pixels, i, in_block, offsets, segments, own,
                          memory);

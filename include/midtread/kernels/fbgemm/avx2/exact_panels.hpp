@@ -1,89 +1,31 @@
 // SPDX-License-Identifier: MIT
-// Weights that cannot saturate vpmaddubsw. An int16 sum takes 2 D products of a code and a weight; where its
-// weights could exceed 255 * 128 the excess moves to a list that is added apart, so the sum of both is exact:
+// Weights packed for vpmaddubsw without saturation, in panels of 16 channels.
 //
-//   w = kept + excess,   sum of a group's positive weights kept <= 128, of its negative ones >= -128
-//
-// Trained weights have an excess in a few per cent of the groups. Per panel of 16 channels the cheapest of D
-// = 1, D = 2 and products in 16 bits (0) is taken, so no weights are slower than the latter.
+// Trained weights have an excess in a few per cent of the groups of two. Per panel the cheapest of sums of
+// two products (D = 1), of four (D = 2) and products in 16 bits (0) is taken, so no weights are slower than
+// the latter.
 #pragma once
 
+#include <midtread/kernels/fbgemm/avx2/excess.hpp>
 #include <midtread/kernels/fbgemm/vnni/panels.hpp>
-
-#include <vector>
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::avx2)
 
 inline constexpr std::int64_t kPanelColumns = 16;
-
-/// Two products that a channel's sum lacks. The places are among the products of an output.
-struct ExcessPair {
-  std::uint16_t places[2];
-  std::int16_t weights[2];
-};
 
 /// Of a panel's weights, which are int8 [place / 4][16][4], or int16 [place / 2][16][2] for depth 0. A matrix
 /// product may be one of few rows, where the excess does not pay: it has its weights a second time, for
 /// products in 16 bits.
 struct ExactPanel {
   std::int64_t weights;  ///< bytes from the beginning of the storage
-  std::int64_t excess;   ///< bytes from the beginning of the storage, to the pairs
+  std::int64_t excess;   ///< bytes from the beginning of the storage, to the steps; 0: no channel has one
   std::int64_t few;      ///< bytes from the beginning of the storage, to int8 [place / 2][16][2]; 0: none
   std::int32_t depth;
-  std::int32_t any_pairs;
-  std::int32_t pairs[kPanelColumns];  ///< of each channel
+  std::int32_t before;  ///< steps of the panels before
+  std::int32_t
+      steps;  ///< of the excess; after them, uint16: how many rounds a channel has, [16]; steps a round
 
-  bool any() const { return any_pairs != 0; }
-};
-
-struct Excess {
-  std::int64_t place;
-  std::int32_t weight;
-};
-
-/// Makes the groups of one channel safe; appends what it takes away.
-inline void move_excess(std::int8_t* w, std::int64_t depth, std::int64_t d, std::vector<Excess>& excess) {
-  for (std::int64_t first = 0; first < depth; first += 4 * d)
-    for (std::int64_t half = 0; half < 2; ++half)
-      for (const std::int32_t sign : {1, -1}) {
-        const auto place = [&](std::int64_t i) { return first + i / 2 * 4 + 2 * half + i % 2; };
-        std::int32_t over = -128;
-        for (std::int64_t i = 0; i < 2 * d; ++i) over += std::max(0, sign * w[place(i)]);
-        while (over > 0) {
-          std::int64_t largest = place(0);
-          for (std::int64_t i = 1; i < 2 * d; ++i)
-            if (sign * w[place(i)] > sign * w[largest]) largest = place(i);
-          const std::int32_t part = std::min(over, sign * w[largest]);
-          w[largest] = static_cast<std::int8_t>(w[largest] - sign * part);
-          excess.push_back({largest, sign * part});
-          over -= part;
-        }
-      }
-}
-
-/// A panel packed with depth `d`, and what a pixel costs in it: instructions of the register tile and of the
-/// excess.
-struct PanelChoice {
-  std::int64_t d = 0;
-  std::int64_t cost = 0;          ///< tenths of an instruction per pixel
-  std::vector<std::int8_t> kept;  ///< [channel][place]
-  std::vector<Excess> excess[kPanelColumns];
-
-  /// `transposition`: what a panel bears of making the codes ready for the excess.
-  PanelChoice(const std::int8_t* weights, std::int64_t depth, std::int64_t sums_of,
-              std::int64_t transposition)
-      : d(sums_of), kept(weights, weights + kPanelColumns * depth) {
-    // Per pixel and 8 places: 20 instructions in 16 bits, 14 for D = 1, 12 for D = 2.
-    constexpr std::int64_t kPerEight[] = {200, 140, 120}, kPerPair = 6, kPerPanel = 400;
-    cost = kPerEight[d] * depth / 8;
-    if (d == 0) return;
-    std::int64_t pairs = 0;
-    for (std::int64_t c = 0; c < kPanelColumns; ++c) {
-      move_excess(kept.data() + c * depth, depth, d, excess[c]);
-      pairs += static_cast<std::int64_t>((excess[c].size() + 1) / 2);
-    }
-    if (pairs != 0) cost = (cost + kPerPanel + kPerPair * pairs + transposition) * 12 / 10;
-  }
+  bool any() const { return excess != 0; }
 };
 
 /// The number of places read at a time: a multiple of 8 lets sums run over two groups of four.
@@ -102,12 +44,55 @@ inline bool leaves_taps_out(const Conv2dShape& s, std::int64_t step) {
 /// themselves.
 inline bool reads_planes(const Conv2dShape& s) { return s.taps() > 1; }
 
-/// Tenths of an instruction per pixel. Of segments a pixel's codes are transposed 32 at a time; fewer go
-/// through a copy, whose short stores the loads after them wait for.
-inline std::int64_t transposition_cost(const Conv2dShape& s, const Segments& segments) {
-  if (reads_planes(s)) return 50 * ((s.in_channels + 15) / 16) * s.stride_height * s.stride_width / s.groups;
-  return segments.count * (segments.length >= 32 ? 5 * ((segments.length + 31) / 32 * 32) + 100 : 1500);
-}
+/// What the excess of a panel costs: hundredths of a clock per pixel.
+struct ExcessCost {
+  std::int64_t step, round, panel;
+
+  /// 32 pixels are taken together, and fewer cost as much; calls of few do without, so the shape says nothing
+  /// about the others. The codes of deep products leave the nearest cache. `panels` share the transposition.
+  ExcessCost(const Conv2dShape& s, const Segments& segments, std::int64_t panels) {
+    const std::int64_t own = (s.is_pointwise() ? s.batch : std::int64_t{1}) * s.out_pixels();
+    const std::int64_t pixels = own <= 4 ? 32 : own, together = (pixels + 31) / 32 * 32;
+    const bool near = reads_planes(s) || segments.depth() <= 768;
+    step = (near ? 17 : 25) * together / pixels;
+    round = 13 * together / pixels;
+    const std::int64_t each =
+        reads_planes(s)
+            ? 450 * ((s.in_channels + 15) / 16) * s.stride_height * s.stride_width / s.groups
+            : segments.count * (segments.length >= 16 ? 200 * ((segments.length + 15) / 16) : 600);
+    panel = 500 * together / pixels + each / panels;
+  }
+};
+
+/// A panel packed with depth `d`, and what a pixel costs in it.
+struct PanelChoice {
+  std::int64_t d = 0;
+  std::int64_t cost = 0;          ///< hundredths of a clock per pixel
+  std::vector<std::int8_t> kept;  ///< [channel][place]
+  ExcessSteps excess;
+  bool any = false;
+
+  PanelChoice(const std::int8_t* weights, std::int64_t depth, std::int64_t sums_of, const ExcessCost& each)
+      : d(sums_of), kept(weights, weights + kPanelColumns * depth) {
+    // Multiplications bound the register tiles: 8, 8 and 6 of them for 8 places.
+    constexpr std::int64_t kPerEight[] = {530, 420, 330};
+    cost = kPerEight[d] * depth / 8;
+    if (d == 0) return;
+    std::vector<Excess> own[kPanelColumns];
+    std::int64_t terms = 0;
+    for (std::int64_t c = 0; c < kPanelColumns; ++c) {
+      move_excess(kept.data() + c * depth, depth, d, own[c]);
+      terms += static_cast<std::int64_t>(own[c].size());
+    }
+    any = terms > 0;
+    if (!any) return;
+    const std::int64_t least = cost + each.panel + each.step * terms / 4;
+    if (least < kPerEight[0] * depth / 8)
+      for (const std::vector<Excess>& channel : own) excess.append(channel);
+    cost = std::max(least, cost + each.panel + each.step * static_cast<std::int64_t>(excess.list.size()) +
+                               each.round * static_cast<std::int64_t>(excess.steps.size()));
+  }
+};
 
 /// int32 sums [group][columns] (0 where the panel is in 16 bits: its codes come without their zero point),
 /// where taps may be left out sums [tap][columns] of what is kept, ExactPanel [group][panel], then what they
@@ -123,7 +108,9 @@ inline Storage pack_exact(const Conv2dShape& s, const std::int8_t* weights) {
                               (panels * static_cast<std::int64_t>(sizeof(ExactPanel)) + 63) / 64 * 64;
   std::vector<std::int32_t> sums(static_cast<std::size_t>(sum_rows * columns));
   std::vector<ExactPanel> index(static_cast<std::size_t>(panels));
+  const ExcessCost each(s, segments, cut.count());
   std::vector<unsigned char> body;
+  std::int32_t steps = 0;
   std::vector<std::int8_t> rows(static_cast<std::size_t>(kPanelColumns * depth));
   for (std::int64_t p = 0; p < panels; ++p) {
     const std::int64_t group = p / cut.count(), first = cut.first(p % cut.count());
@@ -136,10 +123,9 @@ inline Storage pack_exact(const Conv2dShape& s, const std::int8_t* weights) {
           sums[static_cast<std::size_t>(p * kPanelColumns + c)] += *w;
         }
     }
-    const std::int64_t transposition = transposition_cost(s, segments) / cut.count();
-    PanelChoice best(rows.data(), depth, 0, 0);
+    PanelChoice best(rows.data(), depth, 0, each);
     for (std::int64_t d = 1; d <= step / 4 && depth <= 65535; ++d) {
-      PanelChoice choice(rows.data(), depth, d, transposition);
+      PanelChoice choice(rows.data(), depth, d, each);
       if (choice.cost < best.cost) best = std::move(choice);
     }
     if (best.d == 0) std::fill_n(sums.data() + p * kPanelColumns, kPanelColumns, 0);
@@ -163,21 +149,19 @@ inline Storage pack_exact(const Conv2dShape& s, const std::int8_t* weights) {
         else
           to[at] = static_cast<unsigned char>(w);
       }
-    panel.excess = header + static_cast<std::int64_t>(body.size());
-    for (std::int64_t c = 0; c < kPanelColumns; ++c) {
-      std::vector<Excess>& list = best.excess[c];
-      if (list.size() % 2 != 0) list.push_back({0, 0});
-      panel.pairs[c] = static_cast<std::int32_t>(list.size() / 2);
-      panel.any_pairs |= panel.pairs[c];
-      for (std::size_t i = 0; i < list.size(); i += 2) {
-        ExcessPair pair;
-        for (std::size_t j = 0; j < 2; ++j) {
-          pair.places[j] = static_cast<std::uint16_t>(list[i + j].place);
-          pair.weights[j] = static_cast<std::int16_t>(list[i + j].weight);
-        }
-        const auto* raw = reinterpret_cast<const unsigned char*>(&pair);
-        body.insert(body.end(), raw, raw + sizeof pair);
-      }
+    if (best.any) {
+      const auto append = [&](const void* from, std::size_t size) {
+        const auto* raw = static_cast<const unsigned char*>(from);
+        body.insert(body.end(), raw, raw + size);
+      };
+      panel.excess = header + static_cast<std::int64_t>(body.size());
+      panel.before = steps;
+      panel.steps = static_cast<std::int32_t>(best.excess.list.size());
+      steps += panel.steps;
+      append(best.excess.list.data(), best.excess.list.size() * sizeof(ExcessStep));
+      append(best.excess.rounds.data(), best.excess.rounds.size() * sizeof(std::uint16_t));
+      append(best.excess.steps.data(), best.excess.steps.size() * sizeof(std::uint16_t));
+      body.resize((body.size() + 63) / 64 * 64);
     }
     if (panel.any() && s.is_pointwise()) {
       panel.few = header + static_cast<std::int64_t>(body.size());

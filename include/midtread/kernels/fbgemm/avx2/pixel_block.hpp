@@ -3,7 +3,9 @@
 // have no use for the taps in the padding.
 #pragma once
 
+#include <midtread/kernels/fbgemm/avx2/add_excess.hpp>
 #include <midtread/kernels/fbgemm/avx2/exact_tile.hpp>
+#include <midtread/kernels/fbgemm/avx2/planar_codes.hpp>
 #include <midtread/kernels/fbgemm/vnni/tap_windows.hpp>
 
 #if MIDTREAD_X86
@@ -23,38 +25,34 @@ struct BlockWindows {
   std::int32_t zero_point;
 };
 
-/// The codes of a band channel by channel, if they are there, as blocks of pixels ask for them.
-struct NeighbourCodes {
+/// The codes of a band channel by channel, if they are there.
+struct PlaneCodes {
   const std::uint8_t* planes = nullptr;
-  const std::int32_t* offsets = nullptr;  ///< of the places
+  const ExcessStep* steps = nullptr;  ///< the excess of all panels with offsets in the planes
   std::int64_t row_step = 0, out_width = 1;
 };
 
-/// A block of pixels of one group. Without NeighbourCodes their own are transposed when the first panel asks
+/// A block of pixels of one group. Without planes their own codes are transposed when the first panel asks
 /// for it.
 class PixelBlock {
  public:
-  static constexpr std::int64_t kMost = 48, kMostTransposed = 64, kMostOfRows = 96;
+  static constexpr std::int64_t kMost = 64, kMostOfRows = 96;
   static constexpr std::int64_t kFew = 4;  ///< up to these the excess is added one by one
 
-  static std::int64_t bytes(const Segments& segments) { return kMostTransposed * segments.depth(); }
+  static std::int64_t bytes(const Segments& segments) { return kMost * segments.depth(); }
   /// In equal blocks, whole tiles where there are any.
   static std::int64_t size(std::int64_t count) {
     const std::int64_t blocks = (count + kMost - 1) / kMost;
     return ((count + blocks - 1) / blocks + 3) / 4 * 4;
   }
-  /// Whole rows where they are short, and tiles of 6 where that is possible.
+  /// Whole rows where they are short.
   static std::int64_t rows_size(std::int64_t out_width, std::int64_t most_pixels) {
-    if (out_width > kMost) return kMost;
-    const std::int64_t most = most_pixels / out_width;
-    for (std::int64_t rows = most; rows > most / 2; --rows)
-      if (rows * out_width % 6 == 0) return rows * out_width;
-    return most * out_width;
+    return out_width > most_pixels ? most_pixels : most_pixels / out_width * out_width;
   }
 
   /// `first`: the block's first pixel among those of the band.
   PixelBlock(const std::uint8_t* band, const BandPixel* pixels, std::int64_t first, std::int64_t count,
-             const std::int32_t* offsets, const Segments& segments, const NeighbourCodes& neighbours,
+             const std::int32_t* offsets, const Segments& segments, const PlaneCodes& planes,
              std::uint8_t* memory)
       : band_(band),
         pixels_(pixels + first),
@@ -62,7 +60,7 @@ class PixelBlock {
         count_(count),
         offsets_(offsets),
         segments_(segments),
-        neighbours_(neighbours),
+        planes_(planes),
         memory_(memory) {}
 
   /// `windows` may be null; `column`: the panel's first.
@@ -74,18 +72,21 @@ class PixelBlock {
     }
     const fbgemm::Panel dense{reinterpret_cast<const std::int8_t*>(storage + panel.weights), offsets_,
                               segments_.count, segments_.length, kPanelColumns};
-    const auto* pair = reinterpret_cast<const ExcessPair*>(storage + panel.excess);
-    alignas(32) std::int32_t start[(kMostOfRows + kTransposed) * kPanelColumns];
-    if (!panel.any())
-      ;
-    else if (count_ <= kFew)
-      add_few(pair, panel.pairs, out.bias, start);
-    else if (neighbours_.planes != nullptr)
-      add_to_rows(pair, panel.pairs, out.bias, start);
-    else
-      for (std::int64_t i = 0; i < count_; i += kTransposed)
-        add_excess<false>(transposed() + i * segments_.depth(), nullptr, pair, panel.pairs, out.bias,
-                          start + i * kPanelColumns);
+    // Runs of pixels reach into their row's neighbours before and after the block.
+    alignas(32) std::int32_t room[(kRun + kMostOfRows + kTogether) * kPanelColumns];
+    std::int32_t* const start = room + kRun * kPanelColumns;
+    if (panel.any()) {
+      PanelExcess excess(storage, panel);
+      if (count_ <= kFew) {
+        add_excess_singly(
+            band_, pixels_, count_, excess, out.bias, [&](std::int64_t p) { return at(p); }, start);
+      } else if (planes_.planes != nullptr) {
+        excess.list = planes_.steps + panel.before;
+        add_in_planes(excess, out.bias, start);
+      } else {
+        add_transposed(excess, out.bias, start);
+      }
+    }
     TileStart from{panel.any() ? start : out.bias, panel.any() ? kPanelColumns : 0, pixels_[0].output};
     if (windows == nullptr) {
       run_tiles(band_, pixels_, count_, panel.depth, dense, from, out);
@@ -143,53 +144,68 @@ class PixelBlock {
     return true;
   }
 
-  /// 16 outputs of a row at a time; those beyond its end are overwritten.
-  void add_to_rows(const ExcessPair* pair, const std::int32_t* pairs, const std::int32_t* bias,
-                   std::int32_t* start) const {
-    const std::int64_t width = neighbours_.out_width;
+  void add_in_planes(const PanelExcess& excess, const std::int32_t* bias, std::int32_t* start) const {
+    const std::int64_t width = planes_.out_width;
+    PixelRun waiting{nullptr, nullptr};
     std::int64_t y = first_ / width, x = first_ % width;
     for (std::int64_t i = 0; i < count_;) {
-      add_excess<true>(neighbours_.planes + y * neighbours_.row_step + x, neighbours_.offsets, pair, pairs,
-                       bias, start + i * kPanelColumns);
-      const std::int64_t n = std::min(kTransposed, width - x);
-      i += n;
-      x += n;
+      // A run that would leave the row starts earlier.
+      const std::int64_t column = std::min(x, width - kRun);
+      const PixelRun run{planes_.planes + y * planes_.row_step + column,
+                         start + (i - (x - column)) * kPanelColumns};
+      if (waiting.codes != nullptr) add_pair(waiting, run, excess, bias);
+      waiting = waiting.codes != nullptr ? PixelRun{nullptr, nullptr} : run;
+      i += column + kRun - x;
+      x = column + kRun;
       if (x == width) ++y, x = 0;
+    }
+    if (waiting.codes != nullptr) add_pair(waiting, waiting, excess, bias);
+  }
+
+  void add_pair(const PixelRun& a, const PixelRun& b, const PanelExcess& excess,
+                const std::int32_t* bias) const {
+    (b.codes == a.codes + kRun ? add_excess<true> : add_excess<false>)(a, b, excess, bias);
+  }
+
+  void add_transposed(const PanelExcess& excess, const std::int32_t* bias, std::int32_t* start) {
+    if (!done_) transpose();
+    done_ = true;
+    for (std::int64_t i = 0; i < count_; i += kTogether) {
+      const std::uint8_t* codes = memory_ + i * segments_.depth();
+      add_excess<true>({codes, start + i * kPanelColumns}, {codes + kRun, start + (i + kRun) * kPanelColumns},
+                       excess, bias);
     }
   }
 
-  /// [16 pixels][place][pixel]
-  const std::uint8_t* transposed() {
-    for (std::int64_t i = 0; i < count_ && !done_; i += kTransposed) {
-      std::uint8_t* out = memory_ + i * segments_.depth();
-      for (std::int64_t s = 0; s < segments_.count; ++s, out += segments_.length * kTransposed) {
-        const std::uint8_t* rows[kTransposed];
-        for (std::int64_t r = 0; r < kTransposed; ++r)
+  /// [32 pixels][place][pixel]
+  void transpose() const {
+    std::uint8_t* out = memory_;
+    for (std::int64_t i = 0; i < count_; i += kTogether)
+      for (std::int64_t s = 0; s < segments_.count; ++s, out += segments_.length * kTogether) {
+        const std::uint8_t* rows[kTogether];
+        for (std::int64_t r = 0; r < kTogether; ++r)
           rows[r] = band_ + pixels_[std::min(i + r, count_ - 1)].input + offsets_[s];
         transpose_segment(rows, out);
       }
-    }
-    done_ = true;
-    return memory_;
   }
 
   void transpose_segment(const std::uint8_t* const* rows, std::uint8_t* out) const {
     const std::int64_t length = segments_.length;
-    if (length >= 32) {  // the last 32 places overlap those before them
-      for (std::int64_t k = 0; k < length; k += 32) {
-        const std::int64_t at = std::min(k, length - 32);
-        transpose_32(rows, at, out + at * kTransposed);
+    if (length >= 16) {  // the last 16 places overlap those before them
+      for (std::int64_t k = 0; k < length; k += 16) {
+        const std::int64_t at = std::min(k, length - 16);
+        transpose_rows(rows, at, out + at * kTogether);
       }
       return;
     }
-    std::uint8_t codes[kTransposed][32] = {}, places[32 * kTransposed];
-    const std::uint8_t* copies[kTransposed];
-    for (std::int64_t r = 0; r < kTransposed; ++r) {
+    std::uint8_t codes[kTogether][16] = {}, places[16 * kTogether];
+    const std::uint8_t* copies[kTogether];
+    for (std::int64_t r = 0; r < kTogether; ++r) {
       std::memcpy(codes[r], rows[r], static_cast<std::size_t>(length));
       copies[r] = codes[r];
     }
-    transpose_32(copies, 0, places);
-    std::memcpy(out, places, static_cast<std::size_t>(length * kTransposed));
+    transpose_rows(copies, 0, places);
+    std::memcpy(out, places, static_cast<std::size_t>(length * kTogether));
   }
 
   /// Few rows of a matrix product: their codes widened, int8 weights widened as they are loaded.
@@ -205,19 +221,6 @@ class PixelBlock {
     run_few<std::int8_t>(wide, rows, count_, {weights, &offset, 1, segments_.length / 2}, out);
   }
 
-  void add_few(const ExcessPair* pair, const std::int32_t* pairs, const std::int32_t* bias,
-               std::int32_t* start) const {
-    for (std::int64_t c = 0; c < kPanelColumns; pair += pairs[c], ++c)
-      for (std::int64_t i = 0; i < count_; ++i) {
-        const std::uint8_t* codes = band_ + pixels_[i].input;
-        std::int32_t a = bias[c], b = 0;
-        for (const ExcessPair* p = pair; p < pair + pairs[c]; ++p) {
-          a += p->weights[0] * codes[at(p->places[0])];
-          b += p->weights[1] * codes[at(p->places[1])];
-        }
-        start[i * kPanelColumns + c] = a + b;
-      }
-  }
   std::int64_t at(std::int64_t place) const {
     return place < segments_.length ? place : offsets_[place / segments_.length] + place % segments_.length;
   }
@@ -227,7 +230,7 @@ class PixelBlock {
   std::int64_t first_, count_;
   const std::int32_t* offsets_;
   const Segments& segments_;
-  const NeighbourCodes& neighbours_;
+  const PlaneCodes& planes_;
   std::uint8_t* memory_;
   bool done_ = false;
 };

@@ -39,6 +39,21 @@ MIDTREAD_ALWAYS_INLINE void transpose_bytes(__m256i (&x)[16]) {
   }
 }
 
+/// 16 codes of 32 rows: out[place][row].
+MIDTREAD_NOINLINE inline void transpose_rows(const std::uint8_t* const* rows, std::int64_t at,
+                                             std::uint8_t* out) {
+  __m256i x[16];
+  MIDTREAD_UNROLL(16)
+  for (int i = 0; i < 16; ++i) {
+    const __m128i low = _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[i] + at));
+    const __m128i high = _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[i + 16] + at));
+    x[i] = _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
+  }
+  transpose_bytes(x);
+  MIDTREAD_UNROLL(16)
+  for (int i = 0; i < 16; ++i) store(out + 32 * i, x[i]);
+}
+
 /// Two tiles at a time: pixels are `step` bytes apart, channels `columns`. Reads 16 codes of each pixel.
 MIDTREAD_NOINLINE inline void transpose_tiles(const PlanarTile& a, const PlanarTile& b, std::int64_t step,
                                               std::int64_t columns) {

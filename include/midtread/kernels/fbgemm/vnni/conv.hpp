@@ -218,7 +218,7 @@ inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const
     std::int64_t window_count = 1;
     if (windowed) {
       pixels = reinterpret_cast<BandPixel*>(biases + most_windows * all_columns);
-      window_count = list_windows(plan, first, rows, pixels, windows);
+      window_count = list_windows(plan, first, rows, pixels, windows, kernels.columns == 64 ? 6 : 0);
       for (std::int64_t i = 0; i < window_count; ++i)
         window_bias(call, s, sums, all_columns, windows[i], biases + i * all_columns);
     }

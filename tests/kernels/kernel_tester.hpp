@@ -206,7 +206,7 @@ inline const KernelSet* avxvnni_twin() {
 inline constexpr midtread::kernels::ConvKernel kEmulatedAmx =
     midtread::kernels::conv_kernel<midtread::kernels::fbgemm::amx::run_conv_call<
         midtread::kernels::fbgemm::amx::run_tiles<midtread::test::EmulatedTiles>>>(
-        "gemm_u8s8s32_32x32c64__amx_emulated", false, midtread::kernels::fbgemm::amx::pack_conv);
+        "gemm_u8s8s32_32x32c64__amx_emulated", false, midtread::kernels::fbgemm::amx::pack_conv, true);
 #endif
 
 /// The AMX table on emulated tiles; the rest of the kernel needs AVX512-VNNI.

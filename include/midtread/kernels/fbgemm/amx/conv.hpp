@@ -95,7 +95,9 @@ inline void product_slots(const Conv2dShape& s, const ConvCall& call, const Tile
       job.slots = copied;
       run_groups(job, s, pieces, piece % pieces.count, run);
     }
+    if (pieces.count == 1) call.finish(s, first, last - first);
   });
+  if (pieces.count > 1) call.finish(s);
 }
 
 inline void conv_slots(const Conv2dShape& s, const ConvCall& call, const SlotBand& band,
@@ -118,7 +120,10 @@ inline void conv_slots(const Conv2dShape& s, const ConvCall& call, const SlotBan
     job.slots = band.slots(rows);
     job.out = outputs_of(job.out, (n * s.out_height + first) * s.out_width);
     run_groups(job, s, pieces, piece % pieces.count, run);
+    for (std::int64_t i = n; pieces.count == 1 && i < n + job.images; ++i)
+      call.finish(s, (i * s.out_height + first) * s.out_width, rows * s.out_width);
   });
+  if (pieces.count > 1) call.finish(s);
 }
 
 inline void conv_tiles(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call,

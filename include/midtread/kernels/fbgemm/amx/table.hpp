@@ -8,8 +8,8 @@
 #if MIDTREAD_AMX
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::amx)
 
-inline constexpr ConvKernel kConv =
-    conv_kernel<run_conv_call<run_tiles<HardwareTiles>>>("gemm_u8s8s32_32x32c64__amx", false, pack_conv);
+inline constexpr ConvKernel kConv = conv_kernel<run_conv_call<run_tiles<HardwareTiles>>>(
+    "gemm_u8s8s32_32x32c64__amx", false, pack_conv, true);
 inline constexpr KernelTable kTable = {&kConv};
 
 MIDTREAD_NAMESPACE_END

@@ -145,7 +145,9 @@ inline void product_rows(const PackedWeights& weights, const Conv2dShape& s, con
         else
           for (std::int64_t p = p0; p < std::min(p0 + per_line, last_panel); ++p)
             panel_call.run(call.x + i * depth, pixels, std::min(kPixelBlock, last - i), i, 0, p);
+    if (splits == 1) call.finish(s, first, last - first);
   });
+  if (splits > 1) call.finish(s);
 }
 
 /// The corrected bias of the taps in `window`: whole rows or whole columns.
@@ -237,7 +239,9 @@ inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const
                            std::min(kPixelBlock, window.first + window.count - i), origin, p / panels,
                            p % panels, window.rows, part, bias_of_taps);
       }
+    if (splits == 1) call.finish(s, origin, count);
   });
+  if (splits > 1) call.finish(s);
 }
 
 MIDTREAD_NAMESPACE_END

@@ -253,7 +253,10 @@ inline void depthwise_rows(const PackedWeights& weights, const Conv2dShape& s, c
         kernels.run_line(line);
       }
     }
+    if (plan.slices() == 1)
+      call.finish(s, (n * s.out_height + first) * s.out_width, (end - first) * s.out_width);
   });
+  if (plan.slices() > 1) call.finish(s);
 }
 
 MIDTREAD_NAMESPACE_END

@@ -6,6 +6,7 @@
 #include <midtread/core/parallel.hpp>
 #include <midtread/kernels/fbgemm/avx2/conv_call.hpp>
 #include <midtread/kernels/fbgemm/avx2/depthwise.hpp>
+#include <midtread/kernels/fbgemm/avx2/few_rows.hpp>
 #include <midtread/kernels/fbgemm/avx2/pixel_block.hpp>
 #include <midtread/kernels/fbgemm/vnni/code_band.hpp>
 
@@ -154,7 +155,10 @@ inline Storage pack_conv(const Conv2dShape& s, const std::int8_t* weights) {
 }
 
 inline void conv(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call, Scratch& scratch) {
-  (has_small_groups(s) ? depthwise_rows : conv_bands)(weights, s, call, scratch);
+  if (has_small_groups(s))
+    depthwise_rows(weights, s, call, scratch);
+  else if (!run_few_rows(weights, s, call, scratch))
+    conv_bands(weights, s, call, scratch);
 }
 
 inline constexpr ConvKernel kConv = conv_kernel<conv>("gemm_u8s8s32_6x16c4__avx2", false, pack_conv);

@@ -13,13 +13,11 @@ MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::avx2)
 
 inline constexpr std::int64_t kPanelColumns = 16;
 
-/// Of a panel's weights, which are int8 [place / 4][16][4], or int16 [place / 2][16][2] for depth 0. A matrix
-/// product may be one of few rows, where the excess does not pay: it has its weights a second time, for
-/// products in 16 bits.
+/// Of a panel's weights, which are int8 [place / 4][16][4], or int16 [place / 2][16][2] for depth 0.
 struct ExactPanel {
   std::int64_t weights;  ///< bytes from the beginning of the storage
   std::int64_t excess;   ///< bytes from the beginning of the storage, to the steps; 0: no channel has one
-  std::int64_t few;      ///< bytes from the beginning of the storage, to int8 [place / 2][16][2]; 0: none
+  std::int64_t few;      ///< bytes from the beginning of the storage, to all panels for few rows; 0: none
   std::int32_t depth;
   std::int32_t before;  ///< steps of the panels before
   std::int32_t
@@ -94,6 +92,30 @@ struct PanelChoice {
   }
 };
 
+/// A matrix product may be one of few rows: it has its weights a second time [panel][place / 2][16][2], as
+/// int16 where they stay in the nearest cache, else as int8.
+inline std::int64_t few_depth(const Conv2dShape& s) { return (s.in_channels + 1) / 2 * 2; }
+inline bool few_are_wide(const Conv2dShape& s) {
+  return (s.out_channels + 15) / 16 * 16 * few_depth(s) <= 8 * 1024;
+}
+
+inline void append_few(const Conv2dShape& s, const std::int8_t* weights, std::vector<unsigned char>& body) {
+  const std::int64_t depth = few_depth(s), columns = (s.out_channels + 15) / 16 * 16;
+  const std::int64_t bytes = few_are_wide(s) ? 2 : 1;
+  const std::size_t begin = body.size();
+  body.resize(begin + static_cast<std::size_t>(columns * depth * bytes));
+  for (std::int64_t c = 0; c < s.out_channels; ++c)
+    for (std::int64_t k = 0; k < s.in_channels; ++k) {
+      const std::int16_t w = weights[c * s.in_channels + k];
+      const std::int64_t at = (c / 16 * depth * 16 + k / 2 * 32 + c % 16 * 2 + k % 2) * bytes;
+      unsigned char* to = body.data() + begin + at;
+      if (bytes == 2)
+        std::memcpy(to, &w, 2);
+      else
+        *to = static_cast<unsigned char>(w);
+    }
+}
+
 /// int32 sums [group][columns] (0 where the panel is in 16 bits: its codes come without their zero point),
 /// where taps may be left out sums [tap][columns] of what is kept, ExactPanel [group][panel], then what they
 /// point at.
@@ -163,15 +185,11 @@ inline Storage pack_exact(const Conv2dShape& s, const std::int8_t* weights) {
       append(best.excess.steps.data(), best.excess.steps.size() * sizeof(std::uint16_t));
       body.resize((body.size() + 63) / 64 * 64);
     }
-    if (panel.any() && s.is_pointwise()) {
-      panel.few = header + static_cast<std::int64_t>(body.size());
-      body.resize(body.size() + rows.size());
-      for (std::int64_t c = 0; c < kPanelColumns; ++c)
-        for (std::int64_t k = 0; k < depth; ++k)
-          body[static_cast<std::size_t>(panel.few - header + k / 2 * 32 + c * 2 + k % 2)] =
-              static_cast<unsigned char>(rows[static_cast<std::size_t>(c * depth + k)]);
-    }
     body.resize((body.size() + 63) / 64 * 64);
+  }
+  if (s.is_pointwise() && s.groups == 1) {
+    for (ExactPanel& panel : index) panel.few = header + static_cast<std::int64_t>(body.size());
+    append_few(s, weights, body);
   }
   Storage storage(static_cast<std::size_t>(header) + body.size());
   auto* out = static_cast<unsigned char*>(storage.data());

@@ -66,10 +66,6 @@ class PixelBlock {
   /// `windows` may be null; `column`: the panel's first.
   void run(const unsigned char* storage, const ExactPanel& panel, const TileOutput& out,
            const BlockWindows* windows, std::int64_t column) {
-    if (count_ <= kFew && panel.few != 0) {
-      run_in_16_bits(storage + panel.few, out);
-      return;
-    }
     const fbgemm::Panel dense{reinterpret_cast<const std::int8_t*>(storage + panel.weights), offsets_,
                               segments_.count, segments_.length, kPanelColumns};
     // Runs of pixels reach into their row's neighbours before and after the block.
@@ -206,19 +202,6 @@ class PixelBlock {
     }
     transpose_rows(copies, 0, places);
     std::memcpy(out, places, static_cast<std::size_t>(length * kTogether));
-  }
-
-  /// Few rows of a matrix product: their codes widened, int8 weights widened as they are loaded.
-  void run_in_16_bits(const unsigned char* weights, const TileOutput& out) {
-    auto* wide = reinterpret_cast<std::int16_t*>(memory_);
-    BandPixel rows[kFew];
-    for (std::int64_t i = 0; i < count_; ++i) {
-      if (!done_) widen(band_ + pixels_[i].input, segments_.length, 0, wide + i * segments_.length);
-      rows[i] = {static_cast<std::int32_t>(i * segments_.length), pixels_[i].output};
-    }
-    done_ = true;
-    const std::int32_t offset = 0;
-    run_few<std::int8_t>(wide, rows, count_, {weights, &offset, 1, segments_.length / 2}, out);
   }
 
   std::int64_t at(std::int64_t place) const {

@@ -72,10 +72,7 @@ MIDTREAD_ALWAYS_INLINE void run_conv_tiles(const PackedWeights& weights, const C
   if (!MatrixProduct<Tile>::fits(s)) return conv_bands<Tile>(weights, s, call, scratch);
   const std::int64_t pixels = s.batch * s.out_pixels();
   if constexpr (Tile::kFinishes)
-    if (are_few_pixels<Tile>(s, pixels, call)) {
-      few_pixels<Tile>(weights, s, pixels, call, scratch);
-      return call.finish(s);
-    }
+    if (are_few_pixels<Tile>(s, pixels, call)) return few_pixels<Tile>(weights, s, pixels, call, scratch);
   matrix_product<Tile>(weights, s, call, scratch);
 }
 

@@ -137,13 +137,15 @@ MIDTREAD_NOINLINE void few_pixels(const PackedWeights& weights, const Conv2dShap
                 flips};
   if (whole > 0) run_rows<Tile>(codes, depth, count, panel, whole, to);
   const std::int64_t behind = whole * kPanelColumns;
-  if (behind == columns) return;
-  panel.header = reinterpret_cast<const PanelHeader*>(weights.data<char>() + whole * panel.bytes);
-  panel.columns = columns - behind;
-  to.codes = call.codes + behind;
-  to.bias += behind;
-  to.multiplier += behind;
-  run_part_rows<Tile>(codes, depth, count, panel, to);
+  if (behind < columns) {
+    panel.header = reinterpret_cast<const PanelHeader*>(weights.data<char>() + whole * panel.bytes);
+    panel.columns = columns - behind;
+    to.codes = call.codes + behind;
+    to.bias += behind;
+    to.multiplier += behind;
+    run_part_rows<Tile>(codes, depth, count, panel, to);
+  }
+  if (e.tail != nullptr) e.tail->run(*e.tail, call.codes, 0, count * columns);
 }
 
 /// Whether few_pixels can do a call that fits.

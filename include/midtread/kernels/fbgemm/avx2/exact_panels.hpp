@@ -46,19 +46,23 @@ inline bool reads_planes(const Conv2dShape& s) { return s.taps() > 1; }
 struct ExcessCost {
   std::int64_t step, round, panel;
 
-  /// 32 pixels are taken together, and fewer cost as much; calls of few do without, so the shape says nothing
-  /// about the others. The codes of deep products leave the nearest cache. `panels` share the transposition.
+  /// 32 pixels are taken together, or 16 of a row twice, and fewer cost as much; calls of few rows do
+  /// without, so such a shape says nothing about others. The codes of deep products leave the nearest cache.
+  /// `panels` share the transposition.
   ExcessCost(const Conv2dShape& s, const Segments& segments, std::int64_t panels) {
+    const bool planes = reads_planes(s) && s.out_width >= 16;
     const std::int64_t own = (s.is_pointwise() ? s.batch : std::int64_t{1}) * s.out_pixels();
-    const std::int64_t pixels = own <= 4 ? 32 : own, together = (pixels + 31) / 32 * 32;
-    const bool near = reads_planes(s) || segments.depth() <= 768;
-    step = (near ? 17 : 25) * together / pixels;
-    round = 13 * together / pixels;
-    const std::int64_t each =
-        reads_planes(s)
-            ? 450 * ((s.in_channels + 15) / 16) * s.stride_height * s.stride_width / s.groups
-            : segments.count * (segments.length >= 16 ? 200 * ((segments.length + 15) / 16) : 600);
-    panel = 500 * together / pixels + each / panels;
+    const std::int64_t pixels = planes ? s.out_width : own <= 4 ? 32 : own;
+    const std::int64_t together = planes ? (pixels + 15) / 16 * 16 : (pixels + 31) / 32 * 32;
+    const auto shared = [&](std::int64_t cost) { return cost * together / pixels; };
+    step = shared(segments.depth() > 768 ? 25 : s.out_width % 32 != 0 && planes ? 20 : 17);
+    round = shared(13);
+    std::int64_t each = 0;  // transposition of the codes
+    if (planes)
+      each = 450 * ((s.in_channels + 15) / 16) * s.stride_height * s.stride_width / s.groups;
+    else
+      each = segments.count * (segments.length >= 16 ? 200 * ((segments.length + 15) / 16) : 600);
+    panel = shared(500) + each / panels;
   }
 };
 
@@ -73,7 +77,7 @@ struct PanelChoice {
   PanelChoice(const std::int8_t* weights, std::int64_t depth, std::int64_t sums_of, const ExcessCost& each)
       : d(sums_of), kept(weights, weights + kPanelColumns * depth) {
     // Multiplications bound the register tiles: 8, 8 and 6 of them for 8 places.
-    constexpr std::int64_t kPerEight[] = {530, 420, 330};
+    constexpr std::int64_t kPerEight[] = {500, 420, 330};
     cost = kPerEight[d] * depth / 8;
     if (d == 0) return;
     std::vector<Excess> own[kPanelColumns];

@@ -11,8 +11,8 @@ using namespace midtread::kernels;
 struct FakeCpu {
   CpuidRegisters leaf0{7, 0, 0, 0};
   CpuidRegisters leaf1{0, 0, (1u << 27) | (1u << 28) | (1u << 12), 0};
-  CpuidRegisters leaf7{1, (1u << 5) | (1u << 16) | (1u << 17) | (1u << 30) | (1u << 31), 1u << 11,
-                       (1u << 22) | (1u << 24) | (1u << 25)};
+  CpuidRegisters leaf7{1, (1u << 5) | (1u << 16) | (1u << 17) | (1u << 30) | (1u << 31),
+                       (1u << 1) | (1u << 11), (1u << 22) | (1u << 24) | (1u << 25)};
   CpuidRegisters leaf7_1{1u << 4, 0, 0, 0};
   std::uint64_t saved = 0x600E7;
   CpuidRegisters cpuid(std::uint32_t leaf, std::uint32_t subleaf) const {
@@ -23,7 +23,8 @@ struct FakeCpu {
 
 TEST(CpuFeatures, AFullMachine) {
   const CpuFeatures f = decode_x86(FakeCpu{});
-  EXPECT_TRUE(f.avx2 && f.fma && f.avx512 && f.avx512vnni && f.avxvnni && f.amx_int8 && f.amx_bf16);
+  EXPECT_TRUE(f.avx2 && f.fma && f.avx512 && f.avx512vnni && f.avx512vbmi && f.avxvnni && f.amx_int8 &&
+              f.amx_bf16);
 }
 
 TEST(CpuFeatures, TheOperatingSystemMustSaveTheRegisters) {
@@ -35,7 +36,7 @@ TEST(CpuFeatures, TheOperatingSystemMustSaveTheRegisters) {
   cpu.saved = 0x07;  // no zmm
   f = decode_x86(cpu);
   EXPECT_TRUE(f.avx2 && f.avxvnni);
-  EXPECT_FALSE(f.avx512 || f.avx512vnni);
+  EXPECT_FALSE(f.avx512 || f.avx512vnni || f.avx512vbmi);
   cpu.saved = 0x67;  // opmask and zmm0-15, but not zmm16-31
   EXPECT_FALSE(decode_x86(cpu).avx512);
   cpu.saved = 0x03;  // no ymm
@@ -59,7 +60,12 @@ TEST(CpuFeatures, EachBitCounts) {
   }
   cpu = {};
   cpu.leaf7[2] = 0;
-  EXPECT_FALSE(decode_x86(cpu).avx512vnni);
+  EXPECT_FALSE(decode_x86(cpu).avx512vnni || decode_x86(cpu).avx512vbmi);
+  for (const bool vnni : {true, false}) {
+    cpu.leaf7[2] = vnni ? 1u << 11 : 1u << 1;
+    EXPECT_EQ(decode_x86(cpu).avx512vnni, vnni);
+    EXPECT_EQ(decode_x86(cpu).avx512vbmi, !vnni);
+  }
   cpu = {};
   cpu.leaf7[0] = 0;  // subleaf 1 does not exist
   EXPECT_FALSE(decode_x86(cpu).avxvnni);
@@ -92,6 +98,7 @@ TEST(CpuFeatures, AgreesWithTheCompilersOwnProbe) {
   EXPECT_EQ(cpu_features().avx2, __builtin_cpu_supports("avx2") != 0);
   EXPECT_EQ(cpu_features().fma, __builtin_cpu_supports("fma") != 0);
   EXPECT_EQ(cpu_features().avx512vnni, __builtin_cpu_supports("avx512vnni") != 0);
+  EXPECT_EQ(cpu_features().avx512vbmi, __builtin_cpu_supports("avx512vbmi") != 0);
 #endif
 }
 

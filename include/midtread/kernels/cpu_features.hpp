@@ -25,7 +25,7 @@ MIDTREAD_NAMESPACE_BEGIN(kernels)
 struct CpuFeatures {
   bool avx2 = false, fma = false;
   bool avx512 = false;  ///< F, BW, DQ and VL together
-  bool avx512vnni = false, avxvnni = false;
+  bool avx512vnni = false, avx512vbmi = false, avxvnni = false;
   bool amx_int8 = false, amx_bf16 = false;  ///< with amx_tile
   bool neon = false, neon_dotprod = false, neon_i8mm = false;
 };
@@ -53,6 +53,7 @@ CpuFeatures decode_x86(const Cpu& cpu) {
   if (saves(0xE6)) {  // and opmask, the upper halves of zmm0-15, zmm16-31
     f.avx512 = f.avx2 && bit(leaf7[1], 16) && bit(leaf7[1], 17) && bit(leaf7[1], 30) && bit(leaf7[1], 31);
     f.avx512vnni = f.avx512 && bit(leaf7[2], 11);
+    f.avx512vbmi = f.avx512 && bit(leaf7[2], 1);
   }
   if (saves(0x60006) && bit(leaf7[3], 24)) {  // tile configuration and tile data; AMX-TILE
     f.amx_int8 = bit(leaf7[3], 25);

@@ -6,6 +6,7 @@
 #include <midtread/kernels/fbgemm/avx2/conv_transpose.hpp>
 #include <midtread/kernels/fbgemm/avx2/depthwise.hpp>
 #include <midtread/kernels/fbgemm/avx2/elementwise.hpp>
+#include <midtread/kernels/fbgemm/avx2/lookup.hpp>
 #include <midtread/kernels/fbgemm/avx2/pool.hpp>
 
 #if MIDTREAD_X86

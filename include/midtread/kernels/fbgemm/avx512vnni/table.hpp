@@ -2,6 +2,7 @@
 // The AVX512-VNNI table: vpdpbusd on 64-byte registers.
 #pragma once
 
+#include <midtread/kernels/fbgemm/avx512vnni/lookup.hpp>
 #include <midtread/kernels/fbgemm/vnni/drivers.hpp>
 
 #if MIDTREAD_X86 && (MIDTREAD_GCC || MIDTREAD_CLANG)
@@ -11,6 +12,7 @@
 #define MIDTREAD_VNNI_PLANES "4x64c4"
 #define MIDTREAD_VNNI_CODES "x64"
 #define MIDTREAD_VNNI_BYTES 64
+#define MIDTREAD_VNNI_LOOKUP &kLookup
 #define MIDTREAD_VNNI_DOT "vpdpbusd"
 #define MIDTREAD_VNNI_REGISTER "v"
 #define MIDTREAD_VNNI_BEGIN MIDTREAD_TARGET_BEGIN("avx512f,avx512bw,avx512vl,avx512vnni")

@@ -70,18 +70,27 @@ MIDTREAD_ALWAYS_INLINE void store_starts(const __m256i (&sums)[8][4], std::int32
   }
 }
 
-/// The codes of two places side by side, for vpmaddubsw, times their weights.
-template <bool kNeighbours>
-MIDTREAD_ALWAYS_INLINE void add_two(const std::uint8_t* a, const std::uint8_t* b,
-                                    const std::int32_t (&offsets)[2], const std::int8_t (&weights)[4],
-                                    __m256i& low, __m256i& high) {
-  const __m256i x = load_runs<kNeighbours>(a, b, offsets[0]), y = load_runs<kNeighbours>(a, b, offsets[1]);
-  int four;
-  std::memcpy(&four, weights, 4);
-  const __m256i w = _mm256_set1_epi32(four);
-  low = _mm256_add_epi16(low, _mm256_maddubs_epi16(_mm256_unpacklo_epi8(x, y), w));
-  high = _mm256_add_epi16(high, _mm256_maddubs_epi16(_mm256_unpackhi_epi8(x, y), w));
-}
+/// The codes of two places side by side, for vpmaddubsw, times their weights: pixels 0-7 of either run, and
+/// 8-15.
+struct TwoProducts {
+  __m256i low, high;
+
+  template <bool kNeighbours>
+  MIDTREAD_ALWAYS_INLINE static TwoProducts of(const std::uint8_t* a, const std::uint8_t* b,
+                                               const ExcessStep& step, int bin) {
+    const __m256i x = load_runs<kNeighbours>(a, b, step.offsets[bin][0]);
+    const __m256i y = load_runs<kNeighbours>(a, b, step.offsets[bin][1]);
+    int four;
+    std::memcpy(&four, step.weights[bin], 4);
+    const __m256i w = _mm256_set1_epi32(four);
+    return {_mm256_maddubs_epi16(_mm256_unpacklo_epi8(x, y), w),
+            _mm256_maddubs_epi16(_mm256_unpackhi_epi8(x, y), w)};
+  }
+  MIDTREAD_ALWAYS_INLINE void add(const TwoProducts& other) {
+    low = _mm256_add_epi16(low, other.low);
+    high = _mm256_add_epi16(high, other.high);
+  }
+};
 
 /// Two runs of pixels against one panel. `kNeighbours`: the second run follows the first.
 template <bool kNeighbours>
@@ -96,15 +105,17 @@ MIDTREAD_NOINLINE void add_excess(const PixelRun& first, const PixelRun& second,
     const __m256i own = _mm256_set1_epi32(bias[c]);
     __m256i s0 = own, s1 = own, s2 = own, s3 = own;
     for (int round = excess.rounds[c]; round > 0; --round) {
-      __m256i x_low = _mm256_setzero_si256(), x_high = x_low, y_low = x_low, y_high = x_low;
-      for (const ExcessStep* end = step + *steps++; step < end; ++step) {
-        add_two<kNeighbours>(a, b, step->offsets[0], step->weights[0], x_low, x_high);
-        add_two<kNeighbours>(a, b, step->offsets[1], step->weights[1], y_low, y_high);
+      const ExcessStep* const end = step + *steps++;
+      TwoProducts x = TwoProducts::of<kNeighbours>(a, b, *step, 0);
+      TwoProducts y = TwoProducts::of<kNeighbours>(a, b, *step, 1);
+      while (++step < end) {
+        x.add(TwoProducts::of<kNeighbours>(a, b, *step, 0));
+        y.add(TwoProducts::of<kNeighbours>(a, b, *step, 1));
       }
-      s0 = _mm256_add_epi32(s0, _mm256_madd_epi16(_mm256_unpacklo_epi16(x_low, y_low), one));
-      s1 = _mm256_add_epi32(s1, _mm256_madd_epi16(_mm256_unpackhi_epi16(x_low, y_low), one));
-      s2 = _mm256_add_epi32(s2, _mm256_madd_epi16(_mm256_unpacklo_epi16(x_high, y_high), one));
-      s3 = _mm256_add_epi32(s3, _mm256_madd_epi16(_mm256_unpackhi_epi16(x_high, y_high), one));
+      s0 = _mm256_add_epi32(s0, _mm256_madd_epi16(_mm256_unpacklo_epi16(x.low, y.low), one));
+      s1 = _mm256_add_epi32(s1, _mm256_madd_epi16(_mm256_unpackhi_epi16(x.low, y.low), one));
+      s2 = _mm256_add_epi32(s2, _mm256_madd_epi16(_mm256_unpacklo_epi16(x.high, y.high), one));
+      s3 = _mm256_add_epi32(s3, _mm256_madd_epi16(_mm256_unpackhi_epi16(x.high, y.high), one));
     }
     __m256i* const own_sums = sums[c % 8];
     own_sums[0] = s0;

@@ -38,9 +38,10 @@ inline bool leaves_taps_out(const Conv2dShape& s, std::int64_t step) {
          s.stride_height == 1 && s.stride_width == 1 && s.in_channels % step == 0;
 }
 
-/// Codes stand channel by channel where several taps read them; else an output's are transposed by
-/// themselves.
-inline bool reads_planes(const Conv2dShape& s) { return s.taps() > 1; }
+/// Of sums of the weights: of all, and where taps are left out of each tap's.
+inline std::int64_t sum_rows(const Conv2dShape& s) {
+  return leaves_taps_out(s, exact_step(s)) ? 1 + s.taps() : 1;
+}
 
 /// What the excess of a panel costs: hundredths of a clock per pixel.
 struct ExcessCost {
@@ -50,7 +51,7 @@ struct ExcessCost {
   /// without, so such a shape says nothing about others. The codes of deep products leave the nearest cache.
   /// `panels` share the transposition.
   ExcessCost(const Conv2dShape& s, const Segments& segments, std::int64_t panels) {
-    const bool planes = reads_planes(s) && s.out_width >= 16;
+    const bool planes = s.taps() > 1 && s.out_width >= 16;
     const std::int64_t own = (s.is_pointwise() ? s.batch : std::int64_t{1}) * s.out_pixels();
     const std::int64_t pixels = planes ? s.out_width : own <= 4 ? 32 : own;
     const std::int64_t together = planes ? (pixels + 15) / 16 * 16 : (pixels + 31) / 32 * 32;
@@ -120,19 +121,21 @@ inline void append_few(const Conv2dShape& s, const std::int8_t* weights, std::ve
     }
 }
 
+/// Places are read two at a time where no panel has another depth than 0.
+inline constexpr std::int64_t kWideStep = 2;
+
 /// int32 sums [group][columns] (0 where the panel is in 16 bits: its codes come without their zero point),
 /// where taps may be left out sums [tap][columns] of what is kept, ExactPanel [group][panel], then what they
-/// point at.
-inline Storage pack_exact(const Conv2dShape& s, const std::int8_t* weights) {
-  const std::int64_t step = exact_step(s);
+/// point at. `narrow`: whether there are panels that are not in 16 bits.
+inline Storage pack_panels(const Conv2dShape& s, const std::int8_t* weights, std::int64_t step,
+                           bool& narrow) {
   const Segments segments(s, step);
   const PanelCut cut{s.out_group(), kPanelColumns};
   const std::int64_t columns = s.groups * cut.columns(), panels = s.groups * cut.count(),
-                     depth = segments.depth();
-  const std::int64_t sum_rows = leaves_taps_out(s, step) ? 1 + s.taps() : 1;
-  const std::int64_t header = sums_bytes(sum_rows * columns) +
+                     depth = segments.depth(), rows_of_sums = sum_rows(s);
+  const std::int64_t header = sums_bytes(rows_of_sums * columns) +
                               (panels * static_cast<std::int64_t>(sizeof(ExactPanel)) + 63) / 64 * 64;
-  std::vector<std::int32_t> sums(static_cast<std::size_t>(sum_rows * columns));
+  std::vector<std::int32_t> sums(static_cast<std::size_t>(rows_of_sums * columns));
   std::vector<ExactPanel> index(static_cast<std::size_t>(panels));
   const ExcessCost each(s, segments, cut.count());
   std::vector<unsigned char> body;
@@ -155,13 +158,14 @@ inline Storage pack_exact(const Conv2dShape& s, const std::int8_t* weights) {
       if (choice.cost < best.cost) best = std::move(choice);
     }
     if (best.d == 0) std::fill_n(sums.data() + p * kPanelColumns, kPanelColumns, 0);
-    for (std::int64_t tap = 0; tap < sum_rows - 1 && best.d != 0; ++tap)
+    for (std::int64_t tap = 0; tap < rows_of_sums - 1 && best.d != 0; ++tap)
       for (std::int64_t c = 0; c < kPanelColumns; ++c)
         for (std::int64_t i = 0; i < s.in_channels; ++i)
           sums[static_cast<std::size_t>((1 + tap) * columns + p * kPanelColumns + c)] +=
               best.kept[static_cast<std::size_t>(c * depth + segments.at(s, i, tap))];
     ExactPanel& panel = index[static_cast<std::size_t>(p)];
     panel.depth = static_cast<std::int32_t>(best.d);
+    narrow = narrow || best.d != 0;
     panel.weights = header + static_cast<std::int64_t>(body.size());
     const std::int64_t bytes = best.d == 0 ? 2 : 1, lane = 4 / bytes;
     body.resize(body.size() + static_cast<std::size_t>(kPanelColumns * depth * bytes));
@@ -199,9 +203,15 @@ inline Storage pack_exact(const Conv2dShape& s, const std::int8_t* weights) {
   auto* out = static_cast<unsigned char*>(storage.data());
   std::memset(out, 0, static_cast<std::size_t>(header));
   std::memcpy(out, sums.data(), sums.size() * sizeof(std::int32_t));
-  std::memcpy(out + sums_bytes(sum_rows * columns), index.data(), index.size() * sizeof(ExactPanel));
+  std::memcpy(out + sums_bytes(rows_of_sums * columns), index.data(), index.size() * sizeof(ExactPanel));
   std::memcpy(out + header, body.data(), body.size());
   return storage;
+}
+
+inline Storage pack_exact(const Conv2dShape& s, const std::int8_t* weights) {
+  bool narrow = false;
+  Storage storage = pack_panels(s, weights, exact_step(s), narrow);
+  return narrow ? std::move(storage) : pack_panels(s, weights, kWideStep, narrow);
 }
 
 MIDTREAD_NAMESPACE_END

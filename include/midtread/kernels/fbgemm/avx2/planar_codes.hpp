@@ -83,13 +83,14 @@ MIDTREAD_NOINLINE inline void transpose_tiles(const PlanarTile& a, const PlanarT
 
 MIDTREAD_TARGET_END
 
+/// For rows of 16 outputs at least.
 class PlanarCodes {
  public:
   explicit PlanarCodes(const PaddedBand& plan)
       : plan_(plan), channels_(plan.shape.in_channels), stride_(plan.stride_x) {
-    const std::int64_t reach = (plan.shape.kernel_width - 1) * plan.shape.dilation_width;
-    phases_ = std::min(stride_, reach + 1);
-    columns_ = std::max((plan.width + stride_ - 1) / stride_, std::int64_t{16});
+    reach_ = (plan.shape.kernel_width - 1) * plan.shape.dilation_width;
+    phases_ = std::min(stride_, reach_ + 1);
+    columns_ = (plan.width + stride_ - 1) / stride_;
   }
 
   std::int64_t bytes() const { return (plan_.in_rows(plan_.out_rows) * row_bytes() + 32 + 63) / 64 * 64; }
@@ -100,30 +101,39 @@ class PlanarCodes {
   /// From a channel to the next.
   std::int64_t channel_step() const { return columns_; }
 
-  /// Where the codes of a segments' place, not in a group's other channels, begin for output 0 of a row.
-  std::int32_t offset(const Segments& segments, std::int64_t place) const {
+  /// Where the codes of a place, without those of a group's other channels, begin for output 0 of a row: of
+  /// every place of the segments, 0 for those that fill them.
+  void list_offsets(const Segments& segments, std::int32_t* offsets) const {
     const Conv2dShape& s = plan_.shape;
-    const std::int64_t segment = place / segments.length, within = place % segments.length;
-    const std::int64_t tap =
-        segments.whole_rows ? segment * s.kernel_width + within / s.in_channels : segment;
-    const std::int64_t channel = segments.whole_rows ? within % s.in_channels : within;
-    if (segments.whole_rows && within / s.in_channels >= s.kernel_width) return 0;  // fills the segment
-    const std::int64_t x = tap % s.kernel_width * s.dilation_width;
-    return static_cast<std::int32_t>(tap / s.kernel_width * s.dilation_height * row_bytes() +
-                                     (x % stride_ * channels_ + channel) * columns_ + x / stride_);
+    const std::int64_t channels = segments.whole_rows ? s.in_channels : s.in_group();
+    std::fill_n(offsets, segments.depth(), 0);
+    for (std::int64_t ky = 0; ky < s.kernel_height; ++ky)
+      for (std::int64_t kx = 0; kx < s.kernel_width; ++kx) {
+        const std::int64_t x = kx * s.dilation_width;
+        std::int64_t at =
+            ky * s.dilation_height * row_bytes() + x % stride_ * channels_ * columns_ + x / stride_;
+        std::int32_t* to = offsets + segments.at(s, 0, ky * s.kernel_width + kx);
+        for (std::int64_t c = 0; c < channels; ++c, at += columns_) to[c] = static_cast<std::int32_t>(at);
+      }
   }
 
   void fill(const std::uint8_t* band, std::int64_t rows, std::uint8_t* planes) const {
     for (std::int64_t r = 0; r < plan_.in_rows(rows); ++r)
       for (std::int64_t phase = 0; phase < phases_; ++phase, planes += channels_ * columns_)
-        fill_phase(band + (r * plan_.width + phase) * channels_, planes);
+        fill_phase(band + (r * plan_.width + phase) * channels_, columns_of(phase), planes);
   }
 
  private:
   std::int64_t row_bytes() const { return phases_ * channels_ * columns_; }
 
+  /// From the first that output 0 meets to the last of the last output, with taps `phase` apart from a
+  /// multiple of the stride.
+  std::int64_t columns_of(std::int64_t phase) const {
+    return plan_.shape.out_width + (reach_ - phase) / stride_;
+  }
+
   /// Tiles overlap at the end of the row.
-  void fill_phase(const std::uint8_t* pixels, std::uint8_t* planes) const {
+  void fill_phase(const std::uint8_t* pixels, std::int64_t columns, std::uint8_t* planes) const {
     const std::int64_t step = stride_ * channels_;
     std::int64_t column = 0, channel = 0;
     bool more = true;
@@ -132,8 +142,8 @@ class PlanarCodes {
                             std::min(channels_ - channel, std::int64_t{16})};
       channel += 16;
       if (channel >= channels_) {
-        more = column + 16 < columns_;
-        column = std::min(column + 16, columns_ - 16);
+        more = column + 16 < columns;
+        column = std::min(column + 16, columns - 16);
         channel = 0;
       }
       return tile;
@@ -145,7 +155,7 @@ class PlanarCodes {
   }
 
   const PaddedBand& plan_;
-  std::int64_t channels_, stride_, phases_, columns_;
+  std::int64_t channels_, stride_, reach_, phases_, columns_;
 };
 
 MIDTREAD_NAMESPACE_END

@@ -207,12 +207,14 @@ TEST(Elementwise, ScalesAtBothEndsOfFloat) {
     for (float second : scales)
       for (const KernelSet* set : sets_under_test()) {
         constexpr std::int64_t n = 64;
-        const AffineParams qa{first, 128}, qb{second, 127};
+        const bool zero = make.below(2) == 0;  // of codes, after ReLU
+        const AffineParams qa{first, zero ? 0 : 128}, qb{second, zero ? 0 : 127};
         QuantizeParams out = random_output(make, second);
         out.rounding = Rounding::kHalfEven;
+        if (make.below(2) == 0) out.zero_point = 0, out.range = {0, 255};
         auto a = make.activations(n, 0), b = make.activations(n, 0);
-        for (std::size_t i = 0; i < n; i += 2) a[i] = static_cast<std::uint8_t>(126 + make.below(5));
-        for (std::size_t i = 0; i < n; i += 4) b[i] = static_cast<std::uint8_t>(125 + make.below(5));
+        for (std::size_t i = 0; i < n; i += 2) a[i] = static_cast<std::uint8_t>((zero ? 0 : 126) + make.below(5));
+        for (std::size_t i = 0; i < n; i += 4) b[i] = static_cast<std::uint8_t>((zero ? 0 : 125) + make.below(5));
         std::vector<float> x(n), real(n);
         for (std::size_t i = 0; i < n; ++i) x[i] = first * make.real(-2.0f, 2.0f);
         std::uint8_t sum[n], product[n], copy[n], q[n];

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <midtread/kernels/binary_rows.hpp>
+#include <midtread/kernels/cpu_features.hpp>
 #include <midtread/kernels/reference/elementwise.hpp>
 
 MIDTREAD_NAMESPACE_BEGIN(kernels)

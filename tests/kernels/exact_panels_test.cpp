@@ -49,6 +49,49 @@ TEST(ExactPanels, KeptAndExcessAreTheWeightsAndNoSumSaturates) {
   EXPECT_GT(moved, 1000u);
 }
 
+// A round adds up two bins of 16 bits, each of any codes, and no term is lost.
+TEST(ExactPanels, BinsOfTheExcessDoNotOverflow) {
+  Operands make(6);
+  int cases = 0, deep = 0;
+  for (int pattern = 0; pattern < Operands::kWeightPatterns; ++pattern)
+    for (std::int64_t depth : {8, 64, 576})
+      for (std::int64_t d : {1, 2}) {
+        std::vector<std::int8_t> kept = make.weights(static_cast<std::size_t>(depth), pattern);
+        std::vector<avx2::Excess> excess;
+        avx2::move_excess(kept.data(), depth, d, excess);
+        avx2::ExcessSteps steps;
+        steps.append(excess);
+        ASSERT_EQ(steps.rounds.size(), 1u);
+        ASSERT_EQ(steps.rounds[0], steps.steps.size());
+        ASSERT_GE(steps.rounds[0], 1);
+        std::vector<int> sum(static_cast<std::size_t>(depth));
+        auto step = steps.list.begin();
+        for (const std::uint16_t count : steps.steps) {
+          ASSERT_GE(count, 1);
+          int above[2] = {}, below[2] = {};
+          for (int i = 0; i < count; ++i, ++step)
+            for (int bin = 0; bin < 2; ++bin)
+              for (int k = 0; k < 2; ++k) {
+                const int w = step->weights[bin][k];
+                EXPECT_EQ(w, step->weights[bin][k + 2]);
+                (w > 0 ? above : below)[bin] += 255 * w;
+                sum[static_cast<std::size_t>(step->offsets[bin][k] / 32)] += w;
+              }
+          for (int bin = 0; bin < 2; ++bin) {
+            EXPECT_LE(above[bin], 32767);
+            EXPECT_GE(below[bin], -32768);
+          }
+        }
+        EXPECT_TRUE(step == steps.list.end());
+        for (const avx2::Excess& e : excess) sum[static_cast<std::size_t>(e.place)] -= e.weight;
+        EXPECT_EQ(sum, std::vector<int>(sum.size())) << pattern << " " << depth << " " << d;
+        deep += steps.rounds[0] > 1;
+        ++cases;
+      }
+  std::printf("cases=%d\n", cases);
+  EXPECT_GT(deep, 0);
+}
+
 TEST(ExactPanels, EveryKindOfPanelIsChosen) {
   // Products in 16 bits; sums of two and of four products, with and without an excess.
   constexpr std::size_t kChannels = 128;

@@ -57,8 +57,8 @@ class ConvBands {
         plan_(band_.plan()),
         planes_(plan_) {
     windowed_ = panels_.narrow && sum_rows(s) > 1 && s.out_width <= 28;
-    planar_ = panels_.steps > 0 && s.taps() > 1 && s.out_width >= kRun &&
-              planes_.bytes() <= std::numeric_limits<std::int32_t>::max();
+    planar_ =
+        panels_.steps > 0 && reads_planes(s) && planes_.bytes() <= std::numeric_limits<std::int32_t>::max();
     if (planar_)
       block_bytes_ = planes_.slack() + planes_.bytes();
     else if (panels_.steps > 0)

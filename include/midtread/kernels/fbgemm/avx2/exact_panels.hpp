@@ -43,6 +43,12 @@ inline std::int64_t sum_rows(const Conv2dShape& s) {
   return leaves_taps_out(s, exact_step(s)) ? 1 + s.taps() : 1;
 }
 
+/// The excess reads codes that stand channel by channel under the outputs of a row, where moving each of them
+/// once is less than moving the codes of every output.
+inline bool reads_planes(const Conv2dShape& s) {
+  return s.out_width >= 16 && 3 * s.stride_height * s.stride_width < s.taps();
+}
+
 /// What the excess of a panel costs: hundredths of a clock per pixel.
 struct ExcessCost {
   std::int64_t step, round, panel;
@@ -51,7 +57,7 @@ struct ExcessCost {
   /// without, so such a shape says nothing about others. The codes of deep products leave the nearest cache.
   /// `panels` share the transposition.
   ExcessCost(const Conv2dShape& s, const Segments& segments, std::int64_t panels) {
-    const bool planes = s.taps() > 1 && s.out_width >= 16;
+    const bool planes = reads_planes(s);
     const std::int64_t own = (s.is_pointwise() ? s.batch : std::int64_t{1}) * s.out_pixels();
     const std::int64_t pixels = planes ? s.out_width : own <= 4 ? 32 : own;
     const std::int64_t together = planes ? (pixels + 15) / 16 * 16 : (pixels + 31) / 32 * 32;
@@ -62,7 +68,7 @@ struct ExcessCost {
     if (planes)
       each = 450 * ((s.in_channels + 15) / 16) * s.stride_height * s.stride_width / s.groups;
     else
-      each = segments.count * (segments.length >= 16 ? 200 * ((segments.length + 15) / 16) : 600);
+      each = segments.count * (segments.length >= 16 ? 200 * ((segments.length + 15) / 16) : 500);
     panel = shared(500) + each / panels;
   }
 };

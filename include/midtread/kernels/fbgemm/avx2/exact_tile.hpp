@@ -71,11 +71,9 @@ template <int kMost, int kDepth>
 void exact_rows(const std::uint8_t* band, const BandPixel* pixels, std::int64_t count,
                 const fbgemm::Panel& panel, const TileStart& start, const TileOutput& out) {
   std::int64_t i = 0;
-  for (; i + kMost <= count; i += kMost) exact_tile<kMost, kDepth>(band, pixels + i, panel, start, out);
-  if (kMost > 4 && i + 4 <= count) {
-    exact_tile<4, kDepth>(band, pixels + i, panel, start, out);
-    i += 4;
-  }
+  for (; i + kMost <= count && (kMost == 4 || count - i != 8); i += kMost)
+    exact_tile<kMost, kDepth>(band, pixels + i, panel, start, out);
+  for (; kMost > 4 && i + 4 <= count; i += 4) exact_tile<4, kDepth>(band, pixels + i, panel, start, out);
   if (i + 2 <= count) {
     exact_tile<2, kDepth>(band, pixels + i, panel, start, out);
     i += 2;

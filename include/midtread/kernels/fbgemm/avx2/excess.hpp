@@ -63,6 +63,7 @@ struct ExcessSteps {
     while (!distribute(pairs, bins)) bins.resize(bins.size() + bins.size() / 16 * 2 + 2);
     std::stable_sort(bins.begin(), bins.end(),
                      [](const Bin& a, const Bin& b) { return a.pairs.size() > b.pairs.size(); });
+    while (bins[bins.size() - 2].pairs.empty()) bins.resize(bins.size() - 2);
     rounds.push_back(static_cast<std::uint16_t>(bins.size() / 2));
     for (std::size_t b = 0; b < bins.size(); b += 2) {
       const std::size_t count = bins[b].pairs.size();

@@ -121,15 +121,12 @@ MIDTREAD_NOINLINE void tile(const std::int16_t* band, const BandPixel* pixels, c
 
 MIDTREAD_TARGET_END
 
-/// The last pixels, fewer than six, against one panel.
+/// The last pixels, fewer than six or twice four, against one panel.
 template <class Weight>
 void run_few(const std::int16_t* band, const BandPixel* pixels, std::int64_t count, const Panel& panel,
              const TileOutput& out) {
   std::int64_t i = 0;
-  if (i + 4 <= count) {
-    tile<4, Weight>(band, pixels + i, panel, out);
-    i += 4;
-  }
+  for (; i + 4 <= count; i += 4) tile<4, Weight>(band, pixels + i, panel, out);
   if (i + 2 <= count) {
     tile<2, Weight>(band, pixels + i, panel, out);
     i += 2;
@@ -141,7 +138,7 @@ void run_few(const std::int16_t* band, const BandPixel* pixels, std::int64_t cou
 inline void run_panel(const std::int16_t* band, const BandPixel* pixels, std::int64_t count,
                       const Panel& panel, const TileOutput& out) {
   std::int64_t i = 0;
-  for (; i + 6 <= count; i += 6) tile<6, std::int16_t>(band, pixels + i, panel, out);
+  for (; i + 6 <= count && count - i != 8; i += 6) tile<6, std::int16_t>(band, pixels + i, panel, out);
   run_few<std::int16_t>(band, pixels + i, count - i, panel, out);
 }
 

@@ -37,7 +37,7 @@ struct PlaneCodes {
 class PixelBlock {
  public:
   static constexpr std::int64_t kMost = 64, kMostOfRows = 96;
-  static constexpr std::int64_t kFew = 4;  ///< up to these the excess is added one by one
+  static constexpr std::int64_t kFew = 2;  ///< up to these the excess is added one by one
 
   static std::int64_t bytes(const Segments& segments) { return kMost * segments.depth(); }
   /// In equal blocks, whole tiles where there are any.

@@ -94,9 +94,12 @@ inline void widen_pixels(const std::uint8_t* q, std::int64_t pixels, std::int64_
     widen(q, pixels * channels, zero_point, out);
     return;
   }
+  const __m256i z = _mm256_set1_epi16(static_cast<short>(zero_point));
   for (std::int64_t p = 0; p < pixels; ++p, q += q_pitch, out += out_pitch) {
-    widen(q, channels, zero_point, out);
-    for (std::int64_t c = channels; c < out_pitch; ++c) out[c] = 0;
+    std::int64_t c = 0;
+    for (; c + 16 <= channels; c += 16) store(out + c, _mm256_sub_epi16(load_codes_16(q + c), z));
+    for (; c < channels; ++c) out[c] = static_cast<std::int16_t>(q[c] - zero_point);
+    for (; c < out_pitch; ++c) out[c] = 0;
   }
 }
 

@@ -151,6 +151,35 @@ TEST(Pool, AdaptiveAndGlobalWindowsEqualTheOracle) {
   std::printf("cases=%lld\n", static_cast<long long>(tester.cases));
 }
 
+// Kernels align what they read where pixels lie a power of two apart.
+TEST(Pool, ManyChannelsAtEveryAddressOfALine) {
+  namespace k = midtread::kernels;
+  GuardedArena x_arena(1 << 17), y_arena(1 << 12);
+  Operands make(17);
+  Scratch scratch;
+  std::int64_t cases = 0;
+  for (const KernelSet* set : sets_under_test())
+    for (std::int64_t channels : {1024, 2048})
+      for (std::int64_t shift = 0; shift < 64; shift += shift < 4 || shift > 58 ? 1 : 6) {
+        Pool2dShape s;
+        s.channels = channels;
+        s.in_height = s.kernel_height = 3;
+        s.in_width = s.kernel_width = 5;
+        const auto size = static_cast<std::size_t>(15 * channels);
+        const auto codes = make.activations(size + static_cast<std::size_t>(shift), 0);
+        const std::uint8_t* x = x_arena.place(codes, true) + shift;
+        auto* y = y_arena.place<std::uint8_t>(static_cast<std::size_t>(channels), cases % 2 == 0, 0xEE);
+        (*set)->average_pool->run(s, x, 7, y, scratch);
+        std::vector<std::uint8_t> expected(static_cast<std::size_t>(channels));
+        k::reference::kTable.average_pool->run(s, x, 7, expected.data(), scratch);
+        ASSERT_EQ(std::memcmp(y, expected.data(), expected.size()), 0)
+            << set->isa_name() << " " << channels << " channels, " << shift;
+        ASSERT_TRUE(y_arena.canary_intact());
+        ++cases;
+      }
+  std::printf("cases=%lld\n", static_cast<long long>(cases));
+}
+
 TEST(Pool, EveryQuotientIsExact) {
   // All windows of up to 7x7 codes: sums from one end to the other, ties among them.
   namespace k = midtread::kernels;

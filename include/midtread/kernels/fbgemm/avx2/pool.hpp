@@ -75,8 +75,16 @@ MIDTREAD_NOINLINE inline void average_pixel(const PoolTaps& taps, std::int64_t c
                                             const AverageTerms& terms, std::uint8_t* y) {
   const Divider divide(terms);
   std::int64_t c = 0;
-  if (terms.codes <= kMaxSmallWindow)
+  if (terms.codes <= kMaxSmallWindow) {
+    if (channels >= 128 && taps.column_step % 1024 == 0) {
+      // Pixels a power of two apart share few places of the first cache: half a line would be gone before the
+      // other half is read. So all after the first begin with a line.
+      average_64(taps, 0, divide, y);
+      c = 64 - static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(taps.first) % 64);
+    }
     for (; c + 64 <= channels; c += 64) average_64(taps, c, divide, y);
+    if (c > 64 && c + 16 < channels) average_64(taps, c = channels - 64, divide, y), c = channels;
+  }
   for (; c < channels; c += 16) {
     if (c + 16 > channels) c = channels - 16;
     average_16(taps, c, divide, y);

@@ -215,8 +215,12 @@ inline void depthwise_rows(const PackedWeights& weights, const Conv2dShape& s, c
   const auto* packed =
       reinterpret_cast<const std::int16_t*>(weights.data<unsigned char>() + sums_bytes(channels));
   const std::int64_t row_taps = plan.inputs * s.kernel_width;
-  auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>(2 * channels + row_taps));
-  std::int32_t* row_offsets = bias + 2 * channels;
+  constexpr std::int64_t kRunInts = sizeof(DepthwisePlan::Run) / sizeof(std::int32_t);
+  auto* bias = scratch.shared<std::int32_t>(
+      static_cast<std::size_t>(2 * channels + plan.phases * kRunInts + row_taps));
+  auto* runs = reinterpret_cast<DepthwisePlan::Run*>(bias + 2 * channels);
+  for (std::int64_t phase = 0; phase < plan.phases; ++phase) runs[phase] = plan.run(phase);
+  std::int32_t* row_offsets = bias + 2 * channels + plan.phases * kRunInts;
   column_bias(call, sums, 1, s.out_channels, channels, bias);
   const float* multiplier = column_multipliers(call.epilogue, 1, s.out_channels, channels,
                                                reinterpret_cast<float*>(bias + channels));
@@ -249,7 +253,7 @@ inline void depthwise_rows(const PackedWeights& weights, const Conv2dShape& s, c
     const auto zero = static_cast<std::int16_t>(call.x_zero_point);
     for (std::int64_t at = 0; at < plan.all_planes(); at += plane)
       for (std::int64_t phase = 0; phase < plan.phases; ++phase) {
-        const DepthwisePlan::Run run = plan.run(phase);
+        const DepthwisePlan::Run run = runs[phase];
         std::int16_t* to = planes + at + phase * plan.columns * pixel;
         fill_words(to, run.at * pixel, zero);
         fill_words(to + (run.at + run.count) * pixel, (plan.columns - run.at - run.count) * pixel, zero);
@@ -257,12 +261,13 @@ inline void depthwise_rows(const PackedWeights& weights, const Conv2dShape& s, c
     std::uint8_t padding[DepthwisePlan::kMostRegisters * kLaneChannels];
     std::memset(padding, call.x_zero_point, sizeof padding);
 
-    std::int64_t next = 0;
+    std::int64_t next = 0, next_layer = 0;
     for (std::int64_t oy = first; oy < end; ++oy) {
       const std::int64_t variant = plan.variant(oy), begin = plan.first_row(oy), rows = plan.rows(variant);
-      for (next = std::max(next, begin); next < begin + rows; ++next)
+      if (next < begin) next = begin, next_layer = begin % plan.layers;
+      for (; next < begin + rows; ++next, next_layer = next_layer + 1 < plan.layers ? next_layer + 1 : 0)
         for (std::int64_t phase = 0; phase < plan.phases; ++phase) {
-          const DepthwisePlan::Run run = plan.run(phase);
+          const DepthwisePlan::Run run = runs[phase];
           const auto row = [&](std::int64_t i) {
             const std::int64_t iy = plan.input_row(next, i);
             return iy >= 0 && iy < s.in_height
@@ -270,15 +275,17 @@ inline void depthwise_rows(const PackedWeights& weights, const Conv2dShape& s, c
                                   s.stride_width * s.in_channels}
                        : PhaseRow{padding, 0};
           };
-          std::int16_t* to =
-              planes + next % plan.layers * row_planes + (phase * plan.columns + run.at) * pixel;
+          std::int16_t* to = planes + next_layer * row_planes + (phase * plan.columns + run.at) * pixel;
           if (plan.tall == 2)
             interleave_rows(row(0), row(1), run.count, own, to, plane);
           else
             spread_row(row(0), run.count, own, s.in_group(), to, plane);
         }
-      for (std::int64_t i = 0; i < rows; ++i) {
-        const auto at = static_cast<std::int32_t>((begin + i) % plan.layers * row_planes);
+      // The next layer follows the window's last.
+      std::int64_t layer = next_layer + plan.layers - rows;
+      for (std::int64_t i = 0; i < rows; ++i, ++layer) {
+        if (layer >= plan.layers) layer -= plan.layers;
+        const auto at = static_cast<std::int32_t>(layer * row_planes);
         for (std::int64_t tap = 0; tap < row_taps; ++tap) offsets[i * row_taps + tap] = at + row_offsets[tap];
       }
       const std::int64_t origin = (n * s.out_height + oy) * s.out_width * s.out_channels + c0;

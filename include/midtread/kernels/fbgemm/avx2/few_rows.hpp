@@ -77,18 +77,19 @@ MIDTREAD_NOINLINE void few_tile(const std::int16_t* codes, std::int64_t depth, c
 
 MIDTREAD_TARGET_END
 
-/// A call: the rows' codes widened, and where its channels' bias, multipliers and outputs begin.
+/// Rows of a call, their codes widened, against panels one after the other.
 struct FewRows {
   static constexpr std::int64_t kMost = 4;
 
   std::int64_t rows, depth, channels;
-  const std::int16_t* codes;  ///< [rows][depth]
-  const unsigned char* weights;
-  bool wide;  ///< weights are int16
-  TileOutput out;
+  const std::int16_t* codes;     ///< [rows][depth]
+  const unsigned char* weights;  ///< of the first panel
+  bool wide;                     ///< weights are int16
+  TileOutput out;                ///< of the panel to come
 
   /// Panels [first, last); what is left of 64 channels goes by 16.
-  void run(std::int64_t first, std::int64_t last) const {
+  void run(std::int64_t first, std::int64_t last) {
+    advance(first);
     switch (rows) {
       case 1: return run_panels<1, 4>(first, last);
       case 2: return run_panels<2, 2>(first, last);
@@ -99,43 +100,41 @@ struct FewRows {
 
  private:
   template <int kRows, int kTogether>
-  void run_panels(std::int64_t first, std::int64_t last) const {
+  void run_panels(std::int64_t first, std::int64_t last) {
     const std::int64_t full = std::min(last, channels / 16);
-    for (; first + kTogether <= full; first += kTogether) run_tile<kRows, kTogether>(first, at(first));
-    for (; first < full; ++first) run_tile<kRows, 1>(first, at(first));
+    for (; first + kTogether <= full; first += kTogether) run_tile<kRows, kTogether>(first);
+    for (; first < full; ++first) run_tile<kRows, 1>(first);
     if (first == last) return;
     // Bias and multipliers are the caller's arrays, which end with the channels.
     alignas(32) std::int32_t bias[16] = {};
     alignas(32) float multiplier[16] = {};
-    TileOutput part = at(first);
-    part.columns = channels - 16 * first;
-    const auto bytes = static_cast<std::size_t>(part.columns) * 4;
-    std::memcpy(bias, part.bias, bytes);
-    if (part.acc == nullptr) std::memcpy(multiplier, part.multiplier, bytes);
-    part.bias = bias;
-    part.multiplier = multiplier;
-    run_tile<kRows, 1>(first, part);
+    out.columns = channels - 16 * first;
+    const auto bytes = static_cast<std::size_t>(out.columns) * 4;
+    std::memcpy(bias, out.bias, bytes);
+    if (out.acc == nullptr) std::memcpy(multiplier, out.multiplier, bytes);
+    out.bias = bias;
+    out.multiplier = multiplier;
+    run_tile<kRows, 1>(first);
   }
 
   template <int kRows, int kPanels>
-  void run_tile(std::int64_t panel, const TileOutput& own) const {
+  void run_tile(std::int64_t panel) {
     const std::int64_t first = panel * 16 * depth;
     if (wide)
-      few_tile<kRows, kPanels>(codes, depth, reinterpret_cast<const std::int16_t*>(weights) + first, own);
+      few_tile<kRows, kPanels>(codes, depth, reinterpret_cast<const std::int16_t*>(weights) + first, out);
     else
-      few_tile<kRows, kPanels>(codes, depth, reinterpret_cast<const std::int8_t*>(weights) + first, own);
+      few_tile<kRows, kPanels>(codes, depth, reinterpret_cast<const std::int8_t*>(weights) + first, out);
+    advance(kPanels);
   }
 
-  TileOutput at(std::int64_t panel) const {
-    TileOutput own = out;
-    own.bias += panel * 16;
-    if (own.acc != nullptr) {
-      own.acc += panel * 16;
+  void advance(std::int64_t panels) {
+    out.bias += panels * 16;
+    if (out.acc != nullptr) {
+      out.acc += panels * 16;
     } else {
-      own.codes += panel * 16;
-      own.multiplier += panel * 16;
+      out.codes += panels * 16;
+      out.multiplier += panels * 16;
     }
-    return own;
   }
 };
 
@@ -185,7 +184,7 @@ inline bool run_few_rows(const PackedWeights& weights, const Conv2dShape& s, con
     few.run(0, panels);
   else
     parallel_for(0, panels, kPanelsPerPiece,
-                 [&](std::int64_t first, std::int64_t last) { few.run(first, last); });
+                 [&](std::int64_t first, std::int64_t last) { FewRows(few).run(first, last); });
   return true;
 }
 

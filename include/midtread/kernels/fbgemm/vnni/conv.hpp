@@ -53,6 +53,8 @@ inline Storage pack_panels(const Conv2dShape& s, std::int64_t widest, const std:
 
 /// Pixels of a cache line of codes that stay in the first cache: a multiple of every tile's rows.
 inline constexpr std::int64_t kPixelBlock = 48;
+/// Pixels of the tiles of the widest panels.
+inline constexpr std::int64_t kTallestTile = 6;
 /// Codes that stay in the second cache with a panel of weights.
 inline constexpr std::int64_t kBandBytes = 192 * 1024;
 /// Where there are fewer bands than threads the panels are shared out too.
@@ -220,7 +222,7 @@ inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const
     std::int64_t window_count = 1;
     if (windowed) {
       pixels = reinterpret_cast<BandPixel*>(biases + most_windows * all_columns);
-      window_count = list_windows(plan, first, rows, pixels, windows, kernels.columns == 64 ? 6 : 0);
+      window_count = list_windows(plan, first, rows, pixels, windows, kTallestTile);
       for (std::int64_t i = 0; i < window_count; ++i)
         window_bias(call, s, sums, all_columns, windows[i], biases + i * all_columns);
     }

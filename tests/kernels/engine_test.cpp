@@ -82,7 +82,7 @@ TEST_F(EngineFlags, UnknownNamesListTheKnownOnes) {
 
 TEST_F(EngineFlags, AMissingInstructionSetIsAnErrorThatListsWhatIsThere) {
   int missing = 0;
-  for (Isa isa : architecture_isas()) {
+  for (Isa isa : kArchitectureIsas) {
     if (machine_has(isa)) continue;
     ++missing;
     const std::string text = message([&] { set_isa(to_string(isa)); });
@@ -95,7 +95,7 @@ TEST_F(EngineFlags, AMissingInstructionSetIsAnErrorThatListsWhatIsThere) {
 }
 
 TEST_F(EngineFlags, AnEngineWithoutTheInstructionSetSaysSo) {
-  for (Isa isa : architecture_isas()) {
+  for (Isa isa : kArchitectureIsas) {
     if (isa == Isa::kPortable || !machine_has(isa)) continue;
     const std::string text = message([&] { select_kernels(Engine::kReference, to_string(isa)); });
     EXPECT_TRUE(has(text, "engine reference has no kernels for")) << text;
@@ -113,7 +113,7 @@ TEST_F(EngineFlags, ADemandIsMetAndACapIsSilent) {
   unsetenv("MIDTREAD_ISA");
   setenv("MIDTREAD_MAX_ISA", "portable", 1);
   EXPECT_EQ(select_kernels().isa(), Isa::kPortable);
-  setenv("MIDTREAD_MAX_ISA", to_string(architecture_isas().back()), 1);
+  setenv("MIDTREAD_MAX_ISA", to_string(*std::rbegin(kArchitectureIsas)), 1);
   EXPECT_EQ(select_kernels().isa(), kernel_sets(kAutoEngine).front().isa());
 }
 

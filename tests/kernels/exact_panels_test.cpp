@@ -35,11 +35,12 @@ TEST(ExactPanels, KeptAndExcessAreTheWeightsAndNoSumSaturates) {
       for (std::int64_t d : {1, 2}) {
         const auto original = make.weights(static_cast<std::size_t>(depth), pattern);
         std::vector<std::int8_t> kept = original;
-        std::vector<avx2::Excess> excess;
+        avx2::Excess excess;
         avx2::move_excess(kept.data(), depth, d, excess);
         EXPECT_TRUE(is_safe(kept, d)) << pattern << " " << depth << " " << d;
         std::vector<int> sum(kept.begin(), kept.end());
-        for (const avx2::Excess& e : excess) sum[static_cast<std::size_t>(e.place)] += e.weight;
+        for (std::size_t i = 0; i < excess.size(); ++i)
+          sum[static_cast<std::size_t>(excess.places[i])] += excess.weights[i];
         EXPECT_EQ(sum, std::vector<int>(original.begin(), original.end()))
             << pattern << " " << depth << " " << d;
         moved += excess.size();
@@ -57,16 +58,17 @@ TEST(ExactPanels, BinsOfTheExcessDoNotOverflow) {
     for (std::int64_t depth : {8, 64, 576})
       for (std::int64_t d : {1, 2}) {
         std::vector<std::int8_t> kept = make.weights(static_cast<std::size_t>(depth), pattern);
-        std::vector<avx2::Excess> excess;
+        avx2::Excess excess;
         avx2::move_excess(kept.data(), depth, d, excess);
         avx2::ExcessSteps steps;
         steps.append(excess);
         ASSERT_EQ(steps.rounds.size(), 1u);
-        ASSERT_EQ(steps.rounds[0], steps.steps.size());
+        ASSERT_EQ(static_cast<std::size_t>(steps.rounds[0]), steps.steps.size());
         ASSERT_GE(steps.rounds[0], 1);
         std::vector<int> sum(static_cast<std::size_t>(depth));
-        auto step = steps.list.begin();
-        for (const std::uint16_t count : steps.steps) {
+        const auto* step = reinterpret_cast<const avx2::ExcessStep*>(steps.list.data());
+        const auto* const end = step + steps.count();
+        for (const std::int32_t count : steps.steps) {
           ASSERT_GE(count, 1);
           int above[2] = {}, below[2] = {};
           for (int i = 0; i < count; ++i, ++step)
@@ -82,8 +84,9 @@ TEST(ExactPanels, BinsOfTheExcessDoNotOverflow) {
             EXPECT_GE(below[bin], -32768);
           }
         }
-        EXPECT_TRUE(step == steps.list.end());
-        for (const avx2::Excess& e : excess) sum[static_cast<std::size_t>(e.place)] -= e.weight;
+        EXPECT_TRUE(step == end);
+        for (std::size_t i = 0; i < excess.size(); ++i)
+          sum[static_cast<std::size_t>(excess.places[i])] -= excess.weights[i];
         EXPECT_EQ(sum, std::vector<int>(sum.size())) << pattern << " " << depth << " " << d;
         deep += steps.rounds[0] > 1;
         ++cases;

@@ -253,7 +253,7 @@ inline std::vector<const KernelSet*> sets_under_test() {
     std::printf("instruction sets under test: %s\n", names.c_str());
     if (twin != nullptr) std::printf("avxvnni: its kernels run in the EVEX encoding\n");
     if (emulated != nullptr) std::printf("amx: its kernels run on emulated tiles as well\n");
-    for (auto isa : midtread::kernels::architecture_isas())
+    for (auto isa : midtread::kernels::kArchitectureIsas)
       if (("," + names + ",").find(std::string(",") + to_string(isa) + ",") == std::string::npos)
         std::printf("SKIPPED: no kernels for %s here\n", to_string(isa));
     told = true;

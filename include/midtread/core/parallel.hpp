@@ -13,13 +13,14 @@
 #include <exception>
 #include <mutex>
 #include <thread>
-#include <vector>
 
 namespace midtread_state {
 inline std::atomic<int> thread_count{0};  // 0: not chosen yet
 }
 
 MIDTREAD_ROOT_NAMESPACE_BEGIN
+
+inline constexpr int kMostThreads = 1024;
 
 /// Threads that share one parallel_for: MIDTREAD_NUM_THREADS, else the number of processors.
 inline int num_threads() {
@@ -28,8 +29,9 @@ inline int num_threads() {
   if (const char* text = std::getenv("MIDTREAD_NUM_THREADS")) {
     char* end = nullptr;
     const long value = std::strtol(text, &end, 10);
-    if (end == text || *end != '\0' || value < 1 || value > 1024)
-      throw ConfigError("MIDTREAD_NUM_THREADS", concat("got '", printable(text), "', allowed 1..1024"));
+    if (end == text || *end != '\0' || value < 1 || value > kMostThreads)
+      throw ConfigError("MIDTREAD_NUM_THREADS",
+                        concat("got '", printable(text), "', allowed 1..", kMostThreads));
     count = static_cast<int>(value);
   } else {
     count = static_cast<int>(std::thread::hardware_concurrency());
@@ -40,8 +42,8 @@ inline int num_threads() {
 }
 
 inline void set_num_threads(int count) {
-  if (count < 1 || count > 1024)
-    throw ConfigError("set_num_threads", concat("got ", count, ", allowed 1..1024"));
+  if (count < 1 || count > kMostThreads)
+    throw ConfigError("set_num_threads", concat("got ", count, ", allowed 1..", kMostThreads));
   midtread_state::thread_count.store(count, std::memory_order_relaxed);
 }
 
@@ -90,7 +92,7 @@ class ThreadPool {
       stop_ = true;
     }
     wake_.notify_all();
-    for (std::thread& worker : workers_) worker.join();
+    for (int i = 0; i < started_; ++i) workers_[i].join();
   }
 
  private:
@@ -102,8 +104,10 @@ class ThreadPool {
   }
 
   void grow(int count) {
-    while (static_cast<int>(workers_.size()) < count) workers_.emplace_back([this] { loop(); });
+    for (; started_ < count; ++started_) workers_[started_] = std::thread(enter, this);
   }
+
+  static void enter(ThreadPool* pool) { pool->loop(); }
 
   void loop() {
     const FpEnvGuard fp_env;  // a thread inherits its creator's rounding mode
@@ -141,7 +145,8 @@ class ThreadPool {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::condition_variable done_;
-  std::vector<std::thread> workers_;
+  std::thread workers_[kMostThreads];
+  int started_ = 0;
   Function function_ = nullptr;
   void* context_ = nullptr;
   std::int64_t pieces_ = 0;

@@ -12,7 +12,6 @@
 #include <atomic>
 #include <cstdlib>
 #include <string>
-#include <vector>
 
 namespace midtread_state {
 inline std::atomic<int> engine{-1};  // a kernels::Engine; -1: not set
@@ -68,25 +67,25 @@ inline bool has_isa(const CpuFeatures& f, Isa isa) {
 }
 
 /// The instruction sets of this architecture, from least to best, whether this CPU has them or not.
-inline const std::vector<Isa>& architecture_isas() {
+inline constexpr Isa kArchitectureIsas[] = {
+    Isa::kPortable,
 #if MIDTREAD_X86
-  static const std::vector<Isa> isas = {Isa::kPortable, Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512Vnni,
-                                        Isa::kAmx};
+    Isa::kAvx2,     Isa::kAvxVnni, Isa::kAvx512Vnni, Isa::kAmx,
 #elif MIDTREAD_AARCH64
-  static const std::vector<Isa> isas = {Isa::kPortable, Isa::kNeon, Isa::kNeonDotprod, Isa::kNeonI8mm};
+    Isa::kNeon,
+    Isa::kNeonDotprod,
+    Isa::kNeonI8mm,
 #elif MIDTREAD_ARM32
-  static const std::vector<Isa> isas = {Isa::kPortable, Isa::kNeon};
-#else
-  static const std::vector<Isa> isas = {Isa::kPortable};
+    Isa::kNeon,
 #endif
-  return isas;
-}
+};
 
-/// "a, b, c".
-template <class Names>
-std::string name_list(const Names& values) {
+/// "a, b, c": the instruction sets of this architecture, or those of this machine.
+inline std::string isa_list(bool of_machine) {
   std::string text;
-  for (const auto value : values) text += (text.empty() ? "" : ", ") + std::string(to_string(value));
+  for (Isa isa : kArchitectureIsas)
+    if (!of_machine || has_isa(cpu_features(), isa))
+      text += (text.empty() ? "" : ", ") + std::string(to_string(isa));
   return text;
 }
 
@@ -101,26 +100,18 @@ inline Engine parse_engine(const std::string& name, const std::string& where) {
 
 /// Throws EngineError, naming `where` and the instruction sets of this architecture.
 inline Isa parse_isa(const std::string& name, const std::string& where) {
-  for (Isa isa : architecture_isas())
+  for (Isa isa : kArchitectureIsas)
     if (name == to_string(isa)) return isa;
   throw EngineError(where, concat("unknown instruction set '", printable(name), "', this architecture knows ",
-                                  name_list(architecture_isas())));
-}
-
-/// The instruction sets of this machine, from least to best.
-inline std::vector<Isa> machine_isas() {
-  std::vector<Isa> present;
-  for (Isa isa : architecture_isas())
-    if (has_isa(cpu_features(), isa)) present.push_back(isa);
-  return present;
+                                  isa_list(false)));
 }
 
 /// `name` or, where the machine lacks it, an EngineError that lists what is there.
 inline Isa require_isa(const std::string& name, const std::string& where) {
   const Isa isa = parse_isa(name, where);
   if (!has_isa(cpu_features(), isa))
-    throw EngineError(where, concat("this CPU or operating system has no ", name, ", it has ",
-                                    name_list(machine_isas()), ": choose one of these"));
+    throw EngineError(where, concat("this CPU or operating system has no ", name, ", it has ", isa_list(true),
+                                    ": choose one of these"));
   return isa;
 }
 

@@ -2,6 +2,7 @@
 // PyTorch's manual markers. Tracing makes them unnecessary; models that have them work.
 #pragma once
 
+#include <midtread/core/on_use.hpp>
 #include <midtread/nn/module_holder.hpp>
 #include <midtread/ops/add_relu.hpp>
 #include <midtread/ops/concat.hpp>
@@ -49,22 +50,22 @@ class FloatFunctionalImpl : public Leaf<FloatFunctionalImpl> {
   }
   std::string type_name() const override { return "FloatFunctional"; }
 
-  Tensor add(const Tensor& a, const Tensor& b) {
+  MIDTREAD_ON_USE Tensor add(const Tensor& a, const Tensor& b) {
     return inside([&] { return a + b; });
   }
-  Tensor add_scalar(const Tensor& a, double value) {
+  MIDTREAD_ON_USE Tensor add_scalar(const Tensor& a, double value) {
     return inside([&] { return a + value; });
   }
-  Tensor mul(const Tensor& a, const Tensor& b) {
+  MIDTREAD_ON_USE Tensor mul(const Tensor& a, const Tensor& b) {
     return inside([&] { return a * b; });
   }
-  Tensor mul_scalar(const Tensor& a, double value) {
+  MIDTREAD_ON_USE Tensor mul_scalar(const Tensor& a, double value) {
     return inside([&] { return a * value; });
   }
-  Tensor add_relu(const Tensor& a, const Tensor& b) {
+  MIDTREAD_ON_USE Tensor add_relu(const Tensor& a, const Tensor& b) {
     return inside([&] { return midtread::add_relu(a, b); });
   }
-  Tensor cat(const Tensors& tensors, int dim) {
+  MIDTREAD_ON_USE Tensor cat(const Tensors& tensors, int dim) {
     return inside([&] { return midtread::cat(tensors, dim); });
   }
 

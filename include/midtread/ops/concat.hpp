@@ -3,6 +3,7 @@
 #pragma once
 
 #include <midtread/autograd/engine.hpp>
+#include <midtread/core/on_use.hpp>
 #include <midtread/ops/layout.hpp>
 #include <midtread/ops/record.hpp>
 
@@ -62,6 +63,6 @@ template <class S>
 BasicTensor<S> cat(const std::vector<BasicTensor<S>>& inputs, int dim = 0) {
   return ops::record(ops::Cat{dim}, inputs);
 }
-inline Tensor cat(std::initializer_list<Tensor> inputs, int dim = 0) { return cat(Tensors(inputs), dim); }
+MIDTREAD_ON_USE Tensor cat(std::initializer_list<Tensor> inputs, int dim = 0) { return cat(Tensors(inputs), dim); }
 
 MIDTREAD_ROOT_NAMESPACE_END

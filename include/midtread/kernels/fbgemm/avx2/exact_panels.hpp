@@ -87,7 +87,7 @@ struct PanelChoice {
     constexpr std::int64_t kPerEight[] = {500, 420, 330};
     cost = kPerEight[d] * depth / 8;
     if (d == 0) return;
-    std::vector<Excess> own[kPanelColumns];
+    Excess own[kPanelColumns];
     std::int64_t terms = 0;
     for (std::int64_t c = 0; c < kPanelColumns; ++c) {
       move_excess(kept.data() + c * depth, depth, d, own[c]);
@@ -97,8 +97,8 @@ struct PanelChoice {
     if (!any) return;
     const std::int64_t least = cost + each.panel + each.step * terms / 4;
     if (least < kPerEight[0] * depth / 8)
-      for (const std::vector<Excess>& channel : own) excess.append(channel);
-    cost = std::max(least, cost + each.panel + each.step * static_cast<std::int64_t>(excess.list.size()) +
+      for (const Excess& channel : own) excess.append(channel);
+    cost = std::max(least, cost + each.panel + each.step * excess.count() +
                                each.round * static_cast<std::int64_t>(excess.steps.size()));
   }
 };
@@ -110,17 +110,17 @@ inline bool few_are_wide(const Conv2dShape& s) {
   return (s.out_channels + 15) / 16 * 16 * few_depth(s) <= 8 * 1024;
 }
 
-inline void append_few(const Conv2dShape& s, const std::int8_t* weights, std::vector<unsigned char>& body) {
+inline void append_few(const Conv2dShape& s, const std::int8_t* weights, std::vector<unsigned char>& bytes) {
   const std::int64_t depth = few_depth(s), columns = (s.out_channels + 15) / 16 * 16;
-  const std::int64_t bytes = few_are_wide(s) ? 2 : 1;
-  const std::size_t begin = body.size();
-  body.resize(begin + static_cast<std::size_t>(columns * depth * bytes));
+  const std::int64_t each = few_are_wide(s) ? 2 : 1;
+  const std::size_t begin = bytes.size();
+  bytes.resize(begin + static_cast<std::size_t>(columns * depth * each));
   for (std::int64_t c = 0; c < s.out_channels; ++c)
     for (std::int64_t k = 0; k < s.in_channels; ++k) {
       const std::int16_t w = weights[c * s.in_channels + k];
-      const std::int64_t at = (c / 16 * depth * 16 + k / 2 * 32 + c % 16 * 2 + k % 2) * bytes;
-      unsigned char* to = body.data() + begin + at;
-      if (bytes == 2)
+      const std::int64_t at = (c / 16 * depth * 16 + k / 2 * 32 + c % 16 * 2 + k % 2) * each;
+      unsigned char* to = bytes.data() + begin + at;
+      if (each == 2)
         std::memcpy(to, &w, 2);
       else
         *to = static_cast<unsigned char>(w);
@@ -139,12 +139,22 @@ inline Storage pack_panels(const Conv2dShape& s, const std::int8_t* weights, std
   const PanelCut cut{s.out_group(), kPanelColumns};
   const std::int64_t columns = s.groups * cut.columns(), panels = s.groups * cut.count(),
                      depth = segments.depth(), rows_of_sums = sum_rows(s);
-  const std::int64_t header = sums_bytes(rows_of_sums * columns) +
-                              (panels * static_cast<std::int64_t>(sizeof(ExactPanel)) + 63) / 64 * 64;
+  const std::int64_t index = sums_bytes(rows_of_sums * columns),
+                     header = index + (panels * std::int64_t{sizeof(ExactPanel)} + 63) / 64 * 64;
   std::vector<std::int32_t> sums(static_cast<std::size_t>(rows_of_sums * columns));
-  std::vector<ExactPanel> index(static_cast<std::size_t>(panels));
   const ExcessCost each(s, segments, cut.count());
-  std::vector<unsigned char> body;
+  std::vector<unsigned char> bytes(static_cast<std::size_t>(header));
+  const auto append = [&](const void* from, std::size_t size) {
+    const std::size_t at = bytes.size();
+    bytes.resize(at + size);
+    std::memcpy(bytes.data() + at, from, size);
+  };
+  const auto append_halves = [&](const std::vector<std::int32_t>& numbers) {
+    for (const std::int32_t number : numbers) {
+      const auto half = static_cast<std::uint16_t>(number);
+      append(&half, sizeof half);
+    }
+  };
   std::int32_t steps = 0;
   std::vector<std::int8_t> rows(static_cast<std::size_t>(kPanelColumns * depth));
   for (std::int64_t p = 0; p < panels; ++p) {
@@ -169,48 +179,43 @@ inline Storage pack_panels(const Conv2dShape& s, const std::int8_t* weights, std
         for (std::int64_t i = 0; i < s.in_channels; ++i)
           sums[static_cast<std::size_t>((1 + tap) * columns + p * kPanelColumns + c)] +=
               best.kept[static_cast<std::size_t>(c * depth + segments.at(s, i, tap))];
-    ExactPanel& panel = index[static_cast<std::size_t>(p)];
+    ExactPanel panel{};
     panel.depth = static_cast<std::int32_t>(best.d);
     narrow = narrow || best.d != 0;
-    panel.weights = header + static_cast<std::int64_t>(body.size());
-    const std::int64_t bytes = best.d == 0 ? 2 : 1, lane = 4 / bytes;
-    body.resize(body.size() + static_cast<std::size_t>(kPanelColumns * depth * bytes));
-    unsigned char* to = body.data() + (panel.weights - header);
+    panel.weights = static_cast<std::int64_t>(bytes.size());
+    const std::int64_t each_weight = best.d == 0 ? 2 : 1, lane = 4 / each_weight;
+    bytes.resize(bytes.size() + static_cast<std::size_t>(kPanelColumns * depth * each_weight));
+    unsigned char* to = bytes.data() + panel.weights;
     for (std::int64_t c = 0; c < kPanelColumns; ++c)
       for (std::int64_t k = 0; k < depth; ++k) {
         const std::int16_t w = best.kept[static_cast<std::size_t>(c * depth + k)];
-        const std::int64_t at = k / lane * 64 + c * 4 + k % lane * bytes;
-        if (bytes == 2)
+        const std::int64_t at = k / lane * 64 + c * 4 + k % lane * each_weight;
+        if (each_weight == 2)
           std::memcpy(to + at, &w, 2);
         else
           to[at] = static_cast<unsigned char>(w);
       }
     if (best.any) {
-      const auto append = [&](const void* from, std::size_t size) {
-        const auto* raw = static_cast<const unsigned char*>(from);
-        body.insert(body.end(), raw, raw + size);
-      };
-      panel.excess = header + static_cast<std::int64_t>(body.size());
+      panel.excess = static_cast<std::int64_t>(bytes.size());
       panel.before = steps;
-      panel.steps = static_cast<std::int32_t>(best.excess.list.size());
+      panel.steps = static_cast<std::int32_t>(best.excess.count());
       steps += panel.steps;
-      append(best.excess.list.data(), best.excess.list.size() * sizeof(ExcessStep));
-      append(best.excess.rounds.data(), best.excess.rounds.size() * sizeof(std::uint16_t));
-      append(best.excess.steps.data(), best.excess.steps.size() * sizeof(std::uint16_t));
-      body.resize((body.size() + 63) / 64 * 64);
+      append(best.excess.list.data(), best.excess.list.size());
+      append_halves(best.excess.rounds);
+      append_halves(best.excess.steps);
     }
-    body.resize((body.size() + 63) / 64 * 64);
+    bytes.resize((bytes.size() + 63) / 64 * 64);
+    std::memcpy(bytes.data() + index + p * std::int64_t{sizeof panel}, &panel, sizeof panel);
   }
   if (s.is_pointwise() && s.groups == 1) {
-    for (ExactPanel& panel : index) panel.few = header + static_cast<std::int64_t>(body.size());
-    append_few(s, weights, body);
+    const auto few = static_cast<std::int64_t>(bytes.size());
+    append_few(s, weights, bytes);
+    auto* panel = reinterpret_cast<ExactPanel*>(bytes.data() + index);
+    for (std::int64_t p = 0; p < panels; ++p) panel[p].few = few;
   }
-  Storage storage(static_cast<std::size_t>(header) + body.size());
-  auto* out = static_cast<unsigned char*>(storage.data());
-  std::memset(out, 0, static_cast<std::size_t>(header));
-  std::memcpy(out, sums.data(), sums.size() * sizeof(std::int32_t));
-  std::memcpy(out + sums_bytes(rows_of_sums * columns), index.data(), index.size() * sizeof(ExactPanel));
-  std::memcpy(out + header, body.data(), body.size());
+  std::memcpy(bytes.data(), sums.data(), sums.size() * sizeof(std::int32_t));
+  Storage storage(bytes.size());
+  std::memcpy(storage.data(), bytes.data(), bytes.size());
   return storage;
 }
 

@@ -162,6 +162,38 @@ inline void window_bias(const ConvCall& call, const Conv2dShape& s, const std::i
       corrected_bias(bias, sums + (1 + ky * s.kernel_width + kx) * columns, columns, call.x_zero_point, bias);
 }
 
+/// The pixels of a band by the taps they have, and the corrected bias of these.
+struct BandList {
+  TapWindow* windows;
+  std::int32_t* biases;  ///< [window][column]; none where all have every tap
+  BandPixel* pixels;
+  std::int64_t count;  ///< of windows
+};
+
+/// Room for the lists of the bands of a plan.
+struct BandLists {
+  std::int64_t windows, biases, pixels;  ///< at most
+
+  BandLists(const PaddedBand& plan, bool windowed, std::int64_t columns)
+      : windows(windowed ? plan.out_rows + plan.shape.out_width + 1 : 1),
+        biases(windowed ? windows * columns : 0),
+        pixels(plan.pixels()) {}
+  std::int64_t bytes() const {
+    const std::size_t all = static_cast<std::size_t>(windows) * sizeof(TapWindow) +
+                            static_cast<std::size_t>(biases) * sizeof(std::int32_t) +
+                            static_cast<std::size_t>(pixels) * sizeof(BandPixel);
+    return static_cast<std::int64_t>((all + 63) / 64 * 64);
+  }
+  BandList at(unsigned char* p) const {
+    BandList list;
+    list.windows = reinterpret_cast<TapWindow*>(p);
+    list.biases = reinterpret_cast<std::int32_t*>(list.windows + windows);
+    list.pixels = reinterpret_cast<BandPixel*>(list.biases + biases);
+    list.count = 0;
+    return list;
+  }
+};
+
 inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call,
                        Scratch& scratch, const PanelKernels& kernels) {
   if (reads_in_place(s, 4)) {
@@ -178,13 +210,13 @@ inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const
   const auto* sums = weights.data<std::int32_t>();
   const bool windowed = leaves_taps_out(s);
 
-  // The pixels of a band, if all bands have the same ones.
-  const std::int64_t shared_pixels = windowed ? 0 : plan.pixels();
-  auto* bias = scratch.shared<std::int32_t>(
-      static_cast<std::size_t>(2 * all_columns + segments.count + 2 * shared_pixels));
+  // Bands are listed alike but where they are of different rows of windows.
+  const bool alike = !windowed || plan.bands_per_image() == 1;
+  const BandLists lists(plan, windowed, all_columns);
+  auto* every_band = scratch.shared<unsigned char>(static_cast<std::size_t>(
+      (alike ? lists.bytes() : 0) + (2 * all_columns + segments.count) * std::int64_t{sizeof(std::int32_t)}));
+  auto* bias = reinterpret_cast<std::int32_t*>(every_band + (alike ? lists.bytes() : 0));
   std::int32_t* offsets = bias + 2 * all_columns;
-  auto* every_pixel = reinterpret_cast<BandPixel*>(offsets + segments.count);
-  if (!windowed) band.list_pixels(plan.out_rows, every_pixel);
   column_bias(call, sums, s.groups, s.out_group(), cut.columns(), bias);
   const float* multiplier = column_multipliers(call.epilogue, s.groups, s.out_group(), cut.columns(),
                                                reinterpret_cast<float*>(bias + all_columns));
@@ -199,47 +231,48 @@ inline void conv_bands(const PackedWeights& weights, const Conv2dShape& s, const
                              s.out_channels,
                              bias,
                              multiplier};
-  const std::int64_t most_windows = windowed ? plan.out_rows + plan.shape.out_width + 1 : 1;
-  const std::int64_t window_bytes = most_windows * static_cast<std::int64_t>(sizeof(TapWindow));
-  const std::int64_t bias_bytes = windowed ? most_windows * all_columns * 4 : 0;
-  scratch.prepare_leases(static_cast<std::size_t>(band.bytes() + window_bytes + bias_bytes) +
-                         static_cast<std::size_t>(windowed ? plan.pixels() : 0) * sizeof(BandPixel));
+  const auto list = [&](unsigned char* at, std::int64_t first, std::int64_t rows) {
+    BandList l = lists.at(at);
+    if (!windowed) {
+      l.windows[0] = {{0, segments.count}, {0, 0}, 0, rows * plan.shape.out_width};
+      l.count = 1;
+      band.list_pixels(rows, l.pixels);
+      return l;
+    }
+    l.count = list_windows(plan, first, rows, l.pixels, l.windows, kTallestTile);
+    for (std::int64_t i = 0; i < l.count; ++i)
+      window_bias(call, s, sums, all_columns, l.windows[i], l.biases + i * all_columns);
+    return l;
+  };
+  const BandList shared = alike && bands > 0 ? list(every_band, 0, plan.out_rows) : BandList{};
+  scratch.prepare_leases(static_cast<std::size_t>(band.bytes() + (alike ? 0 : lists.bytes())));
 
   // Each piece of fewer bands than threads copies its band again.
   const std::int64_t per_piece = bands >= num_threads() ? all_panels : kColumnsPerPiece / kernels.columns;
   const std::int64_t splits = (all_panels + per_piece - 1) / per_piece, per_line = 64 / kernels.columns;
   parallel_for(0, bands * splits, 1, [&](std::int64_t piece, std::int64_t) {
     const Scratch::Lease lease(scratch);
-    auto* windows = reinterpret_cast<TapWindow*>(lease.data<unsigned char>() + band.bytes());
-    auto* biases = reinterpret_cast<std::int32_t*>(windows + most_windows);
-    auto* pixels = every_pixel;
     const std::int64_t index = piece / splits, n = index / plan.bands_per_image();
     const std::int64_t first = index % plan.bands_per_image() * plan.out_rows;
     const std::int64_t rows = std::min(plan.out_rows, plan.shape.out_height - first);
     const std::uint8_t* codes =
         band.fill(call.x, n, first, rows, call.x_zero_point, lease.data<std::uint8_t>());
     const std::int64_t count = rows * plan.shape.out_width;
-    std::int64_t window_count = 1;
-    if (windowed) {
-      pixels = reinterpret_cast<BandPixel*>(biases + most_windows * all_columns);
-      window_count = list_windows(plan, first, rows, pixels, windows, kTallestTile);
-      for (std::int64_t i = 0; i < window_count; ++i)
-        window_bias(call, s, sums, all_columns, windows[i], biases + i * all_columns);
-    }
+    const BandList own = alike ? shared : list(lease.data<unsigned char>() + band.bytes(), first, rows);
     const std::int64_t origin = (n * plan.shape.out_height + first) * plan.shape.out_width;
     const std::int64_t last_panel = std::min(all_panels, (piece % splits + 1) * per_piece);
     for (std::int64_t p0 = piece % splits * per_piece; p0 < last_panel; p0 += per_line)
-      for (std::int64_t w = 0; w < window_count; ++w) {
-        const TapWindow window = windowed ? windows[w] : TapWindow{{0, segments.count}, {0, 0}, 0, count};
+      for (std::int64_t w = 0; w < own.count; ++w) {
+        const TapWindow window = own.windows[w];
         const TapRange part =
             windowed ? TapRange{window.columns.first * s.in_channels, window.columns.last * s.in_channels}
                      : TapRange{0, segments.length};
-        const std::int32_t* bias_of_taps = windowed ? biases + w * all_columns : bias;
-        for (std::int64_t i = window.first; i < window.first + window.count; i += kPixelBlock)
+        const std::int32_t* bias_of_taps = windowed ? own.biases + w * all_columns : bias;
+        const std::int64_t end = windowed ? window.first + window.count : count;
+        for (std::int64_t i = window.first; i < end; i += kPixelBlock)
           for (std::int64_t p = p0; p < std::min(p0 + per_line, last_panel); ++p)
-            panel_call.run(codes + p / panels * s.in_group(), pixels + i,
-                           std::min(kPixelBlock, window.first + window.count - i), origin, p / panels,
-                           p % panels, window.rows, part, bias_of_taps);
+            panel_call.run(codes + p / panels * s.in_group(), own.pixels + i, std::min(kPixelBlock, end - i),
+                           origin, p / panels, p % panels, window.rows, part, bias_of_taps);
       }
     if (splits == 1) call.finish(s, origin, count);
   });

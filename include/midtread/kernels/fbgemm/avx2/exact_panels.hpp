@@ -49,6 +49,12 @@ inline bool reads_planes(const Conv2dShape& s) {
   return s.out_width >= 16 && 3 * s.stride_height * s.stride_width < s.taps();
 }
 
+/// Places are read two at a time where no panel has another depth than 0.
+inline constexpr std::int64_t kWideStep = 2;
+
+// Multiplications bound the register tiles: 8, 8 and 6 of them for 8 places, in hundredths of a clock.
+inline constexpr std::int64_t kPerEight[] = {500, 420, 330};
+
 /// What the excess of a panel costs: hundredths of a clock per pixel.
 struct ExcessCost {
   std::int64_t step, round, panel;
@@ -83,8 +89,6 @@ struct PanelChoice {
 
   PanelChoice(const std::int8_t* weights, std::int64_t depth, std::int64_t sums_of, const ExcessCost& each)
       : d(sums_of), kept(weights, weights + kPanelColumns * depth) {
-    // Multiplications bound the register tiles: 8, 8 and 6 of them for 8 places.
-    constexpr std::int64_t kPerEight[] = {500, 420, 330};
     cost = kPerEight[d] * depth / 8;
     if (d == 0) return;
     Excess own[kPanelColumns];
@@ -127,14 +131,11 @@ inline void append_few(const Conv2dShape& s, const std::int8_t* weights, std::ve
     }
 }
 
-/// Places are read two at a time where no panel has another depth than 0.
-inline constexpr std::int64_t kWideStep = 2;
-
 /// int32 sums [group][columns] (0 where the panel is in 16 bits: its codes come without their zero point),
 /// where taps may be left out sums [tap][columns] of what is kept, ExactPanel [group][panel], then what they
-/// point at. `narrow`: whether there are panels that are not in 16 bits.
+/// point at. `cost`: of all panels.
 inline Storage pack_panels(const Conv2dShape& s, const std::int8_t* weights, std::int64_t step,
-                           bool& narrow) {
+                           std::int64_t& cost) {
   const Segments segments(s, step);
   const PanelCut cut{s.out_group(), kPanelColumns};
   const std::int64_t columns = s.groups * cut.columns(), panels = s.groups * cut.count(),
@@ -181,7 +182,7 @@ inline Storage pack_panels(const Conv2dShape& s, const std::int8_t* weights, std
               best.kept[static_cast<std::size_t>(c * depth + segments.at(s, i, tap))];
     ExactPanel panel{};
     panel.depth = static_cast<std::int32_t>(best.d);
-    narrow = narrow || best.d != 0;
+    cost += best.cost;
     panel.weights = static_cast<std::int64_t>(bytes.size());
     const std::int64_t each_weight = best.d == 0 ? 2 : 1, lane = 4 / each_weight;
     bytes.resize(bytes.size() + static_cast<std::size_t>(kPanelColumns * depth * each_weight));
@@ -220,9 +221,11 @@ inline Storage pack_panels(const Conv2dShape& s, const std::int8_t* weights, std
 }
 
 inline Storage pack_exact(const Conv2dShape& s, const std::int8_t* weights) {
-  bool narrow = false;
-  Storage storage = pack_panels(s, weights, exact_step(s), narrow);
-  return narrow ? std::move(storage) : pack_panels(s, weights, kWideStep, narrow);
+  const std::int64_t panels = s.groups * PanelCut{s.out_group(), kPanelColumns}.count();
+  const std::int64_t wide = panels * (kPerEight[0] * Segments(s, kWideStep).depth() / 8);
+  std::int64_t cost = 0;
+  Storage storage = pack_panels(s, weights, exact_step(s), cost);
+  return cost < wide ? std::move(storage) : pack_panels(s, weights, kWideStep, cost);
 }
 
 MIDTREAD_NAMESPACE_END

@@ -62,7 +62,7 @@ class ConvTester {
     const auto w = make.weights(static_cast<std::size_t>(s.weight_count()),
                                 extreme ? static_cast<int>(make.below(Operands::kWeightPatterns)) : 5);
     const int zero_points[3] = {0, 255, static_cast<int>(make.below(256))};
-    const int x_zero_point = zero_points[make.below(3)], zero_point = static_cast<int>(make.below(256));
+    const int x_zero_point = zero_points[make.below(3)], zero_point = zero_points[make.below(3)];
     const int lo = make.below(2) ? 0 : zero_point,
               policy = make.below(3) ? 0 : static_cast<int>(make.below(4));
     const bool has_bias = make.below(4) != 0, has_tail = make.below(2) != 0;
@@ -174,6 +174,27 @@ TEST(Conv, DepthwiseShapesEqualTheOracle) {
   std::printf("cases=%lld\n", static_cast<long long>(tester.cases));
 }
 
+// Windows of three columns over whole groups of 16 channels: kernels may keep them in registers.
+TEST(Conv, DepthwiseColumnsEqualTheOracle) {
+  ConvTester tester;
+  Operands pick(8);
+  for (unsigned seed = 400; tester.cases < 600;) {
+    Conv2dShape s;
+    draw_geometry(pick, s);
+    s.in_channels = s.out_channels = s.groups = 16 * (1 + pick.below(11));
+    s.kernel_width = 3;
+    s.stride_width = 1 + pick.below(2);
+    s.dilation_width = 1;
+    s.out_height =
+        conv_output_size(s.in_height, s.kernel_height, s.stride_height, s.pad_height, s.dilation_height);
+    s.out_width = conv_output_size(s.in_width, s.kernel_width, s.stride_width, s.pad_width, s.dilation_width);
+    if (s.out_height < 1 || s.out_width < 1) continue;
+    tester.check(s, false, ++seed);
+    if (HasFatalFailure()) return;
+  }
+  std::printf("cases=%lld\n", static_cast<long long>(tester.cases));
+}
+
 TEST(Conv, TransposedShapesEqualTheOracle) {
   ConvTester tester;
   unsigned seed = 200;
@@ -224,8 +245,8 @@ TEST(Conv, TheNumberOfThreadsDoesNotChangeTheCodes) {
     midtread::set_num_threads(count);
     unsigned seed = 300;
     for (const Conv2dShape& s : {square(1, 64, 14, 200, 3, 1, 1), square(5, 16, 9, 32, 3, 2, 1),
-                                 square(1, 160, 21, 160, 3, 1, 1, 160), square(2, 64, 9, 64, 3, 1, 1, 16),
-                                 square(1, 40, 17, 72, 1, 2, 0)})
+                                 square(1, 160, 21, 160, 3, 1, 1, 160), square(1, 48, 70, 48, 3, 2, 1, 48),
+                                 square(2, 64, 9, 64, 3, 1, 1, 16), square(1, 40, 17, 72, 1, 2, 0)})
       tester.check(s, false, ++seed);
     tester.check(square(1, 20, 12, 40, 4, 2, 1, 1, 1, true), true, ++seed);
   }

@@ -21,6 +21,7 @@
 #include <midtread/kernels/fbgemm/vnni/vector.inc>
 #include <midtread/kernels/fbgemm/vnni/tile.inc>
 #include <midtread/kernels/fbgemm/vnni/small_product.inc>
+#include <midtread/kernels/fbgemm/vnni/depthwise_columns.inc>
 #include <midtread/kernels/fbgemm/vnni/depthwise.inc>
 #include <midtread/kernels/fbgemm/vnni/elementwise.inc>
 #include <midtread/kernels/fbgemm/vnni/kernels.inc>

@@ -62,6 +62,20 @@ inline void finish_group(const DepthwiseLine& line, std::int64_t g, const std::i
         static_cast<std::uint8_t>(requantize(row[c], multiplier[c], e.zero_point, e.lo, e.hi, e.rounding));
 }
 
+/// One row of outputs of the first 16, 32 or 64 channels of `rows`, under windows of three columns.
+struct DepthwiseColumns {
+  DepthwiseRows rows;           ///< from column 0 on
+  std::int64_t first, columns;  ///< under the first window, may be padding; that there are
+  std::int64_t stride;          ///< 1 or 2
+  std::int64_t bytes;           ///< channels
+  const std::uint8_t* weights;  ///< [column][plane][register]
+  const std::int32_t* bias;     ///< [plane][lane]
+  const float* multiplier;      ///< [plane][lane]
+  std::int64_t out_width, pitch;
+  std::uint8_t* codes;
+  std::int32_t lo, hi, zero_point, padding;  ///< padding: four codes of it
+};
+
 /// What the depthwise driver asks of an instruction set.
 struct DepthwiseKernels {
   std::int64_t bytes;  ///< of a register
@@ -70,6 +84,7 @@ struct DepthwiseKernels {
   void (*interleave)(const DepthwiseRows& rows, std::int64_t runs, std::int64_t bytes, std::uint8_t* planes,
                      std::int64_t plane_bytes, std::int64_t step);
   void (*run_line)(const DepthwiseLine& line);
+  void (*run_columns)(const DepthwiseColumns& line);  ///< nullptr: never
 };
 
 /// How the work is cut. A lane takes four input rows above each other; more need further planes. Output rows
@@ -150,10 +165,95 @@ inline Storage pack_depthwise(const Conv2dShape& s, const std::int8_t* weights,
   return storage;
 }
 
+/// Corrected bias and multiplier of each term.
+inline void list_terms(const DepthwisePlan& plan, const PackedWeights& weights, const ConvCall& call,
+                       std::int32_t* bias, float* multiplier) {
+  const auto* sums = weights.data<std::int32_t>();
+  for (std::int64_t slice = 0; slice < plan.slices(); ++slice) {
+    const std::int64_t before = plan.terms_before(slice);
+    for (std::int64_t i = 0; i < plan.terms(slice); ++i) {
+      const std::int64_t c = plan.channel(slice, i);
+      const bool there = call.epilogue != nullptr && c < plan.s.out_channels;
+      const std::int32_t own = there && call.epilogue->bias ? call.epilogue->bias[c] : 0;
+      bias[before + i] = static_cast<std::int32_t>(static_cast<std::uint32_t>(own) -
+                                                   static_cast<std::uint32_t>(call.x_zero_point) *
+                                                       static_cast<std::uint32_t>(sums[before + i]));
+      multiplier[before + i] = there ? call.epilogue->multiplier[c] : 0.0f;
+    }
+  }
+}
+
+/// Whether every output is under three columns of whole groups of 16 channels and becomes a code rounded half
+/// to even. With stride 1 two output rows share planes, which is faster where few channels are left to
+/// columns.
+inline bool suits_columns(const DepthwisePlan& plan, const ConvCall& call, const DepthwiseKernels& kernels) {
+  const Conv2dShape& s = plan.s;
+  return kernels.run_columns != nullptr && plan.layers == 1 && s.kernel_width == 3 && s.dilation_width == 1 &&
+         s.stride_width <= 2 && s.out_channels % 16 == 0 &&
+         (s.stride_width == 2 || s.out_channels % 32 == 0 || s.out_channels > 64) && call.codes != nullptr &&
+         call.epilogue->rounding == Rounding::kHalfEven;
+}
+
+/// Straight from the input: one output row and up to a register of channels at a time.
+inline void depthwise_columns(const DepthwisePlan& plan, const PackedWeights& weights, const ConvCall& call,
+                              Scratch& scratch, const DepthwiseKernels& kernels) {
+  constexpr std::int64_t kRowsPerPiece = 32;
+  const Conv2dShape& s = plan.s;
+  const std::int64_t terms = plan.all_terms(), pitch = s.out_channels;
+  auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>(2 * terms));
+  auto* multiplier = reinterpret_cast<float*>(bias + terms);
+  list_terms(plan, weights, call, bias, multiplier);
+  const auto* packed = weights.data<std::uint8_t>() + sums_bytes(terms);
+  std::uint8_t padding[64];
+  std::memset(padding, call.x_zero_point, sizeof padding);
+  DepthwiseColumns shared{};
+  shared.first = -s.pad_width;
+  shared.columns = s.in_width;
+  shared.stride = s.stride_width;
+  shared.out_width = s.out_width;
+  shared.pitch = pitch;
+  shared.lo = call.epilogue->lo;
+  shared.hi = call.epilogue->hi;
+  shared.zero_point = call.epilogue->zero_point;
+  std::memcpy(&shared.padding, padding, sizeof shared.padding);
+  const std::int64_t chunks = (s.out_height + kRowsPerPiece - 1) / kRowsPerPiece;
+  parallel_for(0, s.batch * chunks * plan.slices(), 1, [&](std::int64_t piece, std::int64_t) {
+    const std::int64_t slice = piece % plan.slices(), n = piece / plan.slices() / chunks;
+    const std::int64_t start = piece / plan.slices() % chunks * kRowsPerPiece,
+                       end = std::min(start + kRowsPerPiece, s.out_height);
+    const std::int64_t groups = plan.groups(slice);
+    DepthwiseColumns line = shared;
+    for (std::int64_t oy = start; oy < end; ++oy)
+      for (std::int64_t g = 0; g < groups; g += line.bytes / 16) {
+        const std::int64_t c = slice * DepthwisePlan::kSlice + g * 16,
+                           most = std::min(groups - g, plan.register_groups);
+        line.bytes = most >= 4 ? 64 : most >= 2 ? 32 : 16;
+        for (std::int64_t i = 0; i < 4; ++i) {  // a row without weights need only be readable
+          const std::int64_t iy =
+              oy * s.stride_height - s.pad_height + std::min(i, s.kernel_height - 1) * s.dilation_height;
+          const bool inside = iy >= 0 && iy < s.in_height;
+          line.rows.first[i] = inside ? call.x + (n * s.in_pixels() + iy * s.in_width) * pitch + c : padding;
+          line.rows.step[i] = inside ? pitch : 0;
+        }
+        const std::int64_t of_register = g / plan.register_groups, lane = g % plan.register_groups * 4;
+        line.weights =
+            packed + plan.weights_before(slice) + of_register * plan.taps * 4 * kernels.bytes + lane * 4;
+        line.bias = bias + plan.terms_before(slice) + of_register * 4 * plan.lanes + lane;
+        line.multiplier = multiplier + plan.terms_before(slice) + of_register * 4 * plan.lanes + lane;
+        line.codes = call.codes + ((n * s.out_height + oy) * s.out_width) * pitch + c;
+        kernels.run_columns(line);
+      }
+    if (plan.slices() == 1)
+      call.finish(s, (n * s.out_height + start) * s.out_width, (end - start) * s.out_width);
+  });
+  if (plan.slices() > 1) call.finish(s);
+}
+
 inline void depthwise_rows(const PackedWeights& weights, const Conv2dShape& s, const ConvCall& call,
                            Scratch& scratch, const DepthwiseKernels& kernels) {
   constexpr std::int64_t kRowsPerPiece = 32;
   const DepthwisePlan plan(s, kernels);
+  if (suits_columns(plan, call, kernels)) return depthwise_columns(plan, weights, call, scratch, kernels);
   const std::int64_t phases = s.stride_width, reach = (s.kernel_width - 1) * s.dilation_width;
   const std::int64_t plane_columns = s.out_width + reach / phases + 1, pitch = s.out_channels;
   const std::int64_t widest = std::min<std::int64_t>(4, plan.groups(0)) * 16;
@@ -167,24 +267,13 @@ inline void depthwise_rows(const PackedWeights& weights, const Conv2dShape& s, c
   auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>(2 * terms + plan.slices() * plan.taps));
   auto* multiplier = reinterpret_cast<float*>(bias + terms);
   std::int32_t* offsets = bias + 2 * terms;
-  const auto* sums = weights.data<std::int32_t>();
-  for (std::int64_t slice = 0; slice < plan.slices(); ++slice) {
-    const std::int64_t before = plan.terms_before(slice);
-    for (std::int64_t i = 0; i < plan.terms(slice); ++i) {
-      const std::int64_t c = plan.channel(slice, i);
-      const bool there = call.epilogue != nullptr && c < s.out_channels;
-      const std::int32_t own = there && call.epilogue->bias ? call.epilogue->bias[c] : 0;
-      bias[before + i] = static_cast<std::int32_t>(static_cast<std::uint32_t>(own) -
-                                                   static_cast<std::uint32_t>(call.x_zero_point) *
-                                                       static_cast<std::uint32_t>(sums[before + i]));
-      multiplier[before + i] = there ? call.epilogue->multiplier[c] : 0.0f;
-    }
+  list_terms(plan, weights, call, bias, multiplier);
+  for (std::int64_t slice = 0; slice < plan.slices(); ++slice)
     for (std::int64_t tap = 0; tap < plan.taps; ++tap) {
       const std::int64_t column = tap / plan.layers * s.dilation_width, layer = tap % plan.layers;
       offsets[slice * plan.taps + tap] = static_cast<std::int32_t>(
           (layer * phases + column % phases) * 4 * plane_bytes + column / phases * plan.groups(slice) * 16);
     }
-  }
 
   // Rows of an interleaving that have weights; others need not be read.
   const std::int64_t in_rows = (plan.rows - 1) * s.stride_height + s.kernel_height;

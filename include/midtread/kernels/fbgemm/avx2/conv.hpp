@@ -66,6 +66,8 @@ class ConvBands {
     const std::int64_t width = plan_.shape.out_width;
     if (planar_ || windowed_)
       block_pixels_ = PixelBlock::rows_size(width, planar_ ? PixelBlock::kMostOfRows : PixelBlock::kMost);
+    if (!panels_.narrow)  // what 16-bit tiles read again for each panel stays in the nearest cache
+      most_pixels_ = std::max(kWideBlock / segments_.depth(), PixelBlock::kMost);
     const std::int64_t bands = plan_.shape.batch * plan_.bands_per_image();
     // Fewer bands than threads: share out the panels as well, each piece copying its band again.
     panels_per_piece_ = bands >= num_threads() ? panels_.count : kPanelsPerPiece;
@@ -82,7 +84,7 @@ class ConvBands {
   }
 
  private:
-  static constexpr std::int64_t kBandBytes = 192 * 1024, kPanelsPerPiece = 8;
+  static constexpr std::int64_t kBandBytes = 192 * 1024, kPanelsPerPiece = 8, kWideBlock = 8 * 1024;
 
   /// The output rows of a piece: the first, and where their input is.
   struct Band {
@@ -153,7 +155,7 @@ class ConvBands {
       band.planes = memory + planes_.slack();
     }
     const std::int64_t width = plan_.shape.out_width, count = rows * width;
-    const std::int64_t size = block_pixels_ != 0 ? block_pixels_ : PixelBlock::size(count);
+    const std::int64_t size = block_pixels_ != 0 ? block_pixels_ : PixelBlock::size(count, most_pixels_);
     band.origin = (image * plan_.shape.out_height + first) * width;
     const std::int64_t first_panel = piece % splits_ * panels_per_piece_;
     const std::int64_t last_panel = std::min(panels_.count, first_panel + panels_per_piece_);
@@ -234,7 +236,9 @@ class ConvBands {
   const PaddedBand& plan_;
   const PlanarCodes planes_;
   bool windowed_, planar_;
-  std::int64_t block_bytes_ = 0, block_pixels_ = 0, panels_per_piece_, splits_, pieces_;
+  std::int64_t block_bytes_ = 0, panels_per_piece_, splits_, pieces_;
+  std::int64_t block_pixels_ = 0;                 ///< of whole rows; 0: blocks are equal
+  std::int64_t most_pixels_ = PixelBlock::kMost;  ///< of equal blocks
   const std::int32_t *bias_, *offsets_;
   const float* multiplier_;
   const BandPixel* pixels_;

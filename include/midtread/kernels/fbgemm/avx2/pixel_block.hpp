@@ -41,8 +41,8 @@ class PixelBlock {
 
   static std::int64_t bytes(const Segments& segments) { return kMost * segments.depth(); }
   /// In equal blocks, whole tiles where there are any.
-  static std::int64_t size(std::int64_t count) {
-    const std::int64_t blocks = (count + kMost - 1) / kMost;
+  static std::int64_t size(std::int64_t count, std::int64_t most) {
+    const std::int64_t blocks = (count + most - 1) / most;
     return ((count + blocks - 1) / blocks + 3) / 4 * 4;
   }
   /// Whole rows where they are short.

@@ -123,13 +123,6 @@ MIDTREAD_ALWAYS_INLINE void store_pixels(__m256i codes, std::uint8_t* out, std::
   if (n > 3) _mm_storeh_pi(reinterpret_cast<__m64*>(out + 3 * pitch), _mm_castsi128_ps(high));
 }
 
-// GCC would add the products of several taps to each other first, more of them than there are registers.
-#if MIDTREAD_GCC
-#define MIDTREAD_KEEP_ORDER(v) asm("" : "+x"(v))
-#else
-#define MIDTREAD_KEEP_ORDER(v) static_cast<void>(v)
-#endif
-
 /// kPixels outputs of 8 channels at a time; kTaps: their number, or 0. The arrays of registers stay in this
 /// function: GCC keeps in memory what it passes by reference, even inlined.
 template <int kPixels, int kTaps>
@@ -156,8 +149,8 @@ MIDTREAD_NOINLINE void depthwise_line(const DepthwiseLine& line, const PanelOutp
           const __m256i weights = load(l.weights + 16 * t);
           MIDTREAD_UNROLL(8)
           for (int i = 0; i < kPixels; ++i) {
-            sums[i] = _mm256_add_epi32(sums[i], _mm256_madd_epi16(load(from[t] + 16 * (x + i)), weights));
-            MIDTREAD_KEEP_ORDER(sums[i]);
+            const __m256i products = _mm256_madd_epi16(load(from[t] + 16 * (x + i)), weights);
+            sums[i] = in_order(_mm256_add_epi32(sums[i], products));
           }
         }
       } else {
@@ -214,6 +207,8 @@ inline void depthwise_rows(const PackedWeights& weights, const Conv2dShape& s, c
   const auto* sums = weights.data<std::int32_t>();
   const auto* packed =
       reinterpret_cast<const std::int16_t*>(weights.data<unsigned char>() + sums_bytes(channels));
+  if (DepthwiseColumns::suit(s) && call.codes != nullptr && !call.general())
+    return depthwise_columns(s, call, sums, packed + plan.packed_bytes() / 2, scratch);
   const std::int64_t row_taps = plan.inputs * s.kernel_width;
   constexpr std::int64_t kRunInts = sizeof(DepthwisePlan::Run) / sizeof(std::int32_t);
   auto* bias = scratch.shared<std::int32_t>(

@@ -2,7 +2,7 @@
 // How AVX2 cuts a depthwise convolution, or one of small groups, and the weights in that order.
 #pragma once
 
-#include <midtread/kernels/fbgemm/vnni/panels.hpp>
+#include <midtread/kernels/fbgemm/avx2/depthwise_columns.hpp>
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::avx2)
 
@@ -65,6 +65,7 @@ struct DepthwisePlan {
   std::int64_t taps(std::int64_t variant) const { return rows(variant) * inputs * s.kernel_width; }
   /// Weights of a register for one variant.
   std::int64_t weights() const { return taps(variants - 1) * 2 * kLaneChannels; }
+  std::int64_t packed_bytes() const { return registers * variants * weights() * 2; }
   /// Where the codes under column `kx` of a window begin in a plane.
   std::int64_t tap_offset(std::int64_t kx) const {
     const std::int64_t x = kx * s.dilation_width;
@@ -85,14 +86,16 @@ struct DepthwisePlan {
   }
 };
 
-/// int32 sums of each channel's weights, then int16 [register][variant][row][pair of inputs][column][8][2].
+/// int32 sums of each channel's weights, then int16 [register][variant][row][pair of inputs][column][8][2],
+/// then those of DepthwiseColumns.
 inline Storage pack_depthwise(const Conv2dShape& s, const std::int8_t* weights) {
   const DepthwisePlan plan(s);
   const std::int64_t header = sums_bytes(plan.registers * kLaneChannels);
-  Storage storage(static_cast<std::size_t>(header + plan.registers * plan.variants * plan.weights() * 2));
+  Storage storage(static_cast<std::size_t>(header + plan.packed_bytes() + DepthwiseColumns::bytes(s)));
   std::memset(storage.data(), 0, storage.bytes());
   auto* sums = static_cast<std::int32_t*>(storage.data());
   auto* packed = reinterpret_cast<std::int16_t*>(static_cast<unsigned char*>(storage.data()) + header);
+  if (DepthwiseColumns::suit(s)) DepthwiseColumns::pack(s, weights, packed + plan.packed_bytes() / 2);
   for (std::int64_t c = 0; c < s.out_channels; ++c)
     for (std::int64_t i = 0; i < s.in_group(); ++i)
       for (std::int64_t ky = 0; ky < s.kernel_height; ++ky)

@@ -27,6 +27,14 @@ inline OutputCodes output_codes(std::int32_t lo, std::int32_t hi, std::int32_t z
 MIDTREAD_TARGET_AVX2_BEGIN
 
 inline __m256i load(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+/// A sum, where the next is added to it: GCC would add products to each other first, more of them than there
+/// are registers.
+MIDTREAD_ALWAYS_INLINE __m256i in_order(__m256i sum) {
+#if MIDTREAD_GCC
+  asm("" : "+x"(sum));
+#endif
+  return sum;
+}
 inline void store(void* p, __m256i v) { _mm256_storeu_si256(static_cast<__m256i*>(p), v); }
 
 /// 16 codes as int16.

@@ -62,12 +62,15 @@ inline void finish_group(const DepthwiseLine& line, std::int64_t g, const std::i
         static_cast<std::uint8_t>(requantize(row[c], multiplier[c], e.zero_point, e.lo, e.hi, e.rounding));
 }
 
-/// One row of outputs of the first 16, 32 or 64 channels of `rows`, under windows of three columns.
+/// Outputs of 16, 32 or 64 channels under windows of three columns: a row of them, or several side by side in
+/// a register.
 struct DepthwiseColumns {
-  DepthwiseRows rows;           ///< from column 0 on
-  std::int64_t first, columns;  ///< under the first window, may be padding; that there are
-  std::int64_t stride;          ///< 1 or 2
-  std::int64_t bytes;           ///< channels
+  const std::uint8_t* first[3];  ///< rows of the input: column 0
+  std::int64_t step[3];          ///< 0 for a row that stands for padding
+  std::int64_t start, columns;   ///< under the first window, may be padding; that there are
+  std::int64_t stride;           ///< 1 or 2
+  std::int64_t bytes, parts;     ///< channels; rows of outputs
+  std::int64_t in_part, out_part;
   const std::uint8_t* weights;  ///< [column][plane][register]
   const std::int32_t* bias;     ///< [plane][lane]
   const float* multiplier;      ///< [plane][lane]
@@ -183,18 +186,17 @@ inline void list_terms(const DepthwisePlan& plan, const PackedWeights& weights, 
   }
 }
 
-/// Whether every output is under three columns of whole groups of 16 channels and becomes a code rounded half
-/// to even. With stride 1 two output rows share planes, which is faster where few channels are left to
-/// columns.
+/// Whether every output is under three columns, three rows at most, of whole groups of 16 channels and
+/// becomes a code rounded half to even.
 inline bool suits_columns(const DepthwisePlan& plan, const ConvCall& call, const DepthwiseKernels& kernels) {
   const Conv2dShape& s = plan.s;
-  return kernels.run_columns != nullptr && plan.layers == 1 && s.kernel_width == 3 && s.dilation_width == 1 &&
-         s.stride_width <= 2 && s.out_channels % 16 == 0 &&
-         (s.stride_width == 2 || s.out_channels % 32 == 0 || s.out_channels > 64) && call.codes != nullptr &&
+  return kernels.run_columns != nullptr && kernels.rows == 4 && s.kernel_height <= 3 && s.kernel_width == 3 &&
+         s.dilation_width == 1 && s.stride_width <= 2 && s.out_channels % 16 == 0 && call.codes != nullptr &&
          call.epilogue->rounding == Rounding::kHalfEven;
 }
 
-/// Straight from the input: one output row and up to a register of channels at a time.
+/// Straight from the input: up to a register of channels of an output row at a time, or of rows that have
+/// fewer.
 inline void depthwise_columns(const DepthwisePlan& plan, const PackedWeights& weights, const ConvCall& call,
                               Scratch& scratch, const DepthwiseKernels& kernels) {
   constexpr std::int64_t kRowsPerPiece = 32;
@@ -207,11 +209,13 @@ inline void depthwise_columns(const DepthwisePlan& plan, const PackedWeights& we
   std::uint8_t padding[64];
   std::memset(padding, call.x_zero_point, sizeof padding);
   DepthwiseColumns shared{};
-  shared.first = -s.pad_width;
+  shared.start = -s.pad_width;
   shared.columns = s.in_width;
   shared.stride = s.stride_width;
   shared.out_width = s.out_width;
   shared.pitch = pitch;
+  shared.in_part = s.stride_height * s.in_width * pitch;
+  shared.out_part = s.out_width * pitch;
   shared.lo = call.epilogue->lo;
   shared.hi = call.epilogue->hi;
   shared.zero_point = call.epilogue->zero_point;
@@ -222,18 +226,22 @@ inline void depthwise_columns(const DepthwisePlan& plan, const PackedWeights& we
     const std::int64_t start = piece / plan.slices() % chunks * kRowsPerPiece,
                        end = std::min(start + kRowsPerPiece, s.out_height);
     const std::int64_t groups = plan.groups(slice);
+    const std::int64_t together = plan.register_groups % groups == 0 ? plan.register_groups / groups : 1;
     DepthwiseColumns line = shared;
-    for (std::int64_t oy = start; oy < end; ++oy)
+    for (std::int64_t oy = start; oy < end; oy += line.parts) {
+      const std::int64_t top = oy * s.stride_height - s.pad_height,
+                         bottom = top + (together - 1) * s.stride_height +
+                                  (s.kernel_height - 1) * s.dilation_height;
+      line.parts = top >= 0 && bottom < s.in_height && oy + together <= end ? together : 1;
       for (std::int64_t g = 0; g < groups; g += line.bytes / 16) {
         const std::int64_t c = slice * DepthwisePlan::kSlice + g * 16,
                            most = std::min(groups - g, plan.register_groups);
         line.bytes = most >= 4 ? 64 : most >= 2 ? 32 : 16;
-        for (std::int64_t i = 0; i < 4; ++i) {  // a row without weights need only be readable
-          const std::int64_t iy =
-              oy * s.stride_height - s.pad_height + std::min(i, s.kernel_height - 1) * s.dilation_height;
+        for (std::int64_t i = 0; i < 3; ++i) {  // a row without weights need only be readable
+          const std::int64_t iy = top + std::min(i, s.kernel_height - 1) * s.dilation_height;
           const bool inside = iy >= 0 && iy < s.in_height;
-          line.rows.first[i] = inside ? call.x + (n * s.in_pixels() + iy * s.in_width) * pitch + c : padding;
-          line.rows.step[i] = inside ? pitch : 0;
+          line.first[i] = inside ? call.x + (n * s.in_pixels() + iy * s.in_width) * pitch + c : padding;
+          line.step[i] = inside ? pitch : 0;
         }
         const std::int64_t of_register = g / plan.register_groups, lane = g % plan.register_groups * 4;
         line.weights =
@@ -243,6 +251,7 @@ inline void depthwise_columns(const DepthwisePlan& plan, const PackedWeights& we
         line.codes = call.codes + ((n * s.out_height + oy) * s.out_width) * pitch + c;
         kernels.run_columns(line);
       }
+    }
     if (plan.slices() == 1)
       call.finish(s, (n * s.out_height + start) * s.out_width, (end - start) * s.out_width);
   });

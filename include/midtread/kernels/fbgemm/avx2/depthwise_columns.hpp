@@ -13,25 +13,33 @@
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::avx2)
 
 /// Blocks of 32 channels in four vectors, in the order in which unpacking a register of codes leaves them.
+/// The last block may overlap the one before.
 struct DepthwiseColumns {
   static constexpr std::int64_t kBlock = 32, kWeights = 5 * 16;  ///< weights of a vector
 
+  static std::int64_t lanes(const Conv2dShape& s) { return (s.out_channels + kBlock - 1) / kBlock * kBlock; }
+  /// Planes are faster where more than a fifth of the channels would be computed twice, with stride 2 two
+  /// fifths.
   static bool suit(const Conv2dShape& s) {
     return s.in_group() == 1 && s.out_group() == 1 && s.kernel_height == 3 && s.kernel_width == 3 &&
-           s.dilation_width == 1 && s.stride_width <= 2 && s.out_channels % kBlock == 0;
+           s.dilation_width == 1 && s.stride_width <= 2 && s.out_channels >= kBlock &&
+           5 * lanes(s) <= (5 + s.stride_width) * s.out_channels;
   }
-  /// The channel in lane `i % 8` of vector `i / 8`.
-  static std::int64_t channel(std::int64_t i) {
-    const std::int64_t lane = i % 8, vector = i / 8 % 4;
-    return i / kBlock * kBlock + lane / 4 * 16 + vector * 4 + lane % 4;
+  /// Of the block of lane `i`.
+  static std::int64_t first_channel(const Conv2dShape& s, std::int64_t i) {
+    return std::min(i / kBlock * kBlock, s.out_channels - kBlock);
   }
-  static std::int64_t bytes(const Conv2dShape& s) { return suit(s) ? s.out_channels / 8 * kWeights * 2 : 0; }
+  /// In lane `i % 8` of vector `i / 8`.
+  static std::int64_t channel(const Conv2dShape& s, std::int64_t i) {
+    return first_channel(s, i) + i % 8 / 4 * 16 + i / 8 % 4 * 4 + i % 4;
+  }
+  static std::int64_t bytes(const Conv2dShape& s) { return suit(s) ? lanes(s) / 8 * kWeights * 2 : 0; }
   /// int16 [vector][5][8][2]: rows 0 and 1 of each column; row 2 of two columns, which with stride 1 are the
   /// first two and with stride 2 the last two; and 0 with row 2 of the column left.
   static void pack(const Conv2dShape& s, const std::int8_t* weights, std::int16_t* packed) {
     const int pair = s.stride_width == 1 ? 0 : 1, alone = s.stride_width == 1 ? 2 : 0;
-    for (std::int64_t i = 0; i < s.out_channels; ++i) {
-      const std::int8_t* w = weights + 9 * channel(i);
+    for (std::int64_t i = 0; i < lanes(s); ++i) {
+      const std::int8_t* w = weights + 9 * channel(s, i);
       const int each[5][2] = {
           {w[0], w[3]}, {w[1], w[4]}, {w[2], w[5]}, {w[6 + pair], w[7 + pair]}, {0, w[6 + alone]}};
       for (int k = 0; k < 5; ++k)
@@ -153,14 +161,14 @@ MIDTREAD_TARGET_END
 inline void depthwise_columns(const Conv2dShape& s, const ConvCall& call, const std::int32_t* sums,
                               const std::int16_t* weights, Scratch& scratch) {
   constexpr std::int64_t kRowsPerPiece = 16;
-  const std::int64_t channels = s.out_channels;
-  auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>(3 * channels));
-  std::int32_t* const as_they_are = bias + channels;
-  auto* multiplier = reinterpret_cast<float*>(bias + 2 * channels);
-  column_bias(call, sums, 1, channels, channels, as_they_are);
-  for (std::int64_t i = 0; i < channels; ++i) {
-    bias[i] = as_they_are[DepthwiseColumns::channel(i)];
-    multiplier[i] = call.epilogue->multiplier[DepthwiseColumns::channel(i)];
+  const std::int64_t lanes = DepthwiseColumns::lanes(s);
+  auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>(2 * lanes + s.out_channels));
+  auto* multiplier = reinterpret_cast<float*>(bias + lanes);
+  std::int32_t* const as_they_are = bias + 2 * lanes;
+  column_bias(call, sums, 1, s.out_channels, s.out_channels, as_they_are);
+  for (std::int64_t i = 0; i < lanes; ++i) {
+    bias[i] = as_they_are[DepthwiseColumns::channel(s, i)];
+    multiplier[i] = call.epilogue->multiplier[DepthwiseColumns::channel(s, i)];
   }
   const std::int64_t pitch = s.out_channels, pieces = (s.out_height + kRowsPerPiece - 1) / kRowsPerPiece;
   const OutputCodes bounds = output_codes(call);
@@ -175,16 +183,17 @@ inline void depthwise_columns(const Conv2dShape& s, const ConvCall& call, const 
     line.pitch = pitch;
     const std::int64_t n = piece / pieces, first = piece % pieces * kRowsPerPiece;
     for (std::int64_t oy = first; oy < std::min(first + kRowsPerPiece, s.out_height); ++oy)
-      for (std::int64_t c = 0; c < s.out_channels; c += DepthwiseColumns::kBlock) {
+      for (std::int64_t lane = 0; lane < lanes; lane += DepthwiseColumns::kBlock) {
+        const std::int64_t c = DepthwiseColumns::first_channel(s, lane);
         for (std::int64_t i = 0; i < 3; ++i) {
           const std::int64_t iy = oy * s.stride_height - s.pad_height + i * s.dilation_height;
           const bool inside = iy >= 0 && iy < s.in_height;
           line.first[i] = inside ? call.x + (n * s.in_pixels() + iy * s.in_width) * pitch + c : padding;
           line.step[i] = inside ? pitch : 0;
         }
-        line.weights = weights + c / 8 * DepthwiseColumns::kWeights;
-        line.bias = bias + c;
-        line.multiplier = multiplier + c;
+        line.weights = weights + lane / 8 * DepthwiseColumns::kWeights;
+        line.bias = bias + lane;
+        line.multiplier = multiplier + lane;
         line.codes = call.codes + (n * s.out_height + oy) * s.out_width * pitch + c;
         (s.stride_width == 1 ? three_columns<1> : three_columns<2>)(line, bounds);
       }

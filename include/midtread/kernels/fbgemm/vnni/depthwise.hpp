@@ -69,7 +69,8 @@ struct DepthwiseColumns {
   std::int64_t step[3];          ///< 0 for a row that stands for padding
   std::int64_t start, columns;   ///< under the first window, may be padding; that there are
   std::int64_t stride;           ///< 1 or 2
-  std::int64_t bytes, parts;     ///< channels; rows of outputs
+  std::int64_t bytes, channels;  ///< 16, 32 or 64; those that there are
+  std::int64_t parts;            ///< rows of outputs
   std::int64_t in_part, out_part;
   const std::uint8_t* weights;  ///< [column][plane][register]
   const std::int32_t* bias;     ///< [plane][lane]
@@ -88,6 +89,7 @@ struct DepthwiseKernels {
                      std::int64_t plane_bytes, std::int64_t step);
   void (*run_line)(const DepthwiseLine& line);
   void (*run_columns)(const DepthwiseColumns& line);  ///< nullptr: never
+  bool masked;                                        ///< loads of any number of codes are as fast
 };
 
 /// How the work is cut. A lane takes four input rows above each other; more need further planes. Output rows
@@ -186,13 +188,15 @@ inline void list_terms(const DepthwisePlan& plan, const PackedWeights& weights, 
   }
 }
 
-/// Whether every output is under three columns, three rows at most, of whole groups of 16 channels and
-/// becomes a code rounded half to even.
-inline bool suits_columns(const DepthwisePlan& plan, const ConvCall& call, const DepthwiseKernels& kernels) {
-  const Conv2dShape& s = plan.s;
-  return kernels.run_columns != nullptr && kernels.rows == 4 && s.kernel_height <= 3 && s.kernel_width == 3 &&
-         s.dilation_width == 1 && s.stride_width <= 2 && s.out_channels % 16 == 0 && call.codes != nullptr &&
-         call.epilogue->rounding == Rounding::kHalfEven;
+/// Whether every output is under three columns and three rows at most.
+inline bool has_three_columns(const Conv2dShape& s) {
+  return s.kernel_height <= 3 && s.kernel_width == 3 && s.dilation_width == 1 && s.stride_width <= 2;
+}
+
+/// Where channels do not fill groups of 16, AVX2's registers of 8 are faster than planes, and than columns
+/// that cannot be masked or are half full.
+inline bool leaves_to_avx2(const Conv2dShape& s, const DepthwiseKernels& kernels) {
+  return s.out_channels % 16 != 0 && !(kernels.masked && has_three_columns(s) && s.out_channels != 8);
 }
 
 /// Straight from the input: up to a register of channels of an output row at a time, or of rows that have
@@ -225,25 +229,28 @@ inline void depthwise_columns(const DepthwisePlan& plan, const PackedWeights& we
     const std::int64_t slice = piece % plan.slices(), n = piece / plan.slices() / chunks;
     const std::int64_t start = piece / plan.slices() % chunks * kRowsPerPiece,
                        end = std::min(start + kRowsPerPiece, s.out_height);
-    const std::int64_t groups = plan.groups(slice);
-    const std::int64_t together = plan.register_groups % groups == 0 ? plan.register_groups / groups : 1;
+    const std::int64_t channels = plan.channels(slice);
+    const std::int64_t together =
+        kernels.bytes % channels == 0 && channels % 16 == 0 ? kernels.bytes / channels : 1;
     DepthwiseColumns line = shared;
     for (std::int64_t oy = start; oy < end; oy += line.parts) {
       const std::int64_t top = oy * s.stride_height - s.pad_height,
                          bottom = top + (together - 1) * s.stride_height +
                                   (s.kernel_height - 1) * s.dilation_height;
       line.parts = top >= 0 && bottom < s.in_height && oy + together <= end ? together : 1;
-      for (std::int64_t g = 0; g < groups; g += line.bytes / 16) {
-        const std::int64_t c = slice * DepthwisePlan::kSlice + g * 16,
-                           most = std::min(groups - g, plan.register_groups);
-        line.bytes = most >= 4 ? 64 : most >= 2 ? 32 : 16;
+      for (std::int64_t at = 0; at < channels; at += line.channels) {
+        const std::int64_t c = slice * DepthwisePlan::kSlice + at, left = channels - at;
+        line.bytes = kernels.bytes;  // part of a register may be the most that is there, or must be
+        while (line.bytes > 16 && (kernels.masked ? line.bytes >= 2 * left : line.bytes > left))
+          line.bytes /= 2;
+        line.channels = std::min(line.bytes, left);
         for (std::int64_t i = 0; i < 3; ++i) {  // a row without weights need only be readable
           const std::int64_t iy = top + std::min(i, s.kernel_height - 1) * s.dilation_height;
           const bool inside = iy >= 0 && iy < s.in_height;
           line.first[i] = inside ? call.x + (n * s.in_pixels() + iy * s.in_width) * pitch + c : padding;
           line.step[i] = inside ? pitch : 0;
         }
-        const std::int64_t of_register = g / plan.register_groups, lane = g % plan.register_groups * 4;
+        const std::int64_t of_register = at / kernels.bytes, lane = at % kernels.bytes / 4;
         line.weights =
             packed + plan.weights_before(slice) + of_register * plan.taps * 4 * kernels.bytes + lane * 4;
         line.bias = bias + plan.terms_before(slice) + of_register * 4 * plan.lanes + lane;
@@ -262,7 +269,9 @@ inline void depthwise_rows(const PackedWeights& weights, const Conv2dShape& s, c
                            Scratch& scratch, const DepthwiseKernels& kernels) {
   constexpr std::int64_t kRowsPerPiece = 32;
   const DepthwisePlan plan(s, kernels);
-  if (suits_columns(plan, call, kernels)) return depthwise_columns(plan, weights, call, scratch, kernels);
+  if (kernels.run_columns != nullptr && has_three_columns(s) && call.codes != nullptr &&
+      call.epilogue->rounding == Rounding::kHalfEven)
+    return depthwise_columns(plan, weights, call, scratch, kernels);
   const std::int64_t phases = s.stride_width, reach = (s.kernel_width - 1) * s.dilation_width;
   const std::int64_t plane_columns = s.out_width + reach / phases + 1, pitch = s.out_channels;
   const std::int64_t widest = std::min<std::int64_t>(4, plan.groups(0)) * 16;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <midtread/kernels/elementwise_rows.hpp>
+#include <midtread/kernels/fbgemm/avx2/depthwise.hpp>
 #include <midtread/kernels/fbgemm/vnni/conv.hpp>
 #include <midtread/kernels/fbgemm/vnni/conv_transpose.hpp>
 #include <midtread/kernels/fbgemm/vnni/depthwise.hpp>

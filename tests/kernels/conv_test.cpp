@@ -197,6 +197,26 @@ TEST(Conv, DepthwiseColumnsEqualTheOracle) {
   std::printf("cases=%lld\n", static_cast<long long>(tester.cases));
 }
 
+TEST(Conv, SmallGroupsEqualTheOracle) {
+  ConvTester tester;
+  Operands pick(9);
+  for (unsigned seed = 600; tester.cases < 1500;) {
+    Conv2dShape s;
+    draw_geometry(pick, s);
+    s.groups = 2 + pick.below(20);
+    s.in_channels = s.out_channels =
+        s.groups * (pick.below(4) == 0 ? 2 << pick.below(4) : 4 << pick.below(2));
+    if (pick.below(2) == 0) s.dilation_height = 1;
+    s.out_height =
+        conv_output_size(s.in_height, s.kernel_height, s.stride_height, s.pad_height, s.dilation_height);
+    s.out_width = conv_output_size(s.in_width, s.kernel_width, s.stride_width, s.pad_width, s.dilation_width);
+    if (s.out_height < 1 || s.out_width < 1) continue;
+    tester.check(s, false, ++seed);
+    if (HasFatalFailure()) return;
+  }
+  std::printf("cases=%lld\n", static_cast<long long>(tester.cases));
+}
+
 TEST(Conv, TransposedShapesEqualTheOracle) {
   ConvTester tester;
   unsigned seed = 200;

@@ -19,7 +19,7 @@ inline constexpr std::int64_t kBandSlots = 64;
 /// A step of 64 codes must hold 16 products or more, for a tile multiplies about eight times as fast as
 /// vpdpbusd.
 inline bool suits_tiles(const Conv2dShape& s) {
-  return !has_groups_of_four(s) && s.in_channels < (1 << 24) && 4 * s.depth() >= Segments(s, kStep).depth();
+  return !has_groups_of_lanes(s) && s.in_channels < (1 << 24) && 4 * s.depth() >= Segments(s, kStep).depth();
 }
 
 inline Storage pack_conv(const Conv2dShape& s, const std::int8_t* weights) {

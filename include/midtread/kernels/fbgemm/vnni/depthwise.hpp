@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Depthwise convolution, any window, and groups of four channels. Slices of up to 64 channels; per slice and
-// per few output rows the input rows are arranged in planes that every output of these rows reads: four
-// products of a channel stand in a lane, taps above each other or the inputs of its group.
+// Depthwise convolution, any window, and groups of 4 and 8 channels. Slices of up to 64 channels; per
+// slice and per few output rows the input rows are arranged in planes that every output of these rows reads:
+// four products of a channel stand in a lane, taps above each other or inputs of its group.
 #pragma once
 
 #include <midtread/core/parallel.hpp>
@@ -11,9 +11,11 @@
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm)
 
-/// Four inputs and four outputs a group: as depthwise, with a group's codes in a lane.
-inline bool has_groups_of_four(const Conv2dShape& s) {
-  return s.groups > 1 && s.in_group() == 4 && s.out_group() == 4;
+/// As many inputs as outputs in a group, and whole groups in 16 channels: as depthwise, with codes of a group
+/// in a lane.
+inline bool has_groups_of_lanes(const Conv2dShape& s) {
+  const std::int64_t group = s.in_group();
+  return s.groups > 1 && group == s.out_group() && (group == 4 || group == 8);
 }
 
 /// Where four rows of codes start, and their bytes from one run to the next: 0 for the row that stands for
@@ -28,8 +30,8 @@ struct DepthwiseLine {
   const std::uint8_t* planes;
   std::int64_t plane_bytes;
   const std::int32_t* offsets;  ///< of the taps: bytes in the planes
-  std::int64_t taps;
-  const std::uint8_t* weights;  ///< [period][tap][plane][register]
+  std::int64_t taps, inputs;    ///< inputs: lanes of a group's codes
+  const std::uint8_t* weights;  ///< [period][tap][plane][outputs that read it: `inputs`][register]
   const std::int32_t* bias;     ///< [period][plane][lane]
   const float* multiplier;      ///< [period][plane][lane]
   std::int64_t period;          ///< registers until the channels repeat
@@ -101,6 +103,7 @@ struct DepthwisePlan {
   std::int64_t layers;  ///< of input rows that share lanes
   std::int64_t rows;    ///< output rows per interleaving
   std::int64_t taps;    ///< columns x layers
+  std::int64_t inputs;  ///< lanes of a group's codes
 
   DepthwisePlan(const Conv2dShape& shape, const DepthwiseKernels& kernels) : s(shape) {
     register_groups = kernels.bytes / 16;
@@ -108,6 +111,7 @@ struct DepthwisePlan {
     layers = (s.kernel_height + kernels.rows - 1) / kernels.rows;
     rows = s.dilation_height == 1 ? (layers * kernels.rows - s.kernel_height) / s.stride_height + 1 : 1;
     taps = layers * s.kernel_width;
+    inputs = (s.in_group() + 3) / 4;
   }
   std::int64_t slices() const { return (s.out_channels + kSlice - 1) / kSlice; }
   std::int64_t channels(std::int64_t slice) const {
@@ -123,7 +127,7 @@ struct DepthwisePlan {
   std::int64_t terms_before(std::int64_t slice) const { return slice * terms(0); }
   std::int64_t all_terms() const { return terms_before(slices() - 1) + terms(slices() - 1); }
   /// Bytes of the weights of one output row of an interleaving.
-  std::int64_t row_bytes(std::int64_t slice) const { return terms(slice) * 4 * taps; }
+  std::int64_t row_bytes(std::int64_t slice) const { return terms(slice) * 4 * taps * inputs; }
   std::int64_t weights_before(std::int64_t slice) const { return slice * rows * row_bytes(0); }
 
   /// The channel of term `i` of a slice: register, plane, group of 16 channels, one of 4.
@@ -134,8 +138,9 @@ struct DepthwisePlan {
   }
 };
 
-/// int32 sums of the weights in the order of the terms, then [slice][output row][register][tap][plane][lane]
-/// weights.
+/// int32 sums of the weights in the order of the terms, then [slice][output
+/// row][register][tap][plane][outputs that read it][lane] weights. Output plane `p` reads the planes of its
+/// group: `inputs` from the last multiple of it on.
 inline Storage pack_depthwise(const Conv2dShape& s, const std::int8_t* weights,
                               const DepthwiseKernels& kernels) {
   const DepthwisePlan plan(s, kernels);
@@ -159,9 +164,11 @@ inline Storage pack_depthwise(const Conv2dShape& s, const std::int8_t* weights,
             sums[plan.terms_before(slice) + i] += w;
             for (std::int64_t r = 0; r < plan.rows; ++r) {
               const std::int64_t row = r * s.stride_height + ky, tap = kx * plan.layers + row / kernels.rows;
-              packed[r * plan.row_bytes(slice) +
-                     (((of_register * plan.taps + tap) * 4 + plane) * lanes + lane) * 4 + row % kernels.rows +
-                     input] = static_cast<std::uint8_t>(w);
+              const std::int64_t from = plane / plan.inputs * plan.inputs + input / 4;
+              const std::int64_t at =
+                  ((of_register * plan.taps + tap) * 4 + from) * plan.inputs + plane % plan.inputs;
+              packed[r * plan.row_bytes(slice) + (at * lanes + lane) * 4 + row % kernels.rows + input % 4] =
+                  static_cast<std::uint8_t>(w);
             }
           }
         }
@@ -282,15 +289,22 @@ inline void depthwise_rows(const PackedWeights& weights, const Conv2dShape& s, c
                            concat("one row of output needs ", planes_bytes, " input codes, allowed 2^30"));
 
   const std::int64_t terms = plan.all_terms();
-  auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>(2 * terms + plan.slices() * plan.taps));
+  // Rows that stand alone in their layers stay for the next outputs, whose layers then begin with another
+  // one.
+  const bool rolling = kernels.rows == 1 && s.dilation_height == 1 && plan.layers <= 16;
+  const std::int64_t beginnings = rolling ? plan.layers : 1;
+  auto* bias = scratch.shared<std::int32_t>(
+      static_cast<std::size_t>(2 * terms + plan.slices() * beginnings * plan.taps));
   auto* multiplier = reinterpret_cast<float*>(bias + terms);
   std::int32_t* offsets = bias + 2 * terms;
   list_terms(plan, weights, call, bias, multiplier);
-  for (std::int64_t slice = 0; slice < plan.slices(); ++slice)
+  for (std::int64_t i = 0; i < plan.slices() * beginnings; ++i)
     for (std::int64_t tap = 0; tap < plan.taps; ++tap) {
-      const std::int64_t column = tap / plan.layers * s.dilation_width, layer = tap % plan.layers;
-      offsets[slice * plan.taps + tap] = static_cast<std::int32_t>(
-          (layer * phases + column % phases) * 4 * plane_bytes + column / phases * plan.groups(slice) * 16);
+      const std::int64_t column = tap / plan.layers * s.dilation_width,
+                         layer = (tap + i % beginnings) % plan.layers;
+      offsets[i * plan.taps + tap] =
+          static_cast<std::int32_t>((layer * phases + column % phases) * 4 * plane_bytes +
+                                    column / phases * plan.groups(i / beginnings) * 16);
     }
 
   // Rows of an interleaving that have weights; others need not be read.
@@ -317,8 +331,8 @@ inline void depthwise_rows(const PackedWeights& weights, const Conv2dShape& s, c
     DepthwiseLine line{};
     line.planes = planes;
     line.plane_bytes = plane_bytes;
-    line.offsets = offsets + slice * plan.taps;
     line.taps = plan.taps;
+    line.inputs = plan.inputs;
     line.bias = bias + plan.terms_before(slice);
     line.multiplier = multiplier + plan.terms_before(slice);
     line.period = plan.period(slice);
@@ -329,8 +343,12 @@ inline void depthwise_rows(const PackedWeights& weights, const Conv2dShape& s, c
     line.contiguous = whole;
     line.epilogue = call.epilogue;
     line.first_channel = c0;
+    std::int64_t next = 0;  // row to be read, from the padding on
     for (std::int64_t oy = first; oy < end; oy += plan.rows) {
-      for (std::int64_t layer = 0; layer < plan.layers; ++layer)
+      const std::int64_t begin = rolling ? oy * s.stride_height % plan.layers : 0;
+      line.offsets = offsets + (slice * beginnings + begin) * plan.taps;
+      for (std::int64_t layer = 0; layer < plan.layers; ++layer) {
+        if (rolling && oy * s.stride_height + layer < next) continue;
         for (std::int64_t phase = 0; phase < phases; ++phase) {
           // Input column x stands at x + pad, so column `left` is the first of this phase.
           const std::int64_t left = ((phase - s.pad_width) % phases + phases) % phases;
@@ -346,12 +364,15 @@ inline void depthwise_rows(const PackedWeights& weights, const Conv2dShape& s, c
             rows.first[i] = inside ? image + (iy * s.in_width + left) * pitch : padding;
             rows.step[i] = inside ? phases * pitch : 0;
           }
-          std::uint8_t* to = planes + (layer * phases + phase) * 4 * plane_bytes + at * groups * 16;
+          std::uint8_t* to =
+              planes + ((layer + begin) % plan.layers * phases + phase) * 4 * plane_bytes + at * groups * 16;
           if (whole && phases == 1)
             kernels.interleave(rows, 1, columns * pitch, to, plane_bytes, 0);
           else
             kernels.interleave(rows, columns, channels, to, plane_bytes, groups * 16);
         }
+      }
+      next = oy * s.stride_height + plan.layers;
       for (std::int64_t r = 0; r < std::min(plan.rows, end - oy); ++r) {
         const std::int64_t out = ((n * s.out_height + oy + r) * s.out_width) * pitch + c0;
         line.weights = packed + plan.weights_before(slice) + r * plan.row_bytes(slice);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Transposed convolution: outputs of one phase (row and column modulo the stride) have the same taps, each at a fixed
-// offset in the input, so per phase it is an ordinary convolution of stride 1.
+// Transposed convolution: outputs of one phase (row and column modulo the stride) have the same taps, each at
+// a fixed offset in the input, so per phase it is an ordinary convolution of stride 1.
 #pragma once
 
 #include <midtread/core/parallel.hpp>
@@ -10,8 +10,8 @@
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm)
 
-/// Sizes of the packed weights: int32 sums [phase][group][columns], then int8 [group][panel][phase][tap of the phase]
-/// [length / 4][width][4]. A tap has one phase.
+/// Sizes of the packed weights: int32 sums [phase][group][columns], then int8 [group][panel][phase][tap of
+/// the phase] [length / 4][width][4]. A tap has one phase.
 struct TransposePlan {
   const Conv2dShape& s;
   PanelCut cut;
@@ -19,10 +19,7 @@ struct TransposePlan {
   std::int64_t length;  ///< of a tap, a multiple of four
 
   TransposePlan(const Conv2dShape& shape, std::int64_t widest)
-      : s(shape),
-        cut{shape.out_group(), widest},
-        band(shape),
-        length((shape.in_group() + 3) / 4 * 4) {}
+      : s(shape), cut{shape.out_group(), widest}, band(shape), length((shape.in_group() + 3) / 4 * 4) {}
 
   std::int64_t phases() const { return s.stride_height * s.stride_width; }
   std::int64_t all_columns() const { return s.groups * cut.columns(); }
@@ -34,9 +31,7 @@ struct TransposePlan {
     for (std::int64_t x = 0; x < px; ++x) count += band.ys.taps(py) * band.xs.taps(x);
     return count;
   }
-  std::int64_t band_bytes() const {
-    return (band.elements + kBandSlack + 63) / 64 * 64;
-  }
+  std::int64_t band_bytes() const { return (band.elements + kBandSlack + 63) / 64 * 64; }
 };
 
 inline Storage pack_conv_transpose(const Conv2dShape& s, std::int64_t widest, const std::int8_t* weights) {
@@ -56,14 +51,14 @@ inline Storage pack_conv_transpose(const Conv2dShape& s, std::int64_t widest, co
           for (std::int64_t ky = 0; ky < s.kernel_height; ++ky)
             for (std::int64_t kx = 0; kx < s.kernel_width; ++kx) {
               if (!plan.band.ys.has(py, ky) || !plan.band.xs.has(px, kx)) continue;
-              std::int32_t* sum = sums + (py * s.stride_width + px) * plan.all_columns() + g * columns + first;
+              std::int32_t* sum =
+                  sums + (py * s.stride_width + px) * plan.all_columns() + g * columns + first;
               for (std::int64_t i = 0; i < s.in_group(); ++i)
                 for (std::int64_t c = 0; c < std::min(width, s.out_group() - first); ++c) {
-                  const std::int8_t w = weights[(((g * s.in_group() + i) * s.out_group() + first + c) *
-                                                     s.kernel_height +
-                                                 ky) *
-                                                    s.kernel_width +
-                                                kx];
+                  const std::int8_t w =
+                      weights[(((g * s.in_group() + i) * s.out_group() + first + c) * s.kernel_height + ky) *
+                                  s.kernel_width +
+                              kx];
                   tap[(i / 4 * width + c) * 4 + i % 4] = w;
                   sum[c] += w;
                 }
@@ -81,7 +76,8 @@ inline void transpose_row(const TransposePlan& plan, const ConvCall& call, const
   const Conv2dShape& s = plan.s;
   const std::int64_t py = plan.band.row_phase(image_row % s.out_height);
   for (std::int64_t px = 0; px < s.stride_width; ++px) {
-    const std::int64_t segments = plan.band.list_taps(py, px, offsets), count = plan.band.list_outputs(px, pixels);
+    const std::int64_t segments = plan.band.list_taps(py, px, offsets),
+                       count = plan.band.list_outputs(px, pixels);
     const std::int64_t skipped = plan.taps_before(py, px) * plan.length;
     const std::int64_t phase = (py * s.stride_width + px) * plan.all_columns();
     for (std::int64_t g = 0; g < s.groups; ++g)
@@ -97,8 +93,8 @@ inline void transpose_row(const TransposePlan& plan, const ConvCall& call, const
         out.bias = bias + phase + term;
         out.multiplier = multiplier + term;
         out.epilogue = call.epilogue;
-        const Panel panel{packed + term * s.taps() * plan.length + skipped * width, offsets, segments, plan.length,
-                          width};
+        const Panel panel{packed + term * s.taps() * plan.length + skipped * width, offsets, segments,
+                          plan.length, width};
         kernels.run(band + g * s.in_group(), pixels, count, panel, out);
       }
   }
@@ -111,8 +107,8 @@ inline void conv_transpose_rows(const PackedWeights& weights, const Conv2dShape&
   plan.band.check();
   auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>((plan.phases() + 1) * columns));
   for (std::int64_t phase = 0; phase < plan.phases(); ++phase)
-    column_bias(call, weights.data<std::int32_t>() + phase * columns, s.groups, s.out_group(), plan.cut.columns(),
-                bias + phase * columns);
+    column_bias(call, weights.data<std::int32_t>() + phase * columns, s.groups, s.out_group(),
+                plan.cut.columns(), bias + phase * columns);
   const float* multiplier = column_multipliers(call.epilogue, s.groups, s.out_group(), plan.cut.columns(),
                                                reinterpret_cast<float*>(bias + plan.phases() * columns));
 
@@ -129,7 +125,7 @@ inline void conv_transpose_rows(const PackedWeights& weights, const Conv2dShape&
                    });
     std::memset(band + plan.band.elements, zero, static_cast<std::size_t>(kBandSlack));
     transpose_row(plan, call, weights.data<std::int8_t>() + plan.header_bytes(), bias, multiplier, band, row,
-                           pixels, reinterpret_cast<std::int32_t*>(pixels + s.out_width), kernels);
+                  pixels, reinterpret_cast<std::int32_t*>(pixels + s.out_width), kernels);
   });
 }
 

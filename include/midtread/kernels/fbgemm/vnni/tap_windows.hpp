@@ -30,9 +30,9 @@ struct TapWindow {
 
 /// Windows of rows [first, first + rows) of an image; `pixels` are listed anew in their order. At most one
 /// window for a row, one for a column and one for the rest. A register tile of few pixels waits for its
-/// weights: if tiles have up to `tallest` rows, a row with one pixel more leaves a corner to a column; if they
-/// come in pairs (0), the rest takes an odd pixel of the others; it always takes single ones. Room for rows +
-/// out_width + 1 is expected.
+/// weights: if tiles have up to `tallest` rows, a row with one pixel more leaves a corner to a column; if
+/// they come in pairs (0), the rest takes an odd pixel of the others; it always takes single ones. Room for
+/// rows + out_width + 1 is expected.
 inline std::int64_t list_windows(const PaddedBand& plan, std::int64_t first, std::int64_t rows,
                                  BandPixel* pixels, TapWindow* windows, std::int64_t tallest = 0) {
   const Conv2dShape& s = plan.shape;

@@ -267,8 +267,9 @@ TEST(Conv, TheNumberOfThreadsDoesNotChangeTheCodes) {
     midtread::set_num_threads(count);
     unsigned seed = 300;
     for (const Conv2dShape& s : {square(1, 64, 14, 200, 3, 1, 1), square(5, 16, 9, 32, 3, 2, 1),
-                                 square(1, 160, 21, 160, 3, 1, 1, 160), square(1, 32, 70, 32, 3, 1, 1, 32),
-                                 square(2, 64, 9, 64, 3, 1, 1, 16), square(1, 40, 17, 72, 1, 2, 0)})
+                                 square(1, 160, 21, 160, 3, 1, 1, 160), square(1, 272, 14, 272, 3, 1, 1, 272),
+                                 square(1, 32, 70, 32, 3, 1, 1, 32), square(2, 64, 9, 64, 3, 1, 1, 16),
+                                 square(1, 40, 17, 72, 1, 2, 0)})
       tester.check(s, false, ++seed);
     tester.check(square(1, 20, 12, 40, 4, 2, 1, 1, 1, true), true, ++seed);
   }

@@ -160,7 +160,7 @@ MIDTREAD_TARGET_END
 /// One output row of 32 channels at a time. `sums`: of each channel's weights.
 inline void depthwise_columns(const Conv2dShape& s, const ConvCall& call, const std::int32_t* sums,
                               const std::int16_t* weights, Scratch& scratch) {
-  constexpr std::int64_t kRowsPerPiece = 16;
+  constexpr std::int64_t kRowsPerPiece = 16, kBlocksPerPiece = 4;
   const std::int64_t lanes = DepthwiseColumns::lanes(s);
   auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>(2 * lanes + s.out_channels));
   auto* multiplier = reinterpret_cast<float*>(bias + lanes);
@@ -170,9 +170,12 @@ inline void depthwise_columns(const Conv2dShape& s, const ConvCall& call, const 
     bias[i] = as_they_are[DepthwiseColumns::channel(s, i)];
     multiplier[i] = call.epilogue->multiplier[DepthwiseColumns::channel(s, i)];
   }
-  const std::int64_t pitch = s.out_channels, pieces = (s.out_height + kRowsPerPiece - 1) / kRowsPerPiece;
+  // Blocks that overlap are one piece's.
+  const std::int64_t blocks = lanes / DepthwiseColumns::kBlock,
+                     shares = std::max(blocks / kBlocksPerPiece, std::int64_t{1});
+  const std::int64_t pitch = s.out_channels, chunks = (s.out_height + kRowsPerPiece - 1) / kRowsPerPiece;
   const OutputCodes bounds = output_codes(call);
-  parallel_for(0, s.batch * pieces, 1, [&](std::int64_t piece, std::int64_t) {
+  parallel_for(0, s.batch * chunks * shares, 1, [&](std::int64_t piece, std::int64_t) {
     std::uint8_t padding[DepthwiseColumns::kBlock];
     std::memset(padding, call.x_zero_point, sizeof padding);
     ThreeRows line{};
@@ -181,9 +184,12 @@ inline void depthwise_columns(const Conv2dShape& s, const ConvCall& call, const 
     line.zero_point = call.x_zero_point;
     line.width = s.out_width;
     line.pitch = pitch;
-    const std::int64_t n = piece / pieces, first = piece % pieces * kRowsPerPiece;
+    const std::int64_t n = piece / shares / chunks, first = piece / shares % chunks * kRowsPerPiece;
+    const std::int64_t share = piece % shares,
+                       end = share + 1 < shares ? (share + 1) * kBlocksPerPiece : blocks;
     for (std::int64_t oy = first; oy < std::min(first + kRowsPerPiece, s.out_height); ++oy)
-      for (std::int64_t lane = 0; lane < lanes; lane += DepthwiseColumns::kBlock) {
+      for (std::int64_t block = share * kBlocksPerPiece; block < end; ++block) {
+        const std::int64_t lane = block * DepthwiseColumns::kBlock;
         const std::int64_t c = DepthwiseColumns::first_channel(s, lane);
         for (std::int64_t i = 0; i < 3; ++i) {
           const std::int64_t iy = oy * s.stride_height - s.pad_height + i * s.dilation_height;

@@ -2,7 +2,8 @@
 // Average and max pooling on AVX2: 16 or 64 channels of a window at a time, fewer channels in rows.
 //
 // The average divides in float32: for fewer than 2^16 counted codes the quotient is nearer to its true value
-// than to any tie (a tie is at least 1 / (2 n) away, the quotient within 2^-17), so rounding it is exact.
+// than to any tie (a tie is at least 1 / (2 n) away, the quotient within 2^-17), so rounding it is exact. A
+// product with 1 / n is within 2^-15: exact for odd n < 2^14, which have no ties, and for powers of two.
 #pragma once
 
 #include <midtread/kernels/fbgemm/avx2/vector.hpp>
@@ -16,11 +17,14 @@ MIDTREAD_TARGET_AVX2_BEGIN
 
 /// Divides sums of a window by how many codes it counts.
 struct Divider {
-  __m256 counted;
+  bool inverse;  ///< `divisor` is 1 / n
+  __m256 divisor;
   __m256i taken, zero_point;
 
   MIDTREAD_ALWAYS_INLINE explicit Divider(const AverageTerms& t)
-      : counted(_mm256_set1_ps(static_cast<float>(t.counted))),
+      : inverse((t.counted & (t.counted - 1)) == 0 || (t.counted % 2 != 0 && t.counted < (1 << 14))),
+        divisor(
+            _mm256_set1_ps(inverse ? 1.0f / static_cast<float>(t.counted) : static_cast<float>(t.counted))),
         taken(_mm256_set1_epi32(t.taken())),
         zero_point(_mm256_set1_epi32(t.zero_point)) {}
 
@@ -32,7 +36,8 @@ struct Divider {
 
  private:
   MIDTREAD_ALWAYS_INLINE __m256i divide(__m256i sums) const {
-    return _mm256_cvtps_epi32(_mm256_div_ps(_mm256_cvtepi32_ps(_mm256_sub_epi32(sums, taken)), counted));
+    const __m256 sum = _mm256_cvtepi32_ps(_mm256_sub_epi32(sums, taken));
+    return _mm256_cvtps_epi32(inverse ? _mm256_mul_ps(sum, divisor) : _mm256_div_ps(sum, divisor));
   }
 };
 

@@ -4,6 +4,8 @@
 
 #include <midtread/kernels/fbgemm/avx2/depthwise_columns.hpp>
 
+#if MIDTREAD_X86
+
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::avx2)
 
 /// Outputs of a register.
@@ -112,3 +114,5 @@ inline Storage pack_depthwise(const Conv2dShape& s, const std::int8_t* weights) 
 }
 
 MIDTREAD_NAMESPACE_END
+
+#endif

@@ -174,51 +174,44 @@ TEST(Conv, DepthwiseShapesEqualTheOracle) {
   std::printf("cases=%lld\n", static_cast<long long>(tester.cases));
 }
 
-// Windows of three columns, which kernels may keep in registers; channels that fill them and others.
-TEST(Conv, DepthwiseColumnsEqualTheOracle) {
+/// `wanted` shapes: `draw` chooses channels and what else of the geometry matters.
+template <class Draw>
+void check_drawn(Operands pick, int wanted, unsigned seed, const Draw& draw) {
   ConvTester tester;
-  Operands pick(8);
-  int wanted = 350;
-  for (unsigned seed = 400; wanted > 0;) {
+  while (wanted > 0) {
     Conv2dShape s;
     draw_geometry(pick, s);
+    draw(pick, s);
+    s.out_height =
+        conv_output_size(s.in_height, s.kernel_height, s.stride_height, s.pad_height, s.dilation_height);
+    s.out_width = conv_output_size(s.in_width, s.kernel_width, s.stride_width, s.pad_width, s.dilation_width);
+    if (s.out_height < 1 || s.out_width < 1) continue;
+    tester.check(s, false, ++seed);
+    if (testing::Test::HasFatalFailure()) return;
+    --wanted;
+  }
+  std::printf("cases=%lld\n", static_cast<long long>(tester.cases));
+}
+
+// Windows of three columns, which kernels may keep in registers; channels that fill them and others.
+TEST(Conv, DepthwiseColumnsEqualTheOracle) {
+  check_drawn(Operands(8), 350, 400, [](Operands& pick, Conv2dShape& s) {
     s.in_channels = s.out_channels = s.groups =
         pick.below(3) == 0 ? 1 + pick.below(170) : 16 * (1 + pick.below(11));
     if (pick.below(2) == 0) s.kernel_height = 3;
     s.kernel_width = 3;
     s.stride_width = 1 + pick.below(2);
     s.dilation_width = 1;
-    s.out_height =
-        conv_output_size(s.in_height, s.kernel_height, s.stride_height, s.pad_height, s.dilation_height);
-    s.out_width = conv_output_size(s.in_width, s.kernel_width, s.stride_width, s.pad_width, s.dilation_width);
-    if (s.out_height < 1 || s.out_width < 1) continue;
-    tester.check(s, false, ++seed);
-    if (HasFatalFailure()) return;
-    --wanted;
-  }
-  std::printf("cases=%lld\n", static_cast<long long>(tester.cases));
+  });
 }
 
 TEST(Conv, SmallGroupsEqualTheOracle) {
-  ConvTester tester;
-  Operands pick(9);
-  int wanted = 200;
-  for (unsigned seed = 600; wanted > 0;) {
-    Conv2dShape s;
-    draw_geometry(pick, s);
+  check_drawn(Operands(9), 200, 600, [](Operands& pick, Conv2dShape& s) {
     s.groups = 2 + pick.below(20);
     s.in_channels = s.out_channels =
         s.groups * (pick.below(4) == 0 ? 2 << pick.below(4) : 4 << pick.below(2));
     if (pick.below(2) == 0) s.dilation_height = 1;
-    s.out_height =
-        conv_output_size(s.in_height, s.kernel_height, s.stride_height, s.pad_height, s.dilation_height);
-    s.out_width = conv_output_size(s.in_width, s.kernel_width, s.stride_width, s.pad_width, s.dilation_width);
-    if (s.out_height < 1 || s.out_width < 1) continue;
-    tester.check(s, false, ++seed);
-    if (HasFatalFailure()) return;
-    --wanted;
-  }
-  std::printf("cases=%lld\n", static_cast<long long>(tester.cases));
+  });
 }
 
 TEST(Conv, TransposedShapesEqualTheOracle) {

@@ -63,6 +63,8 @@ template <class S>
 BasicTensor<S> cat(const std::vector<BasicTensor<S>>& inputs, int dim = 0) {
   return ops::record(ops::Cat{dim}, inputs);
 }
-MIDTREAD_ON_USE Tensor cat(std::initializer_list<Tensor> inputs, int dim = 0) { return cat(Tensors(inputs), dim); }
+MIDTREAD_ON_USE Tensor cat(std::initializer_list<Tensor> inputs, int dim = 0) {
+  return cat(Tensors(inputs), dim);
+}
 
 MIDTREAD_ROOT_NAMESPACE_END

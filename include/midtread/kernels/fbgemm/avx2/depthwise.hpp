@@ -207,7 +207,7 @@ inline void depthwise_rows(const PackedWeights& weights, const Conv2dShape& s, c
   const auto* sums = weights.data<std::int32_t>();
   const auto* packed =
       reinterpret_cast<const std::int16_t*>(weights.data<unsigned char>() + sums_bytes(channels));
-  if (DepthwiseColumns::suit(s) && call.codes != nullptr && !call.general())
+  if (ColumnBlocks::suit(s) && call.codes != nullptr && !call.general())
     return depthwise_columns(s, call, sums, packed + plan.packed_bytes() / 2, scratch);
   const std::int64_t row_taps = plan.inputs * s.kernel_width;
   constexpr std::int64_t kRunInts = sizeof(DepthwisePlan::Run) / sizeof(std::int32_t);

@@ -7,6 +7,7 @@
 #include <midtread/kernels/fbgemm/avx2/conv_call.hpp>
 #include <midtread/kernels/fbgemm/avx2/vector.hpp>
 #include <midtread/kernels/fbgemm/vnni/panels.hpp>
+#include <midtread/kernels/fbgemm/vnni/window_rows.hpp>
 
 #if MIDTREAD_X86
 
@@ -14,7 +15,7 @@ MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm::avx2)
 
 /// Blocks of 32 channels in four vectors, in the order in which unpacking a register of codes leaves them.
 /// The last block may overlap the one before.
-struct DepthwiseColumns {
+struct ColumnBlocks {
   static constexpr std::int64_t kBlock = 32, kWeights = 5 * 16;  ///< weights of a vector
 
   static std::int64_t lanes(const Conv2dShape& s) { return (s.out_channels + kBlock - 1) / kBlock * kBlock; }
@@ -50,10 +51,8 @@ struct DepthwiseColumns {
 };
 
 /// A row of outputs of 32 channels.
-struct ThreeRows {
-  const std::uint8_t* first[3];  ///< column 0 of each
-  std::int64_t step[3];          ///< 0: the row that stands for padding
-  std::int64_t start, columns;   ///< under the first window, may be padding; that there are
+struct ColumnLine {
+  WindowRows rows;
   std::int32_t zero_point;
   const std::int16_t* weights;
   const std::int32_t* bias;
@@ -69,14 +68,15 @@ struct CodeColumn {
   __m256i low, high, third;
 };
 
-MIDTREAD_ALWAYS_INLINE CodeColumn read_column(const ThreeRows& rows, std::int64_t x) {
+MIDTREAD_ALWAYS_INLINE CodeColumn read_column(const WindowRows& rows, std::int32_t zero_point,
+                                              std::int64_t x) {
   __m256i a, b, c;
   if (static_cast<std::uint64_t>(x) < static_cast<std::uint64_t>(rows.columns)) {
     a = load(rows.first[0] + x * rows.step[0]);
     b = load(rows.first[1] + x * rows.step[1]);
     c = load(rows.first[2] + x * rows.step[2]);
   } else {
-    a = b = c = _mm256_set1_epi8(static_cast<char>(rows.zero_point));
+    a = b = c = _mm256_set1_epi8(static_cast<char>(zero_point));
   }
   return {_mm256_unpacklo_epi8(a, b), _mm256_unpackhi_epi8(a, b), c};
 }
@@ -101,12 +101,12 @@ struct OpenWindows {
 /// ends. `below`: row 2 of the last two columns.
 template <int kStride, int kVector>
 MIDTREAD_ALWAYS_INLINE __m256i add_columns(const CodeColumn& middle, const CodeColumn& last,
-                                           __m256i below_low, __m256i below_high, const ThreeRows& rows,
+                                           __m256i below_low, __m256i below_high, const ColumnLine& line,
                                            OpenWindows& open) {
-  const std::int16_t* w = rows.weights + kVector * DepthwiseColumns::kWeights;
+  const std::int16_t* w = line.weights + kVector * ColumnBlocks::kWeights;
   const __m256i two = widen_pairs<kVector>(last.low, last.high),
                 below = widen_pairs<kVector>(below_low, below_high),
-                begun = add_pairs(load(rows.bias + 8 * kVector), two, w);
+                begun = add_pairs(load(line.bias + 8 * kVector), two, w);
   __m256i sum = add_pairs(open.next[kVector], two, w + 32);
   if (kStride == 1) {
     open.next[kVector] = add_pairs(add_pairs(open.after[kVector], two, w + 16), below, w + 48);
@@ -120,39 +120,39 @@ MIDTREAD_ALWAYS_INLINE __m256i add_columns(const CodeColumn& middle, const CodeC
 
 /// The next kStride columns, from `x` on: the codes of the window that ends with them.
 template <int kStride>
-MIDTREAD_ALWAYS_INLINE __m256i read_columns(const ThreeRows& rows, const CodeBounds& bounds, std::int64_t& x,
+MIDTREAD_ALWAYS_INLINE __m256i read_columns(const ColumnLine& line, const CodeBounds& bounds, std::int64_t& x,
                                             CodeColumn& last, OpenWindows& open) {
-  const CodeColumn middle = kStride == 1 ? last : read_column(rows, x++);
-  last = read_column(rows, x++);
+  const CodeColumn middle = kStride == 1 ? last : read_column(line.rows, line.zero_point, x++);
+  last = read_column(line.rows, line.zero_point, x++);
   const __m256i low = _mm256_unpacklo_epi8(middle.third, last.third),
                 high = _mm256_unpackhi_epi8(middle.third, last.third);
-  const float* m = rows.multiplier;
-  const __m256i a = bounds.round(add_columns<kStride, 0>(middle, last, low, high, rows, open),
+  const float* m = line.multiplier;
+  const __m256i a = bounds.round(add_columns<kStride, 0>(middle, last, low, high, line, open),
                                  _mm256_loadu_ps(m)),
-                b = bounds.round(add_columns<kStride, 1>(middle, last, low, high, rows, open),
+                b = bounds.round(add_columns<kStride, 1>(middle, last, low, high, line, open),
                                  _mm256_loadu_ps(m + 8)),
-                c = bounds.round(add_columns<kStride, 2>(middle, last, low, high, rows, open),
+                c = bounds.round(add_columns<kStride, 2>(middle, last, low, high, line, open),
                                  _mm256_loadu_ps(m + 16)),
-                d = bounds.round(add_columns<kStride, 3>(middle, last, low, high, rows, open),
+                d = bounds.round(add_columns<kStride, 3>(middle, last, low, high, line, open),
                                  _mm256_loadu_ps(m + 24));
   return bounds.pack(a, b, c, d);
 }
 
 /// kStride columns from an output to the next.
 template <int kStride>
-MIDTREAD_NOINLINE void three_columns(const ThreeRows& line, const OutputCodes& output) {
-  const ThreeRows rows = line;  // a store of codes may change what `line` refers to
+MIDTREAD_NOINLINE void three_columns(const ColumnLine& columns, const OutputCodes& output) {
+  const ColumnLine line = columns;  // a store of codes may change what `columns` refers to
   const CodeBounds bounds(output);
   const __m256i zero = _mm256_setzero_si256();
   CodeColumn last{zero, zero, zero};
   OpenWindows open{{zero, zero, zero, zero}, {zero, zero, zero, zero}};
-  std::int64_t x = rows.start - (kStride - 1);
+  std::int64_t x = line.rows.start - (kStride - 1);
   MIDTREAD_UNROLL(2)
   for (int i = 0; i < 3 - kStride; ++i)  // no window ends before its third column
-    read_columns<kStride>(rows, bounds, x, last, open);
-  std::uint8_t* out = rows.codes;
-  for (std::int64_t left = rows.width; left > 0; --left, out += rows.pitch)
-    store(out, read_columns<kStride>(rows, bounds, x, last, open));
+    read_columns<kStride>(line, bounds, x, last, open);
+  std::uint8_t* out = line.codes;
+  for (std::int64_t left = line.width; left > 0; --left, out += line.pitch)
+    store(out, read_columns<kStride>(line, bounds, x, last, open));
 }
 
 MIDTREAD_TARGET_END
@@ -161,26 +161,24 @@ MIDTREAD_TARGET_END
 inline void depthwise_columns(const Conv2dShape& s, const ConvCall& call, const std::int32_t* sums,
                               const std::int16_t* weights, Scratch& scratch) {
   constexpr std::int64_t kRowsPerPiece = 16, kBlocksPerPiece = 4;
-  const std::int64_t lanes = DepthwiseColumns::lanes(s);
+  const std::int64_t lanes = ColumnBlocks::lanes(s);
   auto* bias = scratch.shared<std::int32_t>(static_cast<std::size_t>(2 * lanes + s.out_channels));
   auto* multiplier = reinterpret_cast<float*>(bias + lanes);
   std::int32_t* const as_they_are = bias + 2 * lanes;
   column_bias(call, sums, 1, s.out_channels, s.out_channels, as_they_are);
   for (std::int64_t i = 0; i < lanes; ++i) {
-    bias[i] = as_they_are[DepthwiseColumns::channel(s, i)];
-    multiplier[i] = call.epilogue->multiplier[DepthwiseColumns::channel(s, i)];
+    bias[i] = as_they_are[ColumnBlocks::channel(s, i)];
+    multiplier[i] = call.epilogue->multiplier[ColumnBlocks::channel(s, i)];
   }
   // Blocks that overlap are one piece's.
-  const std::int64_t blocks = lanes / DepthwiseColumns::kBlock,
+  const std::int64_t blocks = lanes / ColumnBlocks::kBlock,
                      shares = std::max(blocks / kBlocksPerPiece, std::int64_t{1});
   const std::int64_t pitch = s.out_channels, chunks = (s.out_height + kRowsPerPiece - 1) / kRowsPerPiece;
   const OutputCodes bounds = output_codes(call);
   parallel_for(0, s.batch * chunks * shares, 1, [&](std::int64_t piece, std::int64_t) {
-    std::uint8_t padding[DepthwiseColumns::kBlock];
+    std::uint8_t padding[ColumnBlocks::kBlock];
     std::memset(padding, call.x_zero_point, sizeof padding);
-    ThreeRows line{};
-    line.start = -s.pad_width;
-    line.columns = s.in_width;
+    ColumnLine line{};
     line.zero_point = call.x_zero_point;
     line.width = s.out_width;
     line.pitch = pitch;
@@ -189,15 +187,10 @@ inline void depthwise_columns(const Conv2dShape& s, const ConvCall& call, const 
                        end = share + 1 < shares ? (share + 1) * kBlocksPerPiece : blocks;
     for (std::int64_t oy = first; oy < std::min(first + kRowsPerPiece, s.out_height); ++oy)
       for (std::int64_t block = share * kBlocksPerPiece; block < end; ++block) {
-        const std::int64_t lane = block * DepthwiseColumns::kBlock;
-        const std::int64_t c = DepthwiseColumns::first_channel(s, lane);
-        for (std::int64_t i = 0; i < 3; ++i) {
-          const std::int64_t iy = oy * s.stride_height - s.pad_height + i * s.dilation_height;
-          const bool inside = iy >= 0 && iy < s.in_height;
-          line.first[i] = inside ? call.x + (n * s.in_pixels() + iy * s.in_width) * pitch + c : padding;
-          line.step[i] = inside ? pitch : 0;
-        }
-        line.weights = weights + lane / 8 * DepthwiseColumns::kWeights;
+        const std::int64_t lane = block * ColumnBlocks::kBlock;
+        const std::int64_t c = ColumnBlocks::first_channel(s, lane);
+        line.rows.point_at(s, call.x, n, oy, c, padding);
+        line.weights = weights + lane / 8 * ColumnBlocks::kWeights;
         line.bias = bias + lane;
         line.multiplier = multiplier + lane;
         line.codes = call.codes + (n * s.out_height + oy) * s.out_width * pitch + c;

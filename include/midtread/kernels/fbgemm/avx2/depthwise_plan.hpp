@@ -89,15 +89,15 @@ struct DepthwisePlan {
 };
 
 /// int32 sums of each channel's weights, then int16 [register][variant][row][pair of inputs][column][8][2],
-/// then those of DepthwiseColumns.
+/// then those of ColumnBlocks.
 inline Storage pack_depthwise(const Conv2dShape& s, const std::int8_t* weights) {
   const DepthwisePlan plan(s);
   const std::int64_t header = sums_bytes(plan.registers * kLaneChannels);
-  Storage storage(static_cast<std::size_t>(header + plan.packed_bytes() + DepthwiseColumns::bytes(s)));
+  Storage storage(static_cast<std::size_t>(header + plan.packed_bytes() + ColumnBlocks::bytes(s)));
   std::memset(storage.data(), 0, storage.bytes());
   auto* sums = static_cast<std::int32_t*>(storage.data());
   auto* packed = reinterpret_cast<std::int16_t*>(static_cast<unsigned char*>(storage.data()) + header);
-  if (DepthwiseColumns::suit(s)) DepthwiseColumns::pack(s, weights, packed + plan.packed_bytes() / 2);
+  if (ColumnBlocks::suit(s)) ColumnBlocks::pack(s, weights, packed + plan.packed_bytes() / 2);
   for (std::int64_t c = 0; c < s.out_channels; ++c)
     for (std::int64_t i = 0; i < s.in_group(); ++i)
       for (std::int64_t ky = 0; ky < s.kernel_height; ++ky)

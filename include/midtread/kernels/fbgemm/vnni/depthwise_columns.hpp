@@ -5,6 +5,7 @@
 
 #include <midtread/core/parallel.hpp>
 #include <midtread/kernels/fbgemm/vnni/depthwise_plan.hpp>
+#include <midtread/kernels/fbgemm/vnni/window_rows.hpp>
 
 MIDTREAD_NAMESPACE_BEGIN(kernels::fbgemm)
 
@@ -16,9 +17,7 @@ inline bool has_three_columns(const Conv2dShape& s) {
 /// Outputs of 16, 32 or 64 channels under windows of three columns: a row of them, or several side by side in
 /// a register.
 struct DepthwiseColumns {
-  const std::uint8_t* first[3];  ///< rows of the input: column 0
-  std::int64_t step[3];          ///< 0 for a row that stands for padding
-  std::int64_t start, columns;   ///< under the first window, may be padding; that there are
+  WindowRows rows;
   std::int64_t stride;           ///< 1 or 2
   std::int64_t bytes, channels;  ///< 16, 32 or 64; those that there are
   std::int64_t parts;            ///< rows of outputs
@@ -43,8 +42,6 @@ inline void depthwise_columns(const DepthwisePlan& plan, const PackedWeights& we
   std::uint8_t padding[64];
   std::memset(padding, call.x_zero_point, sizeof padding);
   DepthwiseColumns shared{};
-  shared.start = -s.pad_width;
-  shared.columns = s.in_width;
   shared.stride = s.stride_width;
   shared.out_width = s.out_width;
   shared.pitch = pitch;
@@ -74,12 +71,7 @@ inline void depthwise_columns(const DepthwisePlan& plan, const PackedWeights& we
         while (line.bytes > 16 && (kernels.masked ? line.bytes >= 2 * left : line.bytes > left))
           line.bytes /= 2;
         line.channels = std::min(line.bytes, left);
-        for (std::int64_t i = 0; i < 3; ++i) {  // a row without weights need only be readable
-          const std::int64_t iy = top + std::min(i, s.kernel_height - 1) * s.dilation_height;
-          const bool inside = iy >= 0 && iy < s.in_height;
-          line.first[i] = inside ? call.x + (n * s.in_pixels() + iy * s.in_width) * pitch + c : padding;
-          line.step[i] = inside ? pitch : 0;
-        }
+        line.rows.point_at(s, call.x, n, oy, c, padding);
         const std::int64_t of_register = at / kernels.bytes, lane = at % kernels.bytes / 4;
         line.weights =
             packed + plan.weights_before(slice) + of_register * plan.taps * 4 * kernels.bytes + lane * 4;
